@@ -1,0 +1,208 @@
+//! Who asks. A [`Caller`] is made here and nowhere else.
+
+use crate::error::{Error, Result};
+use crate::name::Slug;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// A person or a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Sort {
+    /// A human being.
+    Person,
+    /// A program.
+    Service,
+}
+
+/// A person or a service within one deployment: `person/{id}` or `service/{id}`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Principal {
+    sort: Sort,
+    id: Slug,
+}
+
+impl Principal {
+    /// Person or service.
+    #[must_use]
+    pub fn sort(&self) -> Sort {
+        self.sort
+    }
+
+    /// Its name among its sort.
+    #[must_use]
+    pub fn id(&self) -> &Slug {
+        &self.id
+    }
+}
+
+impl FromStr for Principal {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = || {
+            Error::invalid(
+                "principal",
+                "a principal has the form person/{id} or service/{id}",
+            )
+        };
+        let (sort, id) = text.split_once('/').ok_or_else(wrong)?;
+        let sort = match sort {
+            "person" => Sort::Person,
+            "service" => Sort::Service,
+            _ => return Err(wrong()),
+        };
+        Ok(Principal {
+            sort,
+            id: id.parse()?,
+        })
+    }
+}
+
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sort = match self.sort {
+            Sort::Person => "person",
+            Sort::Service => "service",
+        };
+        write!(f, "{sort}/{}", self.id)
+    }
+}
+
+impl TryFrom<String> for Principal {
+    type Error = Error;
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<Principal> for String {
+    fn from(principal: Principal) -> String {
+        principal.to_string()
+    }
+}
+
+/// The trust domain of an identity (SPIFFE-ID section 2.1): one for each environment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TrustDomain(String);
+
+impl FromStr for TrustDomain {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        let letters = text
+            .bytes()
+            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_'));
+        if letters && (1..=255).contains(&text.len()) {
+            Ok(TrustDomain(text.to_owned()))
+        } else {
+            Err(Error::invalid(
+                "trust_domain",
+                "a trust domain has 1 to 255 of a-z, 0-9, '-', '.', '_'",
+            ))
+        }
+    }
+}
+
+impl fmt::Display for TrustDomain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for TrustDomain {
+    type Error = Error;
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<TrustDomain> for String {
+    fn from(domain: TrustDomain) -> String {
+        domain.0
+    }
+}
+
+/// An identity: `spiffe://{trust-domain}/person/{id}` or `spiffe://{trust-domain}/service/{id}`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity {
+    /// Where it is trusted.
+    pub trust_domain: TrustDomain,
+    /// Who it is there.
+    pub principal: Principal,
+}
+
+impl FromStr for Identity {
+    type Err = Error;
+    fn from_str(uri: &str) -> Result<Self> {
+        let wrong = || {
+            Error::invalid(
+                "identity",
+                "an identity has the form spiffe://{trust-domain}/person/{id} or \
+                 spiffe://{trust-domain}/service/{id}",
+            )
+        };
+        let rest = uri.strip_prefix("spiffe://").ok_or_else(wrong)?;
+        let (domain, principal) = rest.split_once('/').ok_or_else(wrong)?;
+        Ok(Identity {
+            trust_domain: domain.parse()?,
+            principal: principal.parse()?,
+        })
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "spiffe://{}/{}", self.trust_domain, self.principal)
+    }
+}
+
+/// Who asks, and how we know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// Someone on the other end of a connection, proved by a certificate.
+    Peer {
+        /// Who it is.
+        identity: Identity,
+        /// SHA-256 of the certificate (DER), hexadecimal.
+        certificate: String,
+        /// From where: an address and a port.
+        source: Option<std::net::SocketAddr>,
+    },
+    /// Whoever holds the machine and the PIN, before there is a policy to ask: only `init`.
+    Founder,
+}
+
+impl Caller {
+    /// Someone whose certificate was verified by the listener.
+    #[must_use]
+    pub fn peer(
+        identity: Identity,
+        certificate: String,
+        source: Option<std::net::SocketAddr>,
+    ) -> Self {
+        Caller::Peer {
+            identity,
+            certificate,
+            source,
+        }
+    }
+
+    /// Who it is in this deployment, if it came over a connection.
+    #[must_use]
+    pub fn principal(&self) -> Option<&Principal> {
+        match self {
+            Caller::Peer { identity, .. } => Some(&identity.principal),
+            Caller::Founder => None,
+        }
+    }
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Caller::Peer { identity, .. } => identity.fmt(f),
+            Caller::Founder => f.write_str("founder"),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! A key and its versions. No material, ever.
+
+use crate::class::{Algorithm, Class};
+use crate::id::{KeyId, KeyUid};
+use crate::name::{KeyName, VersionName};
+use crate::state::State;
+use crate::time::Time;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Where key material comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// Generated in the HSM.
+    Generated,
+    /// Imported, wrapped, from outside; marked so for ever.
+    External,
+}
+
+/// A key: a name, a class, and which of its versions protects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Key {
+    /// Its name, never used again.
+    pub name: KeyName,
+    /// Its name in the HSM.
+    pub uid: KeyUid,
+    /// Its class.
+    pub class: Class,
+    /// For people.
+    pub title: String,
+    /// Where its material comes from.
+    pub origin: Origin,
+    /// Whether its material may one day leave, wrapped, for another HSM.
+    pub exportable: bool,
+    /// The number of the version that protects, if there is one.
+    pub primary: Option<u32>,
+    /// The highest number used so far; 0 before the first version.
+    pub latest: u32,
+    /// Of the owner's choice.
+    pub labels: BTreeMap<String, String>,
+    /// When it was declared.
+    pub created: Time,
+    /// When title, labels or primary last changed.
+    pub updated: Time,
+}
+
+/// One version of a key's material.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Version {
+    /// Its name.
+    pub name: VersionName,
+    /// Its name in the HSM.
+    pub id: KeyId,
+    /// Its state.
+    pub state: State,
+    /// When it was compromised; destruction does not forget it.
+    pub compromised: Option<Time>,
+    /// While suspended: whether it may go on to process.
+    pub suspended_processing: bool,
+    /// What it is.
+    pub algorithm: Algorithm,
+    /// Where its material comes from.
+    pub origin: Origin,
+    /// When it was made.
+    pub created: Time,
+    /// Its last transition.
+    pub moved: Moved,
+    /// What the HSM told of it when it was made; `None` only between intention and outcome.
+    pub learned: Option<Learned>,
+    /// How it came in, if it did.
+    pub imported: Option<Imported>,
+}
+
+/// A transition: when, by whom, why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Moved {
+    /// When.
+    pub time: Time,
+    /// The identity of who asked.
+    pub actor: String,
+    /// In their words.
+    pub reason: String,
+}
+
+/// What the HSM tells of new material.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Learned {
+    /// 16 bytes, in hexadecimal, that only this material gives; nothing of the material can be
+    /// told from them.
+    pub fingerprint: String,
+    /// SubjectPublicKeyInfo (RFC 5280 section 4.1), DER; for key pairs.
+    #[serde(
+        with = "base64_option",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
+    pub public_key: Option<Vec<u8>>,
+}
+
+/// How imported material came in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Imported {
+    /// The version that unwrapped it.
+    pub wrapping: VersionName,
+    /// The wrapping mechanism.
+    pub mechanism: Wrapping,
+}
+
+/// How material is wrapped on its way in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Wrapping {
+    /// RSAES-OAEP with SHA-256 and MGF1-SHA-256 (RFC 8017).
+    #[serde(rename = "RSA-OAEP-SHA256")]
+    OaepSha256,
+    /// RSAES-OAEP with SHA-1 and MGF1-SHA-1: only where the HSM has nothing better.
+    #[serde(rename = "RSA-OAEP-SHA1")]
+    OaepSha1,
+    /// AES key wrap (RFC 3394).
+    #[serde(rename = "AES-KW")]
+    AesKw,
+    /// AES key wrap with padding (RFC 5649).
+    #[serde(rename = "AES-KWP")]
+    AesKwp,
+}
+
+impl Wrapping {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Wrapping::OaepSha256 => "RSA-OAEP-SHA256",
+            Wrapping::OaepSha1 => "RSA-OAEP-SHA1",
+            Wrapping::AesKw => "AES-KW",
+            Wrapping::AesKwp => "AES-KWP",
+        }
+    }
+}
+
+/// What the HSM must make: everything that decides the attributes of the object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeySpec {
+    /// Its `CKA_ID`.
+    pub id: KeyId,
+    /// Its `CKA_LABEL`: the version's name, for people and for a rebuild.
+    pub label: VersionName,
+    /// Its class.
+    pub class: Class,
+    /// Whether it may one day leave, wrapped.
+    pub exportable: bool,
+}
+
+mod base64_option {
+    use data_encoding::BASE64;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        value: &Option<Vec<u8>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(bytes) => serializer.serialize_str(&BASE64.encode(bytes)),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Vec<u8>>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|t| {
+            BASE64
+                .decode(t.as_bytes())
+                .map_err(serde::de::Error::custom)
+        })
+        .transpose()
+    }
+}

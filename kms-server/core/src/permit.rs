@@ -1,0 +1,105 @@
+//! Proof that `decide` said yes.
+
+use crate::action::Action;
+use crate::id::KeyId;
+use crate::revision::Revision;
+
+/// The closed list of what the service does of its own accord with the HSM. It is counted, not
+/// recorded, so that signing a checkpoint does not record itself for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SystemOp {
+    /// Finds out what the token can do, on session objects.
+    Probe,
+    /// Makes sure that a key is still the key that it was.
+    KnownAnswerTest,
+    /// Is the token there?
+    Health,
+    /// Nonces, names of keys.
+    Random,
+    /// Looks at the token's objects, to settle what a crash left open.
+    Recovery,
+}
+
+/// Proof that `decide` said yes: to which action, on which versions, as of which revision of the
+/// store. Only `decide` makes one; whatever touches the HSM takes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permit {
+    grant: Grant,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Grant {
+    Asked {
+        action: Action,
+        ids: Vec<KeyId>,
+        revision: Revision,
+        policies: Vec<String>,
+    },
+    System(SystemOp),
+}
+
+impl Permit {
+    /// For `decide` alone.
+    pub(crate) fn asked(
+        action: Action,
+        ids: Vec<KeyId>,
+        revision: Revision,
+        policies: Vec<String>,
+    ) -> Self {
+        Permit {
+            grant: Grant::Asked {
+                action,
+                ids,
+                revision,
+                policies,
+            },
+        }
+    }
+
+    /// For what the service does of its own accord.
+    #[must_use]
+    pub fn system(op: SystemOp) -> Self {
+        Permit {
+            grant: Grant::System(op),
+        }
+    }
+
+    /// Whether it reaches this version. A system permit reaches none, but for looking.
+    #[must_use]
+    pub fn covers(&self, id: &KeyId) -> bool {
+        match &self.grant {
+            Grant::Asked { ids, .. } => ids.contains(id),
+            Grant::System(op) => match op {
+                SystemOp::KnownAnswerTest | SystemOp::Recovery => true,
+                SystemOp::Probe | SystemOp::Health | SystemOp::Random => false,
+            },
+        }
+    }
+
+    /// The action, or `None` for the service's own.
+    #[must_use]
+    pub fn action(&self) -> Option<Action> {
+        match &self.grant {
+            Grant::Asked { action, .. } => Some(*action),
+            Grant::System(_) => None,
+        }
+    }
+
+    /// The store's revision that it was decided on.
+    #[must_use]
+    pub fn revision(&self) -> Option<Revision> {
+        match &self.grant {
+            Grant::Asked { revision, .. } => Some(*revision),
+            Grant::System(_) => None,
+        }
+    }
+
+    /// The policies that said yes, for the record.
+    #[must_use]
+    pub fn policies(&self) -> &[String] {
+        match &self.grant {
+            Grant::Asked { policies, .. } => policies,
+            Grant::System(_) => &[],
+        }
+    }
+}

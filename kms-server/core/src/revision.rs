@@ -1,0 +1,26 @@
+//! The store's revision of a resource.
+
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// Opaque to everyone but the store that gave it; it only grows. As text it is the resource's
+/// `etag`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Revision(pub u64);
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Revision {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = |_| Error::invalid("etag", "the etag is not one that this service gave");
+        text.parse().map(Revision).map_err(wrong)
+    }
+}

@@ -1,0 +1,150 @@
+//! Spaces, identifier domains, and the edges between them.
+
+use crate::error::{Error, Result};
+use crate::name::{DomainName, EdgeName, KeyName, SpaceName};
+use crate::time::Time;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// What a space is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SpaceKind {
+    /// Receives one supplier's data.
+    Ingest,
+    /// The warehouse itself.
+    Warehouse,
+    /// The workspace of one research project.
+    Project,
+    /// The platform's own services.
+    Platform,
+}
+
+impl SpaceKind {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            SpaceKind::Ingest => "ingest",
+            SpaceKind::Warehouse => "warehouse",
+            SpaceKind::Project => "project",
+            SpaceKind::Platform => "platform",
+        }
+    }
+}
+
+/// A secure bubble, strongly isolated from the others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Space {
+    /// Its name.
+    pub name: SpaceName,
+    /// For people.
+    pub title: String,
+    /// What it is for.
+    pub kind: SpaceKind,
+    /// When it was declared.
+    pub created: Time,
+}
+
+/// A set of identifiers within which one person has one identifier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Domain {
+    /// Its name.
+    pub name: DomainName,
+    /// For people.
+    pub title: String,
+    /// The space whose pseudonyms are its identifiers; `None` when they come from outside.
+    pub source: Option<SpaceName>,
+    /// When it was declared.
+    pub created: Time,
+}
+
+/// What an edge evaluates: part of the canonical input, golden for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InputType {
+    /// An opaque identifier from outside.
+    Opaque,
+    /// A pseudonym of the domain's source space.
+    Pseudonym,
+}
+
+impl InputType {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            InputType::Opaque => "opaque",
+            InputType::Pseudonym => "pseudonym",
+        }
+    }
+}
+
+/// The readable name of an edge in its pseudonyms: `[a-z][a-z0-9]{1,9}`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct EdgeCode(String);
+
+impl EdgeCode {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for EdgeCode {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        let letters = text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let begins = text.starts_with(|c: char| c.is_ascii_lowercase());
+        if letters && begins && (2..=10).contains(&text.len()) {
+            Ok(EdgeCode(text.to_owned()))
+        } else {
+            Err(Error::invalid(
+                "code",
+                "an edge's code has 2 to 10 characters of a-z and 0-9 and begins with a letter",
+            ))
+        }
+    }
+}
+
+impl TryFrom<String> for EdgeCode {
+    type Error = Error;
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<EdgeCode> for String {
+    fn from(code: EdgeCode) -> String {
+        code.0
+    }
+}
+
+impl fmt::Display for EdgeCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An edge of the transfer graph: from an identifier domain to a target space, with one key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Edge {
+    /// Its name.
+    pub name: EdgeName,
+    /// How its pseudonyms begin; never used again.
+    pub code: EdgeCode,
+    /// What it evaluates.
+    pub input: InputType,
+    /// Its key.
+    pub key: KeyName,
+    /// When it was declared.
+    pub created: Time,
+}

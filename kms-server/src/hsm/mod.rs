@@ -1,0 +1,203 @@
+//! What we need of an HSM.
+
+use async_trait::async_trait;
+use kms_core::error::Result;
+use kms_core::id::KeyId;
+use kms_core::key::{KeySpec, Learned, Wrapping};
+use kms_core::permit::Permit;
+use serde::Serialize;
+use std::fmt;
+use tokio::sync::watch;
+use zeroize::Zeroizing;
+
+/// An HSM: few operations on a [`KeyId`]. Whatever reaches a key takes the permit for it.
+///
+/// Errors are the caller's advice: `Unavailable` when nothing was done, `Unknown` when a call was
+/// sent and its answer never came, `Exhausted` when too much waits already.
+#[async_trait]
+pub trait Hsm: Send + Sync + fmt::Debug {
+    /// Generates a key (or a key pair) inside the token. Idempotent by id: what an interrupted
+    /// call left complete is taken as made, what it left half made is made again.
+    async fn generate(&self, permit: &Permit, spec: &KeySpec) -> Result<Learned>;
+
+    /// What the token tells of this key, or `None` when it is not there.
+    async fn find(&self, permit: &Permit, spec: &KeySpec) -> Result<Option<Learned>>;
+
+    /// Unwraps outside material inside the token, as a new key. The material never leaves it.
+    async fn unwrap(&self, permit: &Permit, wrapped: &Wrapped, spec: &KeySpec) -> Result<Learned>;
+
+    /// Destroys the key's objects. Nothing to destroy is not an error.
+    async fn destroy(&self, permit: &Permit, id: &KeyId) -> Result<()>;
+
+    /// Carries out each operation, in order, in one visit to the token; each has its own result.
+    async fn apply(&self, permit: &Permit, work: Vec<Work>) -> Result<Vec<Result<Output>>>;
+
+    /// Bytes of the token's generator.
+    async fn random(&self, permit: &Permit, length: usize) -> Result<Zeroizing<Vec<u8>>>;
+
+    /// Every key object of the token, for `doctor`.
+    async fn objects(&self) -> Result<Vec<TokenObject>>;
+
+    /// Whether the token answers; a watcher hears of every change.
+    fn health(&self) -> watch::Receiver<Health>;
+
+    /// What the conformance probe found.
+    fn report(&self) -> Report;
+}
+
+/// One operation with one key.
+#[derive(Debug)]
+pub struct Work {
+    /// The key.
+    pub id: KeyId,
+    /// What it should be, recorded when it was made; compared when its handle is found.
+    pub fingerprint: String,
+    /// The operation.
+    pub op: Op,
+}
+
+/// An operation: a new mechanism is a variant, not a method.
+pub enum Op {
+    /// AES-GCM (NIST SP 800-38D): 96-bit nonce, 128-bit tag. Gives ciphertext and tag.
+    GcmEncrypt {
+        /// Never all zero (the fingerprint's), never twice.
+        nonce: [u8; 12],
+        /// Associated data.
+        aad: Vec<u8>,
+        /// What to protect.
+        plaintext: Zeroizing<Vec<u8>>,
+    },
+    /// The way back. A ciphertext that does not authenticate is `Invalid`.
+    GcmDecrypt {
+        /// As it was.
+        nonce: [u8; 12],
+        /// As it was.
+        aad: Vec<u8>,
+        /// Ciphertext and tag.
+        ciphertext: Vec<u8>,
+    },
+    /// HMAC-SHA-256 (FIPS 198-1). Gives 32 bytes.
+    Hmac {
+        /// What to authenticate or evaluate.
+        input: Zeroizing<Vec<u8>>,
+    },
+}
+
+impl fmt::Debug for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Op::GcmEncrypt { .. } => "GcmEncrypt",
+            Op::GcmDecrypt { .. } => "GcmDecrypt",
+            Op::Hmac { .. } => "Hmac",
+        })
+    }
+}
+
+/// The bytes that an operation gives.
+pub type Output = Zeroizing<Vec<u8>>;
+
+/// Material on its way in.
+#[derive(Debug)]
+pub struct Wrapped {
+    /// The key that unwraps.
+    pub by: KeyId,
+    /// Its recorded fingerprint.
+    pub fingerprint: String,
+    /// How it is wrapped.
+    pub mechanism: Wrapping,
+    /// The wrapped material.
+    pub blob: Vec<u8>,
+}
+
+/// Whether the token answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// It does.
+    Serving,
+    /// It does not: one sentence that says what happened and what to do.
+    Down(String),
+}
+
+/// A key object as the token shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TokenObject {
+    /// `CKA_ID`, if it has our form.
+    pub id: Option<KeyId>,
+    /// `CKA_ID` as it is, hexadecimal.
+    pub raw_id: String,
+    /// `CKA_LABEL`.
+    pub label: String,
+    /// `secret`, `private` or `public`.
+    pub class: String,
+    /// `CKA_SENSITIVE`.
+    pub sensitive: bool,
+    /// `CKA_EXTRACTABLE`.
+    pub extractable: bool,
+    /// `CKA_LOCAL`.
+    pub local: bool,
+    /// `CKA_ALLOWED_MECHANISMS`, by their PKCS#11 names, sorted.
+    pub mechanisms: Vec<String>,
+}
+
+/// What the conformance probe found, and which token it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// `CK_TOKEN_INFO`.
+    pub manufacturer: String,
+    /// `CK_TOKEN_INFO`.
+    pub model: String,
+    /// `CK_TOKEN_INFO`.
+    pub label: String,
+    /// `CK_TOKEN_INFO`.
+    pub serial: String,
+    /// `CK_TOKEN_INFO`.
+    pub firmware: String,
+    /// Each capability that we rely on.
+    pub findings: Vec<Finding>,
+}
+
+/// One capability, and what the probe saw of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Which.
+    pub capability: Capability,
+    /// Whether it is there and does what it should.
+    pub present: bool,
+    /// What the probe saw.
+    pub detail: String,
+}
+
+/// What we rely on, or make use of where it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Capability {
+    /// AES-GCM with our nonce; a tampered ciphertext is refused.
+    AesGcm,
+    /// HMAC-SHA-256 gives the published answer.
+    HmacSha256,
+    /// RSAES-OAEP with SHA-256.
+    OaepSha256,
+    /// RSAES-OAEP with SHA-1.
+    OaepSha1,
+    /// AES key wrap (RFC 3394).
+    AesKw,
+    /// AES key wrap with padding (RFC 5649).
+    AesKwp,
+    /// `CKM_RSA_AES_KEY_WRAP`.
+    RsaAesKeyWrap,
+    /// A use outside `CKA_ALLOWED_MECHANISMS` is refused.
+    AllowedMechanisms,
+    /// `CKA_UNWRAP_TEMPLATE` is enforced.
+    UnwrapTemplate,
+    /// A session copy stays sensitive, not extractable, and bound to its mechanisms.
+    SessionCopy,
+}
+
+impl Report {
+    /// Whether the probe found this capability.
+    #[must_use]
+    pub fn has(&self, capability: Capability) -> bool {
+        self.findings
+            .iter()
+            .any(|f| f.capability == capability && f.present)
+    }
+}
