@@ -5,18 +5,32 @@
 //! approvals, or a refusal. The shell around this crate carries out what is permitted.
 
 pub mod action;
+pub mod binding;
 pub mod caller;
 pub mod class;
+mod codec;
+pub mod command;
+#[cfg(feature = "policy")]
+pub mod decide;
 pub mod deployment;
+pub mod envelope;
 pub mod error;
 pub mod id;
+pub mod import_token;
 pub mod key;
 pub mod name;
 pub mod permit;
+#[cfg(feature = "policy")]
+pub mod plan;
+#[cfg(feature = "policy")]
+pub mod policy;
+pub mod pseudonym;
 pub mod revision;
 pub mod role;
 pub mod space;
 pub mod state;
 pub mod time;
+pub mod value;
+pub mod view;
 
 pub use error::{Error, Kind, Result};

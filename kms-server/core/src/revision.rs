@@ -7,7 +7,9 @@ use std::str::FromStr;
 
 /// Opaque to everyone but the store that gave it; it only grows. As text it is the resource's
 /// `etag`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Revision(pub u64);
 

@@ -1,0 +1,159 @@
+//! What the store holds: one value for each resource, under the resource's own name.
+
+use crate::binding::Binding;
+use crate::deployment::Deployment;
+use crate::error::{Error, Result};
+use crate::key::{Key, Version};
+use crate::revision::Revision;
+use crate::space::{Domain, Edge, Space};
+use serde::{Deserialize, Serialize};
+
+/// The longest encoded value, in bytes: several of them must fit into one entry of the log.
+pub const VALUE_MAX: usize = 16 * 1024;
+
+/// A value of the store, outside `local/`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Value {
+    /// `deployment`.
+    Deployment(Deployment),
+    /// `documents/{document}`.
+    Document(Document),
+    /// `bindings/{principal}`.
+    Binding(Binding),
+    /// `spaces/{space}`.
+    Space(Space),
+    /// `domains/{domain}`.
+    Domain(Domain),
+    /// `spaces/{target}/edges/{domain}`.
+    Edge(Edge),
+    /// `spaces/{space}/keys/{key}`.
+    Key(Key),
+    /// `spaces/{space}/keys/{key}/versions/{n}`.
+    Version(Version),
+}
+
+/// A document of the policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    /// Which.
+    pub document: DocumentName,
+    /// Its text.
+    pub text: String,
+}
+
+/// The documents there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DocumentName {
+    /// What entities and actions there are.
+    Schema,
+    /// Who may do what.
+    Policy,
+}
+
+/// The store's key of the deployment.
+pub const DEPLOYMENT: &str = "deployment";
+
+impl Value {
+    /// The store's key of this value.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Value::Deployment(_) => DEPLOYMENT.into(),
+            Value::Document(document) => document.document.key().into(),
+            Value::Binding(binding) => format!("bindings/{}", binding.principal()),
+            Value::Space(space) => space.name.to_string(),
+            Value::Domain(domain) => domain.name.to_string(),
+            Value::Edge(edge) => edge.name.to_string(),
+            Value::Key(key) => key.name.to_string(),
+            Value::Version(version) => version.name.to_string(),
+        }
+    }
+
+    /// The sort of resource, for people.
+    #[must_use]
+    pub fn sort(&self) -> &'static str {
+        match self {
+            Value::Deployment(_) => "deployment",
+            Value::Document(_) => "document",
+            Value::Binding(_) => "binding",
+            Value::Space(_) => "space",
+            Value::Domain(_) => "domain",
+            Value::Edge(_) => "edge",
+            Value::Key(_) => "key",
+            Value::Version(_) => "version",
+        }
+    }
+
+    /// The bytes that the store holds: JSON, fields in the order of their declaration.
+    ///
+    /// # Errors
+    /// `Invalid` when it is longer than a value may be.
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        let bytes = serde_json::to_vec(self).map_err(|e| Error::internal(e.to_string()))?;
+        if bytes.len() <= VALUE_MAX {
+            Ok(bytes)
+        } else {
+            let sentence = format!(
+                "{} would be longer than 16 KiB; make it shorter",
+                self.name()
+            );
+            Err(Error::invalid(self.sort(), sentence))
+        }
+    }
+
+    /// The value of these bytes.
+    ///
+    /// # Errors
+    /// `Internal` when they are not a value: the store was written by something else.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        serde_json::from_slice(bytes).map_err(|e| Error::internal(format!("a stored value: {e}")))
+    }
+}
+
+macro_rules! as_one {
+    ($($(#[$doc:meta])* $method:ident -> $variant:ident($value:ty);)*) => {
+        impl Value {
+            $($(#[$doc])*
+            #[must_use]
+            pub fn $method(&self) -> Option<&$value> {
+                if let Value::$variant(value) = self { Some(value) } else { None }
+            })*
+        }
+    };
+}
+
+as_one! {
+    /// The space, if it is one.
+    as_space -> Space(Space);
+    /// The domain, if it is one.
+    as_domain -> Domain(Domain);
+    /// The edge, if it is one.
+    as_edge -> Edge(Edge);
+    /// The key, if it is one.
+    as_key -> Key(Key);
+    /// The version, if it is one.
+    as_version -> Version(Version);
+}
+
+impl DocumentName {
+    /// The store's key of this document.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            DocumentName::Schema => "documents/schema",
+            DocumentName::Policy => "documents/policy",
+        }
+    }
+}
+
+/// A value and the store's revision of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamped<T> {
+    /// The value.
+    pub value: T,
+    /// Its revision.
+    pub revision: Revision,
+}
