@@ -51,10 +51,18 @@ pub async fn connect(endpoints: &Endpoints, identity: &Identity) -> Result<Chann
 /// When the call itself fails.
 pub async fn health(channel: Channel) -> Result<ServingStatus, Failure> {
     let mut client = HealthClient::new(channel);
-    match client.check(HealthCheckRequest { service: String::new() }).await {
+    match client
+        .check(HealthCheckRequest {
+            service: String::new(),
+        })
+        .await
+    {
         Ok(answer) => Ok(answer.into_inner().status()),
         Err(status) if status.code() == Code::NotFound => Ok(ServingStatus::ServiceUnknown),
-        Err(status) => Err(Failure::because("the health service failed", chain(&status))),
+        Err(status) => Err(Failure::because(
+            "the health service failed",
+            chain(&status),
+        )),
     }
 }
 
@@ -82,7 +90,9 @@ pub fn health_now(endpoints: &Endpoints, identity: &Identity) -> Result<ServingS
 pub fn client_tls(identity: &Identity) -> Result<ClientConfig, Failure> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(&identity.ca)? {
-        roots.add(certificate).map_err(Failure::with_file("trust", &identity.ca))?;
+        roots
+            .add(certificate)
+            .map_err(Failure::with_file("trust", &identity.ca))?;
     }
     let key = PrivateKeyDer::from_pem_file(&identity.key)
         .map_err(Failure::with_file("read", &identity.key))?;

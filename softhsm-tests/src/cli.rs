@@ -33,7 +33,11 @@ pub struct Finished {
 impl Cli {
     /// `kms --config contexts --context context`, run in `directory`.
     pub fn new(contexts: PathBuf, context: &str, directory: PathBuf) -> Self {
-        Self { contexts, context: context.to_owned(), directory }
+        Self {
+            contexts,
+            context: context.to_owned(),
+            directory,
+        }
     }
 
     /// Runs it to its end with nothing on standard input.
@@ -109,8 +113,14 @@ impl Finished {
     /// Otherwise, with everything it said.
     #[track_caller]
     pub fn fails(self, code: i32) -> Self {
-        assert!(self.code() == Some(code), "should have failed with {code}: {self}");
-        assert!(!self.stderr.trim().is_empty(), "failed without a word: {self}");
+        assert!(
+            self.code() == Some(code),
+            "should have failed with {code}: {self}"
+        );
+        assert!(
+            !self.stderr.trim().is_empty(),
+            "failed without a word: {self}"
+        );
         self
     }
 
@@ -120,7 +130,10 @@ impl Finished {
     /// Otherwise, with everything it said.
     #[track_caller]
     pub fn saying(self, words: &str) -> Self {
-        assert!(self.stderr.contains(words), "should have said {words:?}: {self}");
+        assert!(
+            self.stderr.contains(words),
+            "should have said {words:?}: {self}"
+        );
         self
     }
 }

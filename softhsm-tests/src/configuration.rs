@@ -87,7 +87,9 @@ impl ServerFile {
                 client_ca: "pki/ca.pem".into(),
                 services: vec!["all".to_owned()],
             }],
-            metrics: MetricsListener { address: "127.0.0.1:0".to_owned() },
+            metrics: MetricsListener {
+                address: "127.0.0.1:0".to_owned(),
+            },
             hsm: Hsm {
                 module: MODULE.into(),
                 token: token.label().to_owned(),
@@ -96,7 +98,10 @@ impl ServerFile {
                 queue: 1024,
                 lock_file: "data/token.lock".into(),
             },
-            log: Log { format: "json".to_owned(), level: "info".to_owned() },
+            log: Log {
+                format: "json".to_owned(),
+                level: "info".to_owned(),
+            },
         }
     }
 
@@ -114,11 +119,7 @@ impl ServerFile {
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write_contexts(
-    path: &Path,
-    endpoint: &str,
-    identities: &[Identity],
-) -> Result<(), Failure> {
+pub fn write_contexts(path: &Path, endpoint: &str, identities: &[Identity]) -> Result<(), Failure> {
     let current = identities.first().map(Identity::id).unwrap_or_default();
     let context = identities
         .iter()
@@ -163,7 +164,11 @@ pub fn principals(bindings: &Path) -> Result<Vec<String>, Failure> {
     let text = fs::read_to_string(bindings).map_err(Failure::with_file("read", bindings))?;
     let file: BindingsFile =
         serde_saphyr::from_str(&text).map_err(Failure::with_file("read", bindings))?;
-    Ok(file.bindings.into_iter().map(|binding| binding.principal).collect())
+    Ok(file
+        .bindings
+        .into_iter()
+        .map(|binding| binding.principal)
+        .collect())
 }
 
 /// The trust domain that a deployment file declares.

@@ -173,7 +173,10 @@ impl Deployment {
     /// # Panics
     /// When `kms-server` is not built.
     pub fn init(&self) -> Finished {
-        let mut command = self.place.command("init").unwrap_or_else(|cause| panic!("{cause}"));
+        let mut command = self
+            .place
+            .command("init")
+            .unwrap_or_else(|cause| panic!("{cause}"));
         command
             .arg("--deployment")
             .arg(self.directory().join("deployment.yaml"))
@@ -189,7 +192,10 @@ impl Deployment {
     /// # Panics
     /// When `kms-server` is not built.
     pub fn doctor(&self, arguments: &[&str]) -> Finished {
-        let mut command = self.place.command("doctor").unwrap_or_else(|cause| panic!("{cause}"));
+        let mut command = self
+            .place
+            .command("doctor")
+            .unwrap_or_else(|cause| panic!("{cause}"));
         command.args(arguments);
         finish(command)
     }
@@ -267,7 +273,8 @@ impl Builder {
     /// # Panics
     /// When it cannot be prepared.
     pub fn prepare(self) -> Deployment {
-        self.try_prepare().unwrap_or_else(|cause| panic!("cannot prepare a deployment: {cause}"))
+        self.try_prepare()
+            .unwrap_or_else(|cause| panic!("cannot prepare a deployment: {cause}"))
     }
 
     fn try_prepare(self) -> Result<Deployment, Failure> {
@@ -277,14 +284,15 @@ impl Builder {
             .tempdir()
             .map_err(|cause| Failure::because("cannot make a temporary directory", cause))?;
         let root = directory.path().to_owned();
-        let [documents, bindings] =
-            [("deployment.yaml", &self.deployment), ("bindings.yaml", &self.bindings)].map(
-                |(name, text)| {
-                    let path = root.join(name);
-                    fs::write(&path, text).map_err(Failure::with_file("write", &path))?;
-                    Ok::<_, Failure>(path)
-                },
-            );
+        let [documents, bindings] = [
+            ("deployment.yaml", &self.deployment),
+            ("bindings.yaml", &self.bindings),
+        ]
+        .map(|(name, text)| {
+            let path = root.join(name);
+            fs::write(&path, text).map_err(Failure::with_file("write", &path))?;
+            Ok::<_, Failure>(path)
+        });
         let authority = Authority::create(&root.join("pki"), &trust_domain(&documents?)?)?;
         authority.server()?;
         let identities = principals(&bindings?)?
@@ -316,7 +324,11 @@ impl Builder {
 impl Drop for Deployment {
     fn drop(&mut self) {
         if std::thread::panicking() || setting::keep() {
-            eprintln!("--- the server's log, {}\n{}", self.directory.path().display(), self.log());
+            eprintln!(
+                "--- the server's log, {}\n{}",
+                self.directory.path().display(),
+                self.log()
+            );
         }
     }
 }

@@ -13,7 +13,9 @@ pub struct Failure {
 impl Failure {
     /// A failure that explains itself.
     pub fn new(sentence: impl Into<String>) -> Self {
-        Self { sentence: sentence.into() }
+        Self {
+            sentence: sentence.into(),
+        }
     }
 
     /// A failure with its cause, which becomes the end of the sentence.

@@ -28,7 +28,10 @@ impl Guarded {
     /// When the program or the watcher cannot be started.
     pub fn spawn(command: &mut Command, directory: Option<&Path>) -> Result<Self, Failure> {
         let child = command.process_group(0).spawn().map_err(|cause| {
-            Failure::because(format!("cannot start {}", command.get_program().display()), cause)
+            Failure::because(
+                format!("cannot start {}", command.get_program().display()),
+                cause,
+            )
         })?;
         let watcher = watch(&child, directory);
         match watcher {
@@ -36,7 +39,10 @@ impl Guarded {
             Err(cause) => {
                 let mut child = child;
                 end(&mut child);
-                Err(Failure::because("cannot start the watcher of a process", cause))
+                Err(Failure::because(
+                    "cannot start the watcher of a process",
+                    cause,
+                ))
             }
         }
     }

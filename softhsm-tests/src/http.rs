@@ -19,7 +19,9 @@ impl Metrics {
     /// # Errors
     /// When nobody answers, or answers something else than 200.
     pub fn read(address: &str) -> Result<Self, Failure> {
-        Ok(Self { text: get(address, "/metrics")? })
+        Ok(Self {
+            text: get(address, "/metrics")?,
+        })
     }
 
     /// The whole page.
@@ -33,7 +35,11 @@ impl Metrics {
     pub fn value(&self, sample: &str) -> Option<f64> {
         self.text.lines().find_map(|line| {
             let (name, value) = line.rsplit_once(' ')?;
-            if name == sample { value.parse().ok() } else { None }
+            if name == sample {
+                value.parse().ok()
+            } else {
+                None
+            }
         })
     }
 

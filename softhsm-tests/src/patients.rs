@@ -19,7 +19,8 @@ use crate::Failure;
 pub fn write(out: impl Write, count: u64, seed: u64) -> Result<(), Failure> {
     let failed = |cause: csv::Error| Failure::because("cannot write the patients", cause);
     let mut file = csv::Writer::from_writer(out);
-    file.write_record(["ID", "BIRTH_YEAR", "SEX", "SITE"]).map_err(failed)?;
+    file.write_record(["ID", "BIRTH_YEAR", "SEX", "SITE"])
+        .map_err(failed)?;
     for number in 0..count {
         let patient = Patient::draw(seed, number);
         let year = patient.birth_year.to_string();
@@ -30,7 +31,13 @@ pub fn write(out: impl Write, count: u64, seed: u64) -> Result<(), Failure> {
 }
 
 /// The data suppliers of the warehouse.
-const SITES: [&str; 5] = ["LYON-CLB", "NANCY-CHRU", "LYON-HCL", "PARIS-GHPSJ", "BORDEAUX-BPE"];
+const SITES: [&str; 5] = [
+    "LYON-CLB",
+    "NANCY-CHRU",
+    "LYON-HCL",
+    "PARIS-GHPSJ",
+    "BORDEAUX-BPE",
+];
 
 struct Patient {
     id: String,
@@ -60,6 +67,9 @@ impl Patient {
 
 fn take<const N: usize>(digest: &[u8]) -> [u8; N] {
     let mut bytes = [0; N];
-    bytes.iter_mut().zip(digest).for_each(|(to, from)| *to = *from);
+    bytes
+        .iter_mut()
+        .zip(digest)
+        .for_each(|(to, from)| *to = *from);
     bytes
 }

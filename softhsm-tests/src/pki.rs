@@ -78,7 +78,8 @@ impl Authority {
         let key_file = directory.join("ca.key");
         let parameters = authority_parameters(trust_domain);
         let key = if key_file.exists() {
-            let pem = fs::read_to_string(&key_file).map_err(Failure::with_file("read", &key_file))?;
+            let pem =
+                fs::read_to_string(&key_file).map_err(Failure::with_file("read", &key_file))?;
             KeyPair::from_pem(&pem).map_err(Failure::with_file("use", &key_file))?
         } else {
             let key = KeyPair::generate().map_err(cannot_issue)?;
@@ -150,7 +151,9 @@ impl Authority {
                 parameters.subject_alt_names = vec![SanType::DnsName(name)];
             }
             Flaw::TwoUris => {
-                parameters.subject_alt_names.push(self.uri("person/somebody-else")?);
+                parameters
+                    .subject_alt_names
+                    .push(self.uri("person/somebody-else")?);
             }
             Flaw::ServerUsage => {
                 parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -178,12 +181,18 @@ impl Authority {
     }
 
     /// Signs and writes unless both files are there.
-    fn issue_once(&self, identity: &Identity, parameters: &CertificateParams) -> Result<(), Failure> {
+    fn issue_once(
+        &self,
+        identity: &Identity,
+        parameters: &CertificateParams,
+    ) -> Result<(), Failure> {
         if identity.certificate.exists() && identity.key.exists() {
             return Ok(());
         }
         let key = KeyPair::generate().map_err(cannot_issue)?;
-        let certificate = parameters.signed_by(&key, &self.issuer).map_err(cannot_issue)?;
+        let certificate = parameters
+            .signed_by(&key, &self.issuer)
+            .map_err(cannot_issue)?;
         write_identity(identity, &certificate.pem(), &key)
     }
 
@@ -210,8 +219,11 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<(), Failure> {
         if path.exists() {
             fs::remove_file(path)?;
         }
-        let mut file =
-            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?;
         file.write_all(content)
     };
     write().map_err(Failure::with_file("write", path))
@@ -228,7 +240,9 @@ fn stem(principal: &str) -> Result<String, Failure> {
     match principal.split_once('/') {
         Some((kind @ ("person" | "service"), id))
             if !id.is_empty()
-                && id.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-')) =>
+                && id
+                    .bytes()
+                    .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-')) =>
         {
             Ok(format!("{kind}-{id}"))
         }

@@ -6,7 +6,9 @@ use crate::Failure;
 
 /// The repository's top directory.
 pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
 /// A program of this workspace (`kms-server`, `kms`, `kms-dev`), built into the same target

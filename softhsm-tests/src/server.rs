@@ -90,10 +90,13 @@ impl Server {
         let mut started = Started::start(place);
         let up = within(PATIENCE, || match started.exit() {
             Some(ended) => Some(Err(ended)),
-            None => started.serving().map(Ok),
+            None => serving(&place.data, &place.probe).map(Ok),
         });
         match up {
-            Some(Ok(endpoints)) => Ok(Self { process: started.process, endpoints }),
+            Some(Ok(endpoints)) => Ok(Self {
+                process: started.process,
+                endpoints,
+            }),
             Some(Err(ended)) => Err(ended),
             None => panic!(
                 "kms-server neither serves nor ends after {} s; it said:\n{}",
@@ -133,7 +136,10 @@ impl Server {
     pub fn terminate(mut self) -> ExitStatus {
         self.process.signal(Signal::TERM);
         crate::wait::until("kms-server to end after SIGTERM", || {
-            self.process.child().try_wait().expect("the server's exit status")
+            self.process
+                .child()
+                .try_wait()
+                .expect("the server's exit status")
         })
     }
 
@@ -145,6 +151,16 @@ impl Server {
     /// Lets it go on (SIGCONT).
     pub fn resume(&self) {
         self.process.signal(Signal::CONT);
+    }
+}
+
+/// Where the server of this data directory listens, once it says SERVING to `probe`.
+pub fn serving(data: &Path, probe: &Identity) -> Option<Endpoints> {
+    let endpoints = Endpoints::read(data)?;
+    match health_now(&endpoints, probe) {
+        Ok(ServingStatus::Serving) => Some(endpoints),
+        Ok(ServingStatus::NotServing | ServingStatus::Unknown | ServingStatus::ServiceUnknown)
+        | Err(_) => None,
     }
 }
 
@@ -163,35 +179,49 @@ impl<'a> Started<'a> {
             fs::remove_file(&endpoints).expect("the old endpoints.json can be removed");
         }
         let log_start = read_log(&place.log_file()).len();
-        let log = fs::OpenOptions::new().create(true).append(true).open(place.log_file());
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(place.log_file());
         let log = log.expect("the server's log can be opened");
-        let mut command = place.command("serve").unwrap_or_else(|cause| panic!("{cause}"));
-        command.stdout(log.try_clone().expect("one more descriptor")).stderr(log);
+        let mut command = place
+            .command("serve")
+            .unwrap_or_else(|cause| panic!("{cause}"));
+        command
+            .stdout(log.try_clone().expect("one more descriptor"))
+            .stderr(log);
         let process = Guarded::spawn(&mut command, Some(&place.directory));
         let process = process.unwrap_or_else(|cause| panic!("{cause}"));
-        Self { place, process, log_start }
-    }
-
-    fn exit(&mut self) -> Option<NotServing> {
-        let status = self.process.child().try_wait().expect("the server's exit status")?;
-        Some(NotServing { status, log: self.said() })
-    }
-
-    fn serving(&self) -> Option<Endpoints> {
-        let endpoints = Endpoints::read(&self.place.data)?;
-        match health_now(&endpoints, &self.place.probe) {
-            Ok(ServingStatus::Serving) => Some(endpoints),
-            Ok(ServingStatus::NotServing | ServingStatus::Unknown | ServingStatus::ServiceUnknown)
-            | Err(_) => None,
+        Self {
+            place,
+            process,
+            log_start,
         }
     }
 
+    fn exit(&mut self) -> Option<NotServing> {
+        let status = self
+            .process
+            .child()
+            .try_wait()
+            .expect("the server's exit status")?;
+        Some(NotServing {
+            status,
+            log: self.said(),
+        })
+    }
+
     fn said(&self) -> String {
-        read_log(&self.place.log_file()).get(self.log_start..).unwrap_or_default().to_owned()
+        read_log(&self.place.log_file())
+            .get(self.log_start..)
+            .unwrap_or_default()
+            .to_owned()
     }
 }
 
 /// The log so far; empty when there is none yet.
 pub(crate) fn read_log(path: &Path) -> String {
-    fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    fs::read(path)
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default()
 }

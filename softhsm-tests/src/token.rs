@@ -34,7 +34,10 @@ impl Token {
     /// # Errors
     /// When `softhsm2-util` is missing or fails, or the directory cannot be written.
     pub fn create(directory: &Path, label: &str) -> Result<Self, Failure> {
-        let token = Self { directory: directory.to_owned(), label: label.to_owned() };
+        let token = Self {
+            directory: directory.to_owned(),
+            label: label.to_owned(),
+        };
         if token.pin_file().exists() {
             return Ok(token);
         }
@@ -76,7 +79,14 @@ impl Token {
 
 fn initialise(token: &Token, user: &str, officer: &str) -> Result<(), Failure> {
     let output = Command::new("softhsm2-util")
-        .args(["--module", MODULE, "--init-token", "--free", "--label", token.label()])
+        .args([
+            "--module",
+            MODULE,
+            "--init-token",
+            "--free",
+            "--label",
+            token.label(),
+        ])
         .args(["--pin", user, "--so-pin", officer])
         .env("SOFTHSM2_CONF", token.conf())
         .output()

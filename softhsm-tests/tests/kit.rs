@@ -15,9 +15,7 @@ use std::{
     sync::Arc,
 };
 
-use rustls::{
-    RootCertStore, ServerConfig, crypto::aws_lc_rs, server::WebPkiClientVerifier,
-};
+use rustls::{RootCertStore, ServerConfig, crypto::aws_lc_rs, server::WebPkiClientVerifier};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use softhsm_tests::{
     Authority, Flaw, Identity, Token, channel::client_tls, guard::Guarded, patients, wait::until,
@@ -26,7 +24,10 @@ use softhsm_tests::{
 #[test]
 fn an_authority_opened_again_issues_what_its_clients_and_servers_accept() {
     let directory = tempfile::tempdir().unwrap();
-    let server = Authority::create(directory.path(), "dev.example").unwrap().server().unwrap();
+    let server = Authority::create(directory.path(), "dev.example")
+        .unwrap()
+        .server()
+        .unwrap();
     let again = Authority::create(directory.path(), "dev.example").unwrap();
     let client = again.client("person/olivia").unwrap();
     shake_hands(&server, &client).unwrap();
@@ -51,7 +52,10 @@ fn each_flawed_certificate_is_refused_for_its_own_flaw() {
         (Flaw::ServerUsage, "does not allow extended key usage"),
     ] {
         let said = verdict(flaw).expect_err("a refusal");
-        assert!(said.to_lowercase().contains(&alert.to_lowercase()), "{flaw:?}: {said}");
+        assert!(
+            said.to_lowercase().contains(&alert.to_lowercase()),
+            "{flaw:?}: {said}"
+        );
     }
     for flaw in [Flaw::OtherTrustDomain, Flaw::NoUri, Flaw::TwoUris] {
         assert_eq!(verdict(flaw), Ok(()), "{flaw:?}");
@@ -74,7 +78,9 @@ fn a_token_is_made_once_and_its_pin_is_its_owners_alone() {
         .output()
         .unwrap();
     let slots = String::from_utf8(slots.stdout).unwrap();
-    let labels = slots.lines().filter(|line| line.contains("Label:") && line.contains("kit"));
+    let labels = slots
+        .lines()
+        .filter(|line| line.contains("Label:") && line.contains("kit"));
     assert_eq!(labels.count(), 1, "{slots}");
 }
 
@@ -89,8 +95,11 @@ fn the_same_seed_gives_the_same_patients_and_a_longer_file_begins_with_them() {
     assert!(csv(200, 7).starts_with(&few));
     assert_ne!(csv(100, 8), few);
     assert_eq!(few.lines().next(), Some("ID,BIRTH_YEAR,SEX,SITE"));
-    let ids: std::collections::BTreeSet<_> =
-        few.lines().skip(1).filter_map(|line| line.split(',').next()).collect();
+    let ids: std::collections::BTreeSet<_> = few
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split(',').next())
+        .collect();
     assert_eq!(ids.len(), 100);
     assert!(ids.iter().all(|id| id.len() == 32));
 }
@@ -101,21 +110,33 @@ fn a_guarded_group_dies_with_its_owner_however_the_owner_dies() {
     let doomed = directory.path().join("doomed");
     std::fs::create_dir(&doomed).unwrap();
     let mut owner = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "owner_of_a_guarded_group", "--nocapture"])
+        .args([
+            "--ignored",
+            "--exact",
+            "owner_of_a_guarded_group",
+            "--nocapture",
+        ])
         .current_dir(&doomed)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let said = BufReader::new(owner.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let said = BufReader::new(owner.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
     let pids: Vec<String> = said
         .filter_map(|line| line.strip_prefix("guarded ").map(str::to_owned))
         .take(2)
         .collect();
-    assert!(pids.len() == 2 && pids.iter().all(|pid| is_running(pid)), "{pids:?}");
+    assert!(
+        pids.len() == 2 && pids.iter().all(|pid| is_running(pid)),
+        "{pids:?}"
+    );
 
     owner.kill().unwrap();
     owner.wait().unwrap();
-    until("the group to die", || (!pids.iter().any(|pid| is_running(pid))).then_some(()));
+    until("the group to die", || {
+        (!pids.iter().any(|pid| is_running(pid))).then_some(())
+    });
     until("its directory to go", || (!doomed.exists()).then_some(()));
 }
 
@@ -134,8 +155,13 @@ fn owner_of_a_guarded_group() {
 
 /// Gone, or dead and only waiting to be reaped.
 fn is_running(pid: &str) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().starts_with(" Z"))
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        !stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .starts_with(" Z")
+    })
 }
 
 fn mode(path: &Path) -> u32 {
@@ -145,15 +171,17 @@ fn mode(path: &Path) -> u32 {
 /// A TLS handshake in memory, and what the server thinks of it.
 fn shake_hands(server: &Identity, client: &Identity) -> Result<(), rustls::Error> {
     let certificates = |path: &Path| -> Vec<CertificateDer<'static>> {
-        CertificateDer::pem_file_iter(path).unwrap().map(Result::unwrap).collect()
+        CertificateDer::pem_file_iter(path)
+            .unwrap()
+            .map(Result::unwrap)
+            .collect()
     };
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(certificates(&server.ca));
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
-            .build()
-            .unwrap();
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
+        .build()
+        .unwrap();
     let key = PrivateKeyDer::from_pem_file(&server.key).unwrap();
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -1,17 +1,21 @@
 //! `kms-dev`: what a development deployment needs and a production server must not
 //! contain: a token, certificates, a configuration and fictitious patients.
 
-use std::{fs, io, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::{Parser, Subcommand};
 use softhsm_tests::{
     Authority, Failure, Token,
-    channel::health_now,
-    configuration::{Endpoints, ServerFile, principals, trust_domain, write_contexts},
+    configuration::{ServerFile, principals, trust_domain, write_contexts},
     patients,
+    server::serving,
     wait::within,
 };
-use tonic_health::pb::health_check_response::ServingStatus;
 
 /// Prepares development deployments of the key management service. Never for production.
 #[derive(Parser)]
@@ -61,6 +65,9 @@ enum Verb {
         /// Give up after so many seconds
         #[arg(long, default_value_t = 60)]
         seconds: u64,
+        /// Give up at once when this process, the server's, is gone
+        #[arg(long)]
+        pid: Option<u32>,
     },
     /// Write a CSV file of fictitious patients: ID,BIRTH_YEAR,SEX,SITE
     Patients {
@@ -88,15 +95,29 @@ fn main() -> ExitCode {
 fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Token { directory, label } => Token::create(&directory, &label).map(drop),
-        Verb::Pki { directory, trust_domain, people, services } => {
+        Verb::Pki {
+            directory,
+            trust_domain,
+            people,
+            services,
+        } => {
             let authority = Authority::create(&directory, &trust_domain)?;
             authority.server()?;
             let people = people.iter().map(|id| format!("person/{id}"));
             let services = services.iter().map(|id| format!("service/{id}"));
-            people.chain(services).try_for_each(|who| authority.client(&who).map(drop))
+            people
+                .chain(services)
+                .try_for_each(|who| authority.client(&who).map(drop))
         }
-        Verb::Deployment { directory, log_format } => lay_out(&absolute(directory)?, log_format),
-        Verb::Ready { directory, seconds } => ready(&absolute(directory)?, seconds),
+        Verb::Deployment {
+            directory,
+            log_format,
+        } => lay_out(&absolute(directory)?, log_format),
+        Verb::Ready {
+            directory,
+            seconds,
+            pid,
+        } => ready(&absolute(directory)?, seconds, pid),
         Verb::Patients { file, count, seed } if file.as_os_str() == "-" => {
             patients::write(io::stdout().lock(), count, seed)
         }
@@ -107,7 +128,7 @@ fn run(verb: Verb) -> Result<(), Failure> {
     }
 }
 
-fn lay_out(directory: &std::path::Path, log_format: String) -> Result<(), Failure> {
+fn lay_out(directory: &Path, log_format: String) -> Result<(), Failure> {
     let trust_domain = trust_domain(&directory.join("deployment.yaml"))?;
     let authority = Authority::create(&directory.join("pki"), &trust_domain)?;
     authority.server()?;
@@ -122,7 +143,7 @@ fn lay_out(directory: &std::path::Path, log_format: String) -> Result<(), Failur
     file.write(&directory.join("kms-server.toml"))
 }
 
-fn ready(directory: &std::path::Path, seconds: u64) -> Result<(), Failure> {
+fn ready(directory: &Path, seconds: u64, pid: Option<u32>) -> Result<(), Failure> {
     let trust_domain = trust_domain(&directory.join("deployment.yaml"))?;
     let authority = Authority::create(&directory.join("pki"), &trust_domain)?;
     let identities = principals(&directory.join("bindings.yaml"))?
@@ -133,17 +154,34 @@ fn ready(directory: &std::path::Path, seconds: u64) -> Result<(), Failure> {
         .first()
         .ok_or_else(|| Failure::new("bindings.yaml binds nobody: nobody could call the server"))?;
     let data = directory.join("data");
-    let serving = within(Duration::from_secs(seconds), || {
-        let endpoints = Endpoints::read(&data)?;
-        match health_now(&endpoints, probe) {
-            Ok(ServingStatus::Serving) => Some(endpoints),
-            Ok(ServingStatus::NotServing | ServingStatus::Unknown | ServingStatus::ServiceUnknown)
-            | Err(_) => None,
+    let outcome = within(Duration::from_secs(seconds), || {
+        match serving(&data, probe) {
+            Some(endpoints) => Some(Ok(endpoints)),
+            None if pid.is_some_and(is_gone) => Some(Err(Failure::new("the server has ended"))),
+            None => None,
         }
     });
-    let endpoints = serving
-        .ok_or_else(|| Failure::new(format!("the server does not serve after {seconds} s")))?;
-    write_contexts(&directory.join("contexts.toml"), &endpoints.url(), &identities)
+    let late = || {
+        Err(Failure::new(format!(
+            "the server does not serve after {seconds} s"
+        )))
+    };
+    let endpoints = outcome.unwrap_or_else(late)?;
+    write_contexts(
+        &directory.join("contexts.toml"),
+        &endpoints.url(),
+        &identities,
+    )
+}
+
+/// Ended, whether or not its parent has noticed.
+fn is_gone(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| {
+        stat.rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .starts_with(" Z")
+    })
 }
 
 fn absolute(directory: PathBuf) -> Result<PathBuf, Failure> {
