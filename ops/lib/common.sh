@@ -44,7 +44,7 @@ step() {
 # However a script ends: what it calls clean_up is done, and a failed step is named.
 finish() {
     local status=$?
-    trap - EXIT INT TERM
+    trap - EXIT INT TERM HUP
     clean_up
     if [ "$status" -ne 0 ] && [ "$status" -ne 130 ] && [ -n "$STEP" ]; then
         printf '%s%s: failed at: %s%s\n' "$RED" "$(basename "$0")" "$STEP" "$PLAIN" >&2
@@ -54,7 +54,7 @@ finish() {
 STEP=
 clean_up() { :; }
 trap finish EXIT
-trap 'exit 130' INT TERM
+trap 'exit 130' INT TERM HUP
 
 # need_rust: a toolchain is the one thing that is asked for and not installed.
 need_rust() {
