@@ -1,1 +1,48 @@
-//! placeholder
+//! The public test kit: a throwaway deployment of the whole product, real parts only.
+//!
+//! Each deployment has a directory, a `SoftHSM` token, a public key infrastructure and a
+//! server process of its own, so tests run side by side and leave nothing behind, not even
+//! when they are killed. The functions panic with a sentence where a test can only fail,
+//! so that a test reads as a story:
+//!
+//! ```no_run
+//! use softhsm_tests::Deployment;
+//!
+//! let mut kms = Deployment::emc2().start();
+//! kms.cli("stella").run(["space", "list"]).succeeds();
+//! kms.kill();
+//! kms.restart();
+//! ```
+//!
+//! What a development machine needs as well (certificates, a token, configuration,
+//! fictitious patients) returns a [`Failure`] instead of panicking: the program `kms-dev`
+//! is made of it, so that the production server contains no maker of certificates.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a kit for tests: what cannot go on fails the test, with a sentence"
+)]
+
+pub mod channel;
+pub mod cli;
+pub mod configuration;
+pub mod deployment;
+pub mod failure;
+pub mod guard;
+pub mod http;
+pub mod patients;
+pub mod pki;
+pub mod program;
+pub mod server;
+pub mod setting;
+pub mod token;
+pub mod wait;
+
+pub use cli::{Cli, Finished};
+pub use deployment::{Builder, Deployment};
+pub use failure::Failure;
+pub use pki::{Authority, Flaw, Identity};
+pub use server::Server;
+pub use setting::{full, scaled};
+pub use token::Token;

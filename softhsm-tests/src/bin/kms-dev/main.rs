@@ -1,1 +1,189 @@
-fn main() {}
+//! `kms-dev`: what a development deployment needs and a production server must not
+//! contain: a token, certificates, a configuration and fictitious patients.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::{Parser, Subcommand};
+use softhsm_tests::{
+    Authority, Failure, Token,
+    configuration::{ServerFile, principals, trust_domain, write_contexts},
+    patients,
+    server::serving,
+    wait::within,
+};
+
+/// Prepares development deployments of the key management service. Never for production.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Make a SoftHSM token with a random PIN: softhsm2.conf, tokens/, pin
+    Token {
+        /// The token's directory; one that holds a token already is left as it is
+        directory: PathBuf,
+        /// The token's label
+        #[arg(long, default_value = "emc2")]
+        label: String,
+    },
+    /// Make a certificate authority, a server and clients; what exists is kept
+    Pki {
+        /// Where the certificates and keys go
+        directory: PathBuf,
+        /// The trust domain of all identities, for instance dev.emc2.example
+        #[arg(long)]
+        trust_domain: String,
+        /// A person's id; may be repeated
+        #[arg(long = "person")]
+        people: Vec<String>,
+        /// A service's id; may be repeated
+        #[arg(long = "service")]
+        services: Vec<String>,
+    },
+    /// Lay out a whole deployment but its data: token, certificates of everybody bound in
+    /// DIRECTORY/bindings.yaml, and kms-server.toml for free ports on loopback
+    Deployment {
+        /// The deployment's directory, with deployment.yaml and bindings.yaml in it
+        directory: PathBuf,
+        /// The server's log: json or text
+        #[arg(long, default_value = "json")]
+        log_format: String,
+    },
+    /// Wait until the server of a deployment serves, then write contexts.toml for `kms`
+    Ready {
+        /// The deployment's directory
+        directory: PathBuf,
+        /// Give up after so many seconds
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Give up at once when this process, the server's, is gone
+        #[arg(long)]
+        pid: Option<u32>,
+    },
+    /// Write a CSV file of fictitious patients: ID,BIRTH_YEAR,SEX,SITE
+    Patients {
+        /// The file to write; `-` is standard output
+        file: PathBuf,
+        /// How many
+        #[arg(long, default_value_t = 10_000)]
+        count: u64,
+        /// The same seed gives the same patients
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("kms-dev: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::Token { directory, label } => Token::create(&directory, &label).map(drop),
+        Verb::Pki {
+            directory,
+            trust_domain,
+            people,
+            services,
+        } => {
+            let authority = Authority::create(&directory, &trust_domain)?;
+            authority.server()?;
+            let people = people.iter().map(|id| format!("person/{id}"));
+            let services = services.iter().map(|id| format!("service/{id}"));
+            people
+                .chain(services)
+                .try_for_each(|who| authority.client(&who).map(drop))
+        }
+        Verb::Deployment {
+            directory,
+            log_format,
+        } => lay_out(&absolute(directory)?, log_format),
+        Verb::Ready {
+            directory,
+            seconds,
+            pid,
+        } => ready(&absolute(directory)?, seconds, pid),
+        Verb::Patients { file, count, seed } if file.as_os_str() == "-" => {
+            patients::write(io::stdout().lock(), count, seed)
+        }
+        Verb::Patients { file, count, seed } => {
+            let out = fs::File::create(&file).map_err(Failure::with_file("write", &file))?;
+            patients::write(io::BufWriter::new(out), count, seed)
+        }
+    }
+}
+
+fn lay_out(directory: &Path, log_format: String) -> Result<(), Failure> {
+    let trust_domain = trust_domain(&directory.join("deployment.yaml"))?;
+    let authority = Authority::create(&directory.join("pki"), &trust_domain)?;
+    authority.server()?;
+    for principal in principals(&directory.join("bindings.yaml"))? {
+        authority.client(&principal)?;
+    }
+    let token = Token::create(directory, "emc2")?;
+    let mut file = ServerFile::loopback(&token);
+    file.log.format = log_format;
+    let data = directory.join(&file.data);
+    fs::create_dir_all(&data).map_err(Failure::with_file("create", &data))?;
+    file.write(&directory.join("kms-server.toml"))
+}
+
+fn ready(directory: &Path, seconds: u64, pid: Option<u32>) -> Result<(), Failure> {
+    let trust_domain = trust_domain(&directory.join("deployment.yaml"))?;
+    let authority = Authority::create(&directory.join("pki"), &trust_domain)?;
+    let identities = principals(&directory.join("bindings.yaml"))?
+        .iter()
+        .map(|principal| authority.client(principal))
+        .collect::<Result<Vec<_>, _>>()?;
+    let probe = identities
+        .first()
+        .ok_or_else(|| Failure::new("bindings.yaml binds nobody: nobody could call the server"))?;
+    let data = directory.join("data");
+    let outcome = within(Duration::from_secs(seconds), || {
+        match serving(&data, probe) {
+            Some(endpoints) => Some(Ok(endpoints)),
+            None if pid.is_some_and(is_gone) => Some(Err(Failure::new("the server has ended"))),
+            None => None,
+        }
+    });
+    let late = || {
+        Err(Failure::new(format!(
+            "the server does not serve after {seconds} s"
+        )))
+    };
+    let endpoints = outcome.unwrap_or_else(late)?;
+    write_contexts(
+        &directory.join("contexts.toml"),
+        &endpoints.url(),
+        &identities,
+    )
+}
+
+/// Ended, whether or not its parent has noticed.
+fn is_gone(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| {
+        stat.rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .starts_with(" Z")
+    })
+}
+
+fn absolute(directory: PathBuf) -> Result<PathBuf, Failure> {
+    std::path::absolute(&directory).map_err(Failure::with_file("find", &directory))
+}

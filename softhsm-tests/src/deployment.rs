@@ -1,0 +1,338 @@
+//! A throwaway deployment: directory, token, certificates, configuration and one server.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    Authority, Cli, Failure, Finished, Flaw, Identity, Server, Token,
+    cli::finish,
+    configuration::{ServerFile, principals, trust_domain, write_contexts},
+    http::Metrics,
+    program::repository,
+    server::{NotServing, Place, read_log},
+    setting,
+};
+
+/// What a deployment will be; made into one by [`Builder::start`].
+#[derive(Debug, Clone)]
+pub struct Builder {
+    deployment: String,
+    bindings: String,
+    policy: PathBuf,
+    configure: fn(&mut ServerFile),
+}
+
+/// One deployment of its own, gone with the value: the server is killed and the directory
+/// removed, unless `KMS_TEST_KEEP=1`.
+#[derive(Debug)]
+pub struct Deployment {
+    // Fields drop in this order: first the server, then its directory.
+    server: Option<Server>,
+    place: Place,
+    authority: Authority,
+    identities: Vec<Identity>,
+    policy: PathBuf,
+    directory: TempDir,
+}
+
+impl Deployment {
+    /// EMC2's development warehouse, with the people and services of
+    /// `ops/emc2/bindings.yaml`.
+    pub fn emc2() -> Builder {
+        let emc2 = repository().join("ops/emc2");
+        Builder {
+            deployment: read(&emc2.join("deployment.yaml")),
+            bindings: read(&emc2.join("bindings.yaml")),
+            policy: repository().join("ops/policy"),
+            configure: |_| {},
+        }
+    }
+
+    /// The directory that everything lies in, for a test's own files too.
+    pub fn directory(&self) -> &Path {
+        &self.place.directory
+    }
+
+    /// The directory of the store and the two logs.
+    pub fn data(&self) -> &Path {
+        &self.place.data
+    }
+
+    /// The token.
+    pub fn token(&self) -> &Token {
+        &self.place.token
+    }
+
+    /// The running server.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn server(&mut self) -> &mut Server {
+        self.server.as_mut().expect("the server runs")
+    }
+
+    /// The server's metrics, now.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn metrics(&mut self) -> Metrics {
+        self.server().metrics()
+    }
+
+    /// Everything that the servers of this deployment wrote to standard error.
+    pub fn log(&self) -> String {
+        read_log(&self.place.log_file())
+    }
+
+    /// The command line as a person or service, by id: `kms.cli("olivia")`.
+    ///
+    /// # Panics
+    /// When nobody of that id has a certificate.
+    pub fn cli(&self, id: &str) -> Cli {
+        let identity = self.identity(id);
+        Cli::new(self.contexts(), identity.id(), self.directory().to_owned())
+    }
+
+    /// The certificate of a person or service, by id.
+    ///
+    /// # Panics
+    /// When nobody of that id has one.
+    pub fn identity(&self, id: &str) -> &Identity {
+        self.identities
+            .iter()
+            .find(|identity| identity.id() == id)
+            .unwrap_or_else(|| panic!("nobody is called {id:?} here: issue a certificate first"))
+    }
+
+    /// Issues a certificate to somebody who has none yet, bound or not.
+    ///
+    /// # Panics
+    /// When the principal is no `person/ID` or `service/ID`.
+    pub fn issue(&mut self, principal: &str) -> &Identity {
+        let identity = self.authority.client(principal);
+        self.admit(identity.unwrap_or_else(|cause| panic!("{cause}")))
+    }
+
+    /// Issues a certificate that is wrong in one way. Its context is named
+    /// `{id}-{flaw}`, for instance `mallory-SelfSigned`.
+    ///
+    /// # Panics
+    /// As [`Deployment::issue`].
+    pub fn issue_flawed(&mut self, principal: &str, flaw: Flaw) -> &Identity {
+        let identity = self.authority.flawed(principal, flaw);
+        let mut identity = identity.unwrap_or_else(|cause| panic!("{cause}"));
+        identity.principal = format!("{principal}-{flaw:?}");
+        self.admit(identity)
+    }
+
+    /// Kills the server as a power cut would.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn kill(&mut self) {
+        self.server.take().expect("the server runs").kill();
+    }
+
+    /// Asks the server to stop and waits until it has.
+    ///
+    /// # Panics
+    /// When it does not run, or does not end.
+    pub fn terminate(&mut self) -> ExitStatus {
+        self.server.take().expect("the server runs").terminate()
+    }
+
+    /// Starts the server again, after it was stopped, killed or refused to start.
+    ///
+    /// # Panics
+    /// When it runs already, or ends instead of serving.
+    pub fn restart(&mut self) {
+        self.try_restart().unwrap_or_else(|ended| panic!("{ended}"));
+    }
+
+    /// Starts the server, which may refuse.
+    ///
+    /// # Errors
+    /// How it ended and what it said.
+    ///
+    /// # Panics
+    /// When it runs already.
+    pub fn try_restart(&mut self) -> Result<(), NotServing> {
+        assert!(self.server.is_none(), "the server runs already");
+        self.server = Some(Server::start(&self.place)?);
+        self.write_contexts();
+        Ok(())
+    }
+
+    /// `kms-server init` with this deployment's documents.
+    ///
+    /// # Panics
+    /// When `kms-server` is not built.
+    pub fn init(&self) -> Finished {
+        let mut command = self
+            .place
+            .command("init")
+            .unwrap_or_else(|cause| panic!("{cause}"));
+        command
+            .arg("--deployment")
+            .arg(self.directory().join("deployment.yaml"))
+            .arg("--policy")
+            .arg(&self.policy)
+            .arg("--bindings")
+            .arg(self.directory().join("bindings.yaml"));
+        finish(command)
+    }
+
+    /// `kms-server doctor` with more arguments; the server must not run.
+    ///
+    /// # Panics
+    /// When `kms-server` is not built.
+    pub fn doctor(&self, arguments: &[&str]) -> Finished {
+        let mut command = self
+            .place
+            .command("doctor")
+            .unwrap_or_else(|cause| panic!("{cause}"));
+        command.args(arguments);
+        finish(command)
+    }
+
+    fn admit(&mut self, identity: Identity) -> &Identity {
+        self.identities.retain(|other| other.id() != identity.id());
+        self.identities.push(identity);
+        if self.server.is_some() {
+            self.write_contexts();
+        }
+        self.identities.last().expect("just pushed")
+    }
+
+    fn contexts(&self) -> PathBuf {
+        self.directory().join("contexts.toml")
+    }
+
+    fn write_contexts(&mut self) {
+        let url = self.server().endpoints().url();
+        write_contexts(&self.contexts(), &url, &self.identities)
+            .unwrap_or_else(|cause| panic!("{cause}"));
+    }
+}
+
+impl Builder {
+    /// Another `deployment.yaml`.
+    #[must_use]
+    pub fn deployment(mut self, yaml: &str) -> Self {
+        self.deployment = yaml.to_owned();
+        self
+    }
+
+    /// The same deployment, declared `production`: what asks for approvals is refused.
+    #[must_use]
+    pub fn production(mut self) -> Self {
+        self.deployment = self.deployment.replace("development", "production");
+        self
+    }
+
+    /// Other people and services; each gets a certificate.
+    #[must_use]
+    pub fn bindings(mut self, yaml: &str) -> Self {
+        self.bindings = yaml.to_owned();
+        self
+    }
+
+    /// Another policy directory.
+    #[must_use]
+    pub fn policy(mut self, directory: &Path) -> Self {
+        self.policy = directory.to_owned();
+        self
+    }
+
+    /// Changes `kms-server.toml` before it is written.
+    #[must_use]
+    pub fn configure(mut self, configure: fn(&mut ServerFile)) -> Self {
+        self.configure = configure;
+        self
+    }
+
+    /// Prepares everything, initialises the deployment and starts its server.
+    ///
+    /// # Panics
+    /// When any of it fails.
+    pub fn start(self) -> Deployment {
+        let mut deployment = self.prepare();
+        deployment.init().succeeds();
+        deployment.restart();
+        deployment
+    }
+
+    /// Prepares directory, token, certificates and configuration, and runs nothing: for
+    /// tests of `init` and of starts that must fail.
+    ///
+    /// # Panics
+    /// When it cannot be prepared.
+    pub fn prepare(self) -> Deployment {
+        self.try_prepare()
+            .unwrap_or_else(|cause| panic!("cannot prepare a deployment: {cause}"))
+    }
+
+    fn try_prepare(self) -> Result<Deployment, Failure> {
+        let directory = tempfile::Builder::new()
+            .prefix("kms-test-")
+            .disable_cleanup(setting::keep())
+            .tempdir()
+            .map_err(|cause| Failure::because("cannot make a temporary directory", cause))?;
+        let root = directory.path().to_owned();
+        let [documents, bindings] = [
+            ("deployment.yaml", &self.deployment),
+            ("bindings.yaml", &self.bindings),
+        ]
+        .map(|(name, text)| {
+            let path = root.join(name);
+            fs::write(&path, text).map_err(Failure::with_file("write", &path))?;
+            Ok::<_, Failure>(path)
+        });
+        let authority = Authority::create(&root.join("pki"), &trust_domain(&documents?)?)?;
+        authority.server()?;
+        let identities = principals(&bindings?)?
+            .iter()
+            .map(|principal| authority.client(principal))
+            .collect::<Result<Vec<_>, _>>()?;
+        let token = Token::create(&root, "emc2")?;
+        let mut file = ServerFile::loopback(&token);
+        (self.configure)(&mut file);
+        let place = Place {
+            data: root.join(&file.data),
+            token,
+            probe: authority.client("service/kit-probe")?,
+            directory: root,
+        };
+        fs::create_dir_all(&place.data).map_err(Failure::with_file("create", &place.data))?;
+        file.write(&place.configuration())?;
+        Ok(Deployment {
+            server: None,
+            place,
+            authority,
+            identities,
+            policy: self.policy,
+            directory,
+        })
+    }
+}
+
+impl Drop for Deployment {
+    fn drop(&mut self) {
+        if std::thread::panicking() || setting::keep() {
+            eprintln!(
+                "--- the server's log, {}\n{}",
+                self.directory.path().display(),
+                self.log()
+            );
+        }
+    }
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|cause| panic!("{}: {cause}", path.display()))
+}
