@@ -25,6 +25,10 @@ pub mod plan;
 #[cfg(feature = "policy")]
 pub mod policy;
 pub mod pseudonym;
+#[cfg(feature = "policy")]
+pub mod record;
+#[cfg(feature = "policy")]
+pub mod replay;
 pub mod revision;
 pub mod role;
 pub mod space;
