@@ -1,1 +1,3 @@
 //! placeholder
+pub mod durability;
+pub mod store_contract;
