@@ -20,14 +20,11 @@ pub mod import_token;
 pub mod key;
 pub mod name;
 pub mod permit;
-#[cfg(feature = "policy")]
 pub mod plan;
 #[cfg(feature = "policy")]
 pub mod policy;
 pub mod pseudonym;
-#[cfg(feature = "policy")]
 pub mod record;
-#[cfg(feature = "policy")]
 pub mod replay;
 pub mod revision;
 pub mod role;
