@@ -28,6 +28,7 @@ pub mod channel;
 pub mod cli;
 pub mod configuration;
 pub mod deployment;
+pub mod durability;
 pub mod failure;
 pub mod guard;
 pub mod http;
@@ -36,6 +37,7 @@ pub mod pki;
 pub mod program;
 pub mod server;
 pub mod setting;
+pub mod store_contract;
 pub mod token;
 pub mod wait;
 

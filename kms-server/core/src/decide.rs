@@ -9,7 +9,7 @@ use crate::deployment::{Deployment, Environment};
 use crate::error::{Error, Result};
 use crate::id::{KeyId, KeyUid};
 use crate::key::{Key, Origin, Version};
-use crate::name::{KeyName, SpaceName};
+use crate::name::{IMPORT_TOKEN_KEY, KeyName, SpaceName};
 use crate::permit::Permit;
 use crate::policy::{Policy, Question, Target};
 use crate::space::SpaceKind;
@@ -420,9 +420,3 @@ pub fn import_token_key(view: &View) -> Result<&Version> {
     view.primary(key)
         .ok_or_else(|| Error::internal("the import-token key has no primary version"))
 }
-
-/// Where the deployment's own keys are.
-pub const SERVICE_SPACE: &str = "spaces/kms";
-
-/// The key that authenticates import tokens.
-pub const IMPORT_TOKEN_KEY: &str = "spaces/kms/keys/import-token";

@@ -156,8 +156,8 @@ mod tests {
         };
         assert_eq!(
             HEXLOWER.encode(&envelope.to_bytes()),
-            "454b01070707070707070707070707070707070700000003\
-             090909090909090909090909ababababababababababababababababab"
+            "454b01070707070707070707070707070707070000000309090909090909\
+             0909090909ababababababababababababababababab"
         );
         assert_eq!(Envelope::parse(&envelope.to_bytes()).unwrap(), envelope);
     }

@@ -20,11 +20,12 @@ pub mod import_token;
 pub mod key;
 pub mod name;
 pub mod permit;
-#[cfg(feature = "policy")]
 pub mod plan;
 #[cfg(feature = "policy")]
 pub mod policy;
 pub mod pseudonym;
+pub mod record;
+pub mod replay;
 pub mod revision;
 pub mod role;
 pub mod space;

@@ -164,6 +164,12 @@ impl EdgeName {
 /// How the slug of an edge's key begins; no other key's may.
 pub const EDGE_PREFIX: &str = "edge-";
 
+/// Where the deployment's own keys are; callers make none there.
+pub const SERVICE_SPACE: &str = "spaces/kms";
+
+/// The deployment's own key that authenticates import tokens.
+pub const IMPORT_TOKEN_KEY: &str = "spaces/kms/keys/import-token";
+
 impl KeyName {
     /// The space that it belongs to.
     #[must_use]

@@ -29,6 +29,10 @@ pub struct Permit {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Grant {
+    #[cfg_attr(
+        not(feature = "policy"),
+        allow(dead_code, reason = "only `decide` makes one, and a client has none")
+    )]
     Asked {
         action: Action,
         ids: Vec<KeyId>,
@@ -40,6 +44,7 @@ enum Grant {
 
 impl Permit {
     /// For `decide` alone.
+    #[cfg(feature = "policy")]
     pub(crate) fn asked(
         action: Action,
         ids: Vec<KeyId>,

@@ -1,0 +1,416 @@
+//! What is in the audit log: one JSON object for each entry, OCSF API Activity (class 6003).
+//!
+//! The bytes of an entry are final when written: they become the leaves of a Merkle tree. What is
+//! ours and not OCSF's stands under `unmapped.kms`. No identifier, pseudonym, plaintext, encryption
+//! context or key material is ever in a record.
+
+use crate::action::{Action, Effect};
+use crate::caller::{Caller, Sort};
+use crate::codec;
+use crate::command::LogName;
+use crate::error::{Error, Kind, Result};
+use crate::key::Learned;
+use crate::plan::Plan;
+use crate::revision::Revision;
+use crate::time::Time;
+use crate::value::Value;
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// The longest intention, in bytes: an entry of a log of C2SP tlog-tiles form holds 65,535.
+pub const INTENTION_MAX: usize = 60 * 1024;
+
+/// What happened: who, what, on what, and what became of it. Appended to a log it is a record.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// When.
+    pub time: Time,
+    /// Who asked.
+    pub caller: Caller,
+    /// The call's own id, for the reader of two logs.
+    pub call: String,
+    /// What was asked.
+    pub action: Action,
+    /// The resource that it was about: its sort and its name.
+    pub resource: (String, String),
+    /// What became of it: `Ok`, or what the caller was told.
+    pub result: Result<()>,
+    /// How long it took, in milliseconds.
+    pub duration: Option<u64>,
+    /// The part that is ours.
+    pub detail: Detail,
+}
+
+/// The part of a record that is ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "kebab-case")]
+pub enum Detail {
+    /// A change is about to happen.
+    Intention(Box<Intention>),
+    /// What became of the intention at this index.
+    Outcome(Box<Outcome>),
+    /// A use, a read or a refusal.
+    Use(Counts),
+}
+
+/// What a change will do: enough to carry it out again, or to see that it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intention {
+    /// The plan, with every new value in full.
+    pub plan: Plan,
+    /// The policies that allowed it.
+    pub policies: Vec<String>,
+    /// The client's own id of its request, if it gave one, and a digest of what was asked.
+    pub request: Option<RequestTag>,
+}
+
+/// A client's request, to be recognised when it comes again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestTag {
+    /// The client's id: a UUID.
+    pub id: uuid::Uuid,
+    /// SHA-256 of what was asked, hexadecimal.
+    pub digest: String,
+}
+
+/// What became of an intention.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The intention's index in the changes log.
+    pub intention: u64,
+    /// What became of it.
+    pub settled: Settled,
+}
+
+/// What became of an intention.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Settled {
+    /// The store holds it.
+    Committed {
+        /// The store's revision of what was written.
+        revision: Revision,
+        /// A digest of what was written: see [`state_digest`].
+        state: String,
+        /// What the HSM told of new material.
+        learned: Option<Learned>,
+    },
+    /// Nothing was changed.
+    Abandoned {
+        /// Why.
+        why: String,
+    },
+}
+
+/// What a use amounts to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// How many items were asked.
+    pub items: u64,
+    /// How many of them failed.
+    pub failed: u64,
+    /// How many bytes of plaintext or identifiers went through.
+    pub bytes: u64,
+    /// The versions that were used, by their names.
+    pub versions: Vec<String>,
+    /// The policies that allowed it.
+    pub policies: Vec<String>,
+}
+
+/// SHA-256 over the written values, each as its name and its encoding, length-prefixed, in the
+/// order of the plan; hexadecimal.
+///
+/// # Errors
+/// As [`Value::encode`].
+pub fn state_digest(values: &[Value]) -> Result<String> {
+    let mut bytes = Vec::new();
+    for value in values {
+        codec::put(&mut bytes, value.name().as_bytes());
+        codec::put(&mut bytes, &value.encode()?);
+    }
+    Ok(HEXLOWER.encode(&Sha256::digest(&bytes)))
+}
+
+/// An entry of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    metadata: Metadata,
+    time: Time,
+    category_uid: u8,
+    class_uid: u16,
+    activity_id: u8,
+    type_uid: u32,
+    severity_id: u8,
+    status_id: u8,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    status_code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    message: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    duration: Option<u64>,
+    actor: Actor,
+    api: Api,
+    src_endpoint: Endpoint,
+    resources: Vec<Resource>,
+    unmapped: Unmapped,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Metadata {
+    version: String,
+    log_name: String,
+    sequence: u64,
+    product: Product,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Product {
+    name: String,
+    vendor_name: String,
+    version: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Actor {
+    user: User,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct User {
+    uid: String,
+    #[serde(rename = "type")]
+    sort: String,
+    type_id: u8,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    credential_uid: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Api {
+    operation: String,
+    request: Request,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Request {
+    uid: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Endpoint {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    ip: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    hostname: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Resource {
+    name: String,
+    #[serde(rename = "type")]
+    sort: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Unmapped {
+    kms: Detail,
+}
+
+impl Record {
+    /// The record of an event at this index of a log.
+    #[must_use]
+    pub fn new(event: Event, log: LogName, index: u64) -> Self {
+        let activity = activity(event.action);
+        let error = event.result.as_ref().err();
+        Record {
+            metadata: Metadata {
+                version: "1.6.0".into(),
+                log_name: log.name().into(),
+                sequence: index,
+                product: Product {
+                    name: "kms-server".into(),
+                    vendor_name: "EMC2".into(),
+                    version: env!("CARGO_PKG_VERSION").into(),
+                },
+            },
+            time: event.time,
+            category_uid: 6,
+            class_uid: 6003,
+            activity_id: activity,
+            type_uid: 600_300 + u32::from(activity),
+            severity_id: severity(event.action, error),
+            status_id: if error.is_some() { 2 } else { 1 },
+            status_code: error.map(|e| e.kind().word().into()),
+            message: error.map(|e| e.message().into()),
+            duration: event.duration,
+            actor: Actor {
+                user: user(&event.caller),
+            },
+            api: Api {
+                operation: event.action.name().into(),
+                request: Request { uid: event.call },
+            },
+            src_endpoint: endpoint(&event.caller),
+            resources: vec![Resource {
+                sort: event.resource.0,
+                name: event.resource.1,
+            }],
+            unmapped: Unmapped { kms: event.detail },
+        }
+    }
+
+    /// The entry's bytes.
+    ///
+    /// # Errors
+    /// `Internal` when the record has no JSON form.
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        serde_json::to_vec(self).map_err(|e| Error::internal(format!("a record: {e}")))
+    }
+
+    /// The record of these bytes.
+    ///
+    /// # Errors
+    /// `Internal` when they are not a record.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        serde_json::from_slice(bytes).map_err(|e| Error::internal(format!("a record: {e}")))
+    }
+
+    /// Its index in its log.
+    #[must_use]
+    pub fn index(&self) -> u64 {
+        self.metadata.sequence
+    }
+
+    /// The log that it belongs to.
+    #[must_use]
+    pub fn log(&self) -> &str {
+        &self.metadata.log_name
+    }
+
+    /// When it happened.
+    #[must_use]
+    pub fn time(&self) -> Time {
+        self.time
+    }
+
+    /// Who asked: an identity.
+    #[must_use]
+    pub fn actor(&self) -> &str {
+        &self.actor.user.uid
+    }
+
+    /// What was asked.
+    #[must_use]
+    pub fn operation(&self) -> &str {
+        &self.api.operation
+    }
+
+    /// The call's own id.
+    #[must_use]
+    pub fn call(&self) -> &str {
+        &self.api.request.uid
+    }
+
+    /// The first resource that it is about.
+    #[must_use]
+    pub fn resource(&self) -> Option<(&str, &str)> {
+        self.resources
+            .first()
+            .map(|r| (r.sort.as_str(), r.name.as_str()))
+    }
+
+    /// What the caller was told, if it was an error: its word and its sentence.
+    #[must_use]
+    pub fn error(&self) -> Option<(&str, &str)> {
+        Some((
+            self.status_code.as_deref()?,
+            self.message.as_deref().unwrap_or_default(),
+        ))
+    }
+
+    /// The part that is ours.
+    #[must_use]
+    pub fn detail(&self) -> &Detail {
+        &self.unmapped.kms
+    }
+}
+
+/// Whether these bytes are an entry of this log at this index: what a torn tail is told by.
+#[must_use]
+pub fn is_entry(log: LogName, index: u64, bytes: &[u8]) -> bool {
+    Record::decode(bytes).is_ok_and(|r| r.index() == index && r.log() == log.name())
+}
+
+/// OCSF: 1 Create, 2 Read, 3 Update, 99 Other.
+fn activity(action: Action) -> u8 {
+    match action.effect() {
+        Effect::Makes => 1,
+        Effect::Reads => 2,
+        Effect::Moves => 3,
+        Effect::Protects | Effect::Processes => 99,
+    }
+}
+
+/// OCSF: 1 Informational, 3 Medium, 4 High.
+fn severity(action: Action, error: Option<&Error>) -> u8 {
+    match error.map(Error::kind) {
+        Some(Kind::Refused) => 3,
+        Some(Kind::Internal | Kind::Unknown) => 4,
+        Some(
+            Kind::Invalid
+            | Kind::NotFound
+            | Kind::Conflict
+            | Kind::State
+            | Kind::Exhausted
+            | Kind::Unavailable,
+        )
+        | None => {
+            if action == Action::CompromiseVersion {
+                4
+            } else {
+                1
+            }
+        }
+    }
+}
+
+fn user(caller: &Caller) -> User {
+    let (sort, type_id, credential_uid) = match caller {
+        Caller::Peer {
+            identity,
+            certificate,
+            ..
+        } => match identity.principal.sort() {
+            Sort::Person => ("Person", 1, Some(certificate.clone())),
+            Sort::Service => ("Service", 4, Some(certificate.clone())),
+        },
+        Caller::Founder => ("System", 3, None),
+    };
+    User {
+        uid: caller.to_string(),
+        sort: sort.into(),
+        type_id,
+        credential_uid,
+    }
+}
+
+fn endpoint(caller: &Caller) -> Endpoint {
+    match caller {
+        Caller::Peer {
+            source: Some(address),
+            ..
+        } => Endpoint {
+            ip: Some(address.ip().to_string()),
+            port: Some(address.port()),
+            hostname: None,
+        },
+        Caller::Peer { source: None, .. } | Caller::Founder => Endpoint {
+            ip: None,
+            port: None,
+            hostname: Some("localhost".into()),
+        },
+    }
+}

@@ -1,0 +1,192 @@
+//! The contract of a store, kept by sled; and what is true of the embedded store alone.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use kms_server::store::{SledStore, Store, StoreError, Write};
+use softhsm_tests::durability::is_log_entry;
+use softhsm_tests::store_contract;
+use softhsm_tests::store_contract::Place;
+use tempfile::TempDir;
+
+use crate::process::{self, Child};
+
+struct Embedded {
+    root: TempDir,
+}
+
+impl Embedded {
+    fn dir(&self) -> PathBuf {
+        self.root.path().join("store")
+    }
+}
+
+impl Place for Embedded {
+    fn new() -> Self {
+        Self {
+            root: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    async fn open(&mut self) -> Arc<dyn Store> {
+        let open = if self.dir().exists() {
+            SledStore::open(&self.dir())
+        } else {
+            SledStore::create(&self.dir())
+        };
+        Arc::new(open.unwrap())
+    }
+}
+
+store_contract!(Embedded);
+
+#[tokio::test]
+async fn a_store_that_is_not_there_is_not_made() {
+    let place = Embedded::new();
+    let lost = |result| match result {
+        Err(StoreError::Unavailable(why)) => assert!(why.contains("is its disk mounted"), "{why}"),
+        other => panic!("{other:?}"),
+    };
+    lost(SledStore::open(&place.dir()));
+    assert!(!place.dir().exists());
+    fs::create_dir(place.dir()).unwrap();
+    lost(SledStore::open(&place.dir()));
+    assert_eq!(fs::read_dir(place.dir()).unwrap().count(), 0);
+    drop(SledStore::create(&place.dir()).unwrap());
+    fs::remove_file(place.dir().join("db")).unwrap();
+    lost(SledStore::open(&place.dir()));
+}
+
+#[tokio::test]
+async fn a_store_is_made_in_a_place_of_its_own() {
+    let place = Embedded::new();
+    let store = SledStore::create(&place.dir()).unwrap();
+    store
+        .commit(&[], &[Write::Put("k".into(), vec![1])])
+        .await
+        .unwrap();
+    drop(store);
+    let again = SledStore::create(&place.dir());
+    assert!(matches!(again, Err(StoreError::Unavailable(why)) if why.contains("not empty")));
+    let store = SledStore::open(&place.dir()).unwrap();
+    assert_eq!(store.get("k").await.unwrap().unwrap().value, [1]);
+}
+
+#[tokio::test]
+async fn one_process_has_the_store() {
+    let place = Embedded::new();
+    let store = SledStore::create(&place.dir()).unwrap();
+    match SledStore::open(&place.dir()) {
+        Err(StoreError::Unavailable(why)) => assert!(why.contains("stop that server"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    store
+        .commit(&[], &[Write::Put("k".into(), vec![1])])
+        .await
+        .unwrap();
+}
+
+#[test]
+fn what_another_program_left_is_not_taken_for_a_store() {
+    let place = Embedded::new();
+    drop(SledStore::create(&place.dir()).unwrap());
+    for (what, bytes) in [("empty", vec![]), ("noise", vec![0xa5; 1 << 20])] {
+        fs::write(place.dir().join("db"), bytes).unwrap();
+        let opened = SledStore::open(&place.dir());
+        assert!(
+            matches!(opened, Err(StoreError::Corrupt(_))),
+            "{what}: {opened:?}"
+        );
+    }
+    fs::remove_dir_all(place.dir()).unwrap();
+    drop(sled::open(place.dir()).unwrap());
+    let foreign = SledStore::open(&place.dir());
+    assert!(
+        matches!(foreign, Err(StoreError::Corrupt(_))),
+        "{foreign:?}"
+    );
+}
+
+#[tokio::test]
+async fn documents_do_not_show_in_debug() {
+    let write = Write::Put("k".into(), b"canary".to_vec());
+    let store = Embedded::new().open().await;
+    store
+        .commit(&[], std::slice::from_ref(&write))
+        .await
+        .unwrap();
+    let shown = format!("{write:?} {:?} {store:?}", store.get("k").await);
+    assert!(shown.contains("[6 bytes]"), "{shown}");
+    assert!(
+        !shown.contains("canary") && !shown.contains("99, 97"),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
+async fn no_acknowledged_commit_is_lost_by_a_kill() {
+    let place = Embedded::new();
+    drop(SledStore::create(&place.dir()).unwrap());
+    let mut expected: BTreeMap<String, String> = BTreeMap::new();
+    for run in 0..process::rounds() {
+        let told = Child::start("store", &place.dir(), run).kill_after_random_lines(400);
+        let mut newest = BTreeMap::new();
+        for line in told {
+            let (key, value) = line.split_once(' ').unwrap();
+            newest.insert(key.to_owned(), value.to_owned());
+        }
+        expected.extend(newest);
+        let store = SledStore::open(&place.dir()).unwrap();
+        for (key, value) in &expected {
+            let found = store.get(key).await.unwrap();
+            let found = found.unwrap_or_else(|| panic!("{key} is lost"));
+            // The task may have gone on by one commit that it could not tell any more.
+            let number = |value: &str| -> (u32, u64) {
+                let mut parts = value.split('-');
+                let mut next = || parts.next().unwrap().to_owned();
+                (next().parse().unwrap(), next().parse().unwrap())
+            };
+            let found = number(std::str::from_utf8(&found.value).unwrap());
+            let told = number(value);
+            let newer = key.starts_with("task/") && found > told;
+            assert!(found == told || newer, "{key}: {found:?}, told {told:?}");
+        }
+        // Both keys of a commit or neither.
+        for entry in store.scan("task/", None, 100).await.unwrap() {
+            let task = entry.key.trim_start_matches("task/");
+            let text = String::from_utf8(entry.value.clone()).unwrap();
+            let mut parts = text.split('-');
+            let (run, number) = (parts.next().unwrap(), parts.next().unwrap());
+            let once = store
+                .get(&format!("once/{run}/{task}/{number}"))
+                .await
+                .unwrap();
+            assert_eq!(
+                once.map(|once| once.revision),
+                Some(entry.revision),
+                "{}",
+                entry.key
+            );
+        }
+    }
+    assert!(expected.len() > 100, "{} commits only", expected.len());
+}
+
+#[test]
+fn a_full_disk_loses_no_acknowledged_commit() {
+    let told = process::on_small_disk("12m", "full-store");
+    assert!(told.contains("recovered"), "{told}");
+}
+
+#[test]
+fn each_commit_reaches_the_disk_before_it_returns() {
+    let place = Embedded::new();
+    drop(SledStore::create(&place.dir()).unwrap());
+    let log = place.root.path().join("log");
+    drop(kms_server::audit::Log::create(&log, is_log_entry).unwrap());
+    let trace = process::trace("slowly", place.root.path());
+    process::assert_synced(&trace, "committed", "/store/db>");
+    process::assert_synced(&trace, "recorded", ".log>");
+}
