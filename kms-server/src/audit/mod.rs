@@ -14,6 +14,7 @@
 mod disk;
 mod error;
 pub mod frame;
+mod journal;
 mod log;
 mod mark;
 mod recovery;
@@ -24,4 +25,5 @@ mod writer;
 mod tests;
 
 pub use error::LogError;
+pub use journal::{DiskJournal, Journal};
 pub use log::{Check, Log};
