@@ -116,7 +116,8 @@ pub async fn what_was_committed_is_read_also_after_opening_again<P: Place>() {
 
 /// Clause: all or nothing; the conflict names the first key that was not as expected.
 pub async fn a_failed_check_writes_nothing<P: Place>() {
-    let store = P::new().open().await;
+    let mut place = P::new();
+    let store = place.open().await;
     let old = store.commit(&[], &[put("a", b"1")]).await.unwrap();
     let now = store
         .commit(
@@ -144,7 +145,8 @@ pub async fn a_failed_check_writes_nothing<P: Place>() {
 
 /// Clause: the limits of every store are the same.
 pub async fn limits_are_kept_and_beyond_them_nothing_is_written<P: Place>() {
-    let store = P::new().open().await;
+    let mut place = P::new();
+    let store = place.open().await;
     let longest = "~".repeat(MAX_KEY);
     let mut full: Vec<Write> = (1..MAX_OPERATIONS)
         .map(|number| put(&format!("k{number}"), &[7; 100]))
@@ -220,7 +222,8 @@ pub async fn limits_are_kept_and_beyond_them_nothing_is_written<P: Place>() {
 /// Clause: what a listing by pages needs.
 pub async fn a_scan_is_in_byte_order_behind_after_within_prefix<P: Place>() {
     const NONE: [&str; 0] = [];
-    let store = P::new().open().await;
+    let mut place = P::new();
+    let store = place.open().await;
     let keys = ["Z", "a", "a/", "a/1", "a/10", "a/2", "a/~", "a0", "b", "~"];
     let writes: Vec<Write> = keys.iter().rev().map(|key| put(key, b"")).collect();
     store.commit(&[], &writes).await.unwrap();
@@ -274,7 +277,8 @@ pub async fn a_key_never_has_a_revision_it_had_before<P: Place>() {
 
 /// Clause: compare-and-swap.
 pub async fn of_concurrent_swaps_exactly_one_wins<P: Place>() {
-    let store = P::new().open().await;
+    let mut place = P::new();
+    let store = place.open().await;
     let mut revision = store.commit(&[], &[put("k", b"")]).await.unwrap();
     for _ in 0..10 {
         let mut swaps = JoinSet::new();
@@ -307,7 +311,8 @@ pub async fn of_concurrent_swaps_exactly_one_wins<P: Place>() {
 
 /// Clause: compare-and-swap, tried again until it succeeds.
 pub async fn concurrent_counting_loses_nothing<P: Place>() {
-    let store = P::new().open().await;
+    let mut place = P::new();
+    let store = place.open().await;
     store.commit(&[], &[put("n", b"0")]).await.unwrap();
     let mut counters = JoinSet::new();
     for _ in 0..4 {
@@ -335,7 +340,8 @@ pub async fn concurrent_counting_loses_nothing<P: Place>() {
 
 /// Clause: a commit is seen as a whole or not at all.
 pub async fn a_reader_sees_whole_commits<P: Place>() {
-    let store = P::new().open().await;
+    let mut place = P::new();
+    let store = place.open().await;
     store
         .commit(&[], &[put("x", &[0]), put("y", &[0])])
         .await

@@ -21,6 +21,7 @@ pub use kms_core::revision::Revision;
 
 mod error;
 mod limits;
+mod pieces;
 mod sled;
 
 pub use error::StoreError;

@@ -90,6 +90,21 @@ pub(crate) fn on_small_disk(size: &str, scene: &str) -> String {
     told
 }
 
+/// Runs a scene that no file may grow beyond `bytes` for: a write that fails although the
+/// disk has room. What it told.
+pub(crate) fn with_largest_file(bytes: u64, scene: &str, dir: &Path) -> String {
+    let output = Command::new("prlimit")
+        .arg(format!("--fsize={bytes}"))
+        .args(["sh", "-c", r#"trap "" XFSZ; exec "$0" "$@""#, BINARY, scene])
+        .arg(dir)
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}\n{complaint}");
+    told
+}
+
 /// The system calls of a scene that write, sync or tell, with the names of their files.
 pub(crate) fn trace(scene: &str, dir: &Path) -> String {
     let file = dir.join("trace");
