@@ -13,36 +13,19 @@
 //! the disk has room to spare; damage may panic.
 
 use std::collections::BTreeMap;
-use std::fs::{File, TryLockError};
-use std::io;
 use std::ops::Bound;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
-use std::thread::{JoinHandle, park_timeout};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::files::Files;
 use super::{Check, Entry, Revision, Store, StoreError, Write, limits, pieces};
-use crate::directory;
-
-/// The count of commits, 8 bytes big-endian. It is written with every commit.
-const COMMITS: &[u8] = b"m/commits";
-/// The form of what is stored. It is written last when a store is made, and read first.
-const FORM: &[u8] = b"m/form";
-/// The only form there has been: entries in [`pieces`].
-const FORM_1: &[u8] = b"emc2-kms store 1";
-
-/// sled's own page cache, in bytes: everything is read once, when the store is opened.
-const CACHE: u64 = 16 * 1024 * 1024;
-
-/// What must be free on the disk before a commit begins, in bytes: room for the largest
-/// commit (6.4 MB) and for what sled writes beside it.
-const ROOM: u64 = 16 * 1024 * 1024;
 
 /// How long the writer may finish nothing before what it writes counts as lost: far beyond a
 /// slow disk.
@@ -68,27 +51,7 @@ impl SledStore {
     /// [`StoreError::Unavailable`]: there is no store in `dir`, or there was something in it
     /// before.
     pub fn create(dir: &Path) -> Result<Self, StoreError> {
-        directory::create(dir, |unfinished| {
-            let (db, file) = open_files(unfinished).map_err(io::Error::other)?;
-            db.insert(COMMITS, &0_u64.to_be_bytes())?;
-            db.insert(FORM, FORM_1)?;
-            db.flush()?;
-            file.sync_all()?;
-            // sled never syncs its settings, nor the names of its files.
-            File::open(unfinished.join("conf"))?.sync_all()?;
-            directory::sync(&unfinished.join("blobs"))?;
-            Ok(())
-        })
-        .map_err(|error: io::Error| {
-            StoreError::Unavailable(if error.kind() == io::ErrorKind::AlreadyExists {
-                format!(
-                    "a new store needs a place of its own, and {} is not empty",
-                    dir.display()
-                )
-            } else {
-                format!("no store can be made in {}: {error}", dir.display())
-            })
-        })?;
+        Files::create(dir)?;
         Self::open(dir)
     }
 
@@ -101,25 +64,13 @@ impl SledStore {
     /// [`StoreError::Unavailable`] when it is not there or another process has it,
     /// [`StoreError::Corrupt`] when what is there was not written by this store.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        match dir.join("db").try_exists() {
-            Ok(true) => {}
-            Ok(false) => {
-                return Err(StoreError::Unavailable(format!(
-                    "there is no store in {}: is its disk mounted? A lost store is restored, \
-                     or rebuilt from the changes log; it is not begun anew",
-                    dir.display()
-                )));
-            }
-            Err(error) => return Err(StoreError::Unavailable(format!("{dir:?}: {error}"))),
-        }
-        let lock = lock(dir)?;
-        let (db, file) = open_files(dir)?;
-        let view = load(&db)?;
+        let files = Files::open(dir)?;
+        let mut view = View::default();
+        view.commits = files.read(|key, revision, value| {
+            view.entries.insert(key, Stored { value, revision });
+        })?;
         let inner = Arc::new(Inner {
-            dir: dir.to_owned(),
-            _lock: lock,
-            db,
-            file,
+            files,
             view: RwLock::new(view),
             done: AtomicU64::new(0),
         });
@@ -223,7 +174,7 @@ impl Drop for SledStore {
 impl std::fmt::Debug for SledStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SledStore")
-            .field("dir", &self.inner.dir)
+            .field("dir", &self.inner.files.dir())
             .finish_non_exhaustive()
     }
 }
@@ -238,12 +189,7 @@ struct Job {
 type Answered = oneshot::Receiver<Result<Revision, StoreError>>;
 
 struct Inner {
-    dir: PathBuf,
-    /// The directory, locked for this process.
-    _lock: File,
-    db: sled::Db,
-    /// sled's data file, opened a second time, because sled does not show its own.
-    file: File,
+    files: Files,
     view: RwLock<View>,
     /// Commits that came to an end, good or bad.
     done: AtomicU64,
@@ -316,7 +262,7 @@ impl Inner {
                 .map(Revision)
                 .ok_or_else(|| StoreError::Corrupt("the count of commits is at its end".into()))?
         };
-        self.has_room()?;
+        self.files.has_room()?;
         self.write(revision, &writes)
             .map_err(|why| self.broken(why.to_string()))?;
 
@@ -337,9 +283,7 @@ impl Inner {
 
     /// Durable when it returns; after an error, on disk or not.
     fn write(&self, revision: Revision, writes: &[Write]) -> Result<(), sled::Error> {
-        let commits = revision.0.to_be_bytes();
         let mut batch = sled::Batch::default();
-        batch.insert(COMMITS, &commits);
         {
             let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
             for write in writes {
@@ -348,33 +292,12 @@ impl Inner {
                     .get(write.key())
                     .map(|old| old.value.as_slice());
                 match write {
-                    Write::Put(key, value) => {
-                        pieces::put(&mut batch, key, revision, value, old);
-                    }
+                    Write::Put(key, value) => pieces::put(&mut batch, key, revision, value, old),
                     Write::Delete(key) => pieces::delete(&mut batch, key, old),
                 }
             }
         }
-        self.db.apply_batch(batch)?;
-        self.db.flush()?;
-        // What makes it durable: see the head of this file.
-        self.file.sync_data()?;
-        Ok(())
-    }
-
-    /// sled does not survive a full disk, so that it never gets to see one. Nothing was
-    /// written, and nothing is in doubt: the next commit looks again.
-    fn has_room(&self) -> Result<(), StoreError> {
-        let room = rustix::fs::fstatvfs(&self.file)
-            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        let free = room.f_bavail.saturating_mul(room.f_frsize);
-        if free < ROOM {
-            return Err(StoreError::Unavailable(format!(
-                "the disk of {} is full: {free} bytes are free, {ROOM} are needed",
-                self.dir.display()
-            )));
-        }
-        Ok(())
+        self.files.write(revision.0, batch)
     }
 
     /// Whatever the writer is at, nobody hears of it any more.
@@ -382,78 +305,5 @@ impl Inner {
         let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
         view.broken.get_or_insert_with(|| why.clone());
         StoreError::Unknown(why)
-    }
-}
-
-/// Locks a directory for this process, until what it returns is dropped.
-fn lock(dir: &Path) -> Result<File, StoreError> {
-    let unavailable = |why: String| StoreError::Unavailable(format!("{}: {why}", dir.display()));
-    let lock = File::open(dir).map_err(|error| unavailable(error.to_string()))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(unavailable(
-            "another process has this store open: stop that server first".to_owned(),
-        )),
-        Err(TryLockError::Error(error)) => Err(unavailable(error.to_string())),
-    }
-}
-
-/// Opens sled's files in a directory that is there and ours.
-fn open_files(dir: &Path) -> Result<(sled::Db, File), StoreError> {
-    let data = dir.join("db");
-    // Threads of a store that was closed in this process may hold sled's own lock a little
-    // longer; sled itself does not wait for them.
-    for _ in 0..500 {
-        match File::open(&data).map(|file| file.try_lock()) {
-            Ok(Err(TryLockError::WouldBlock)) => park_timeout(Duration::from_millis(10)),
-            Ok(Ok(()) | Err(TryLockError::Error(_))) | Err(_) => break,
-        }
-    }
-    let config = sled::Config::new().path(dir).cache_capacity(CACHE);
-    // Some damage makes sled panic instead of answering; what it holds is thrown away.
-    let db = catch_unwind(AssertUnwindSafe(|| config.open()))
-        .unwrap_or_else(|_| Err(sled::Error::ReportableBug("it cannot be read".into())))
-        .map_err(|error| damage_or_failure(dir, error))?;
-    let file = File::open(&data)
-        .map_err(|error| StoreError::Unavailable(format!("{}: {error}", data.display())))?;
-    Ok((db, file))
-}
-
-fn load(db: &sled::Db) -> Result<View, StoreError> {
-    let read = |key| db.get(key).map_err(|error| corrupt(error.to_string()));
-    if read(FORM)?.as_deref() != Some(FORM_1) {
-        return Err(corrupt(
-            "it does not say that it is a store of this server".to_owned(),
-        ));
-    }
-    let commits = read(COMMITS)?
-        .and_then(|bytes| <[u8; 8]>::try_from(bytes.as_ref()).ok())
-        .map(u64::from_be_bytes)
-        .ok_or_else(|| corrupt("its count of commits is missing".to_owned()))?;
-    let mut view = View {
-        commits,
-        ..View::default()
-    };
-    pieces::scan(db, |key, revision, value| {
-        if revision.0 > commits {
-            return Err(corrupt(format!("`{key}` is newer than the store")));
-        }
-        view.entries.insert(key, Stored { value, revision });
-        Ok(())
-    })?;
-    Ok(view)
-}
-
-fn corrupt(why: String) -> StoreError {
-    StoreError::Corrupt(why)
-}
-
-fn damage_or_failure(dir: &Path, error: sled::Error) -> StoreError {
-    match error {
-        sled::Error::Io(error) => StoreError::Unavailable(format!("{}: {error}", dir.display())),
-        sled::Error::CollectionNotFound(_)
-        | sled::Error::Unsupported(_)
-        | sled::Error::ReportableBug(_)
-        | sled::Error::Corruption { .. } => corrupt(format!("{}: {error}", dir.display())),
     }
 }

@@ -9,22 +9,13 @@ use std::process::{Command, Stdio};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_durability");
 
-/// How often a process is killed: a tenth of what the full suite does.
-pub(crate) fn rounds() -> u32 {
-    if std::env::var_os("KMS_TEST_FULL").is_some() {
-        60
-    } else {
-        6
-    }
-}
-
 /// A process that tells what it was acknowledged, a line each, until it is killed.
 pub(crate) struct Child {
     process: std::process::Child,
 }
 
 impl Child {
-    pub(crate) fn start(scene: &str, dir: &Path, run: u32) -> Self {
+    pub(crate) fn start(scene: &str, dir: &Path, run: usize) -> Self {
         let process = Command::new(BINARY)
             .arg(scene)
             .arg(dir)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use kms_server::store::{SledStore, Store, StoreError, Write};
 use softhsm_tests::durability::is_log_entry;
+use softhsm_tests::scaled;
 use softhsm_tests::store_contract;
 use softhsm_tests::store_contract::Place;
 use tempfile::TempDir;
@@ -131,7 +132,7 @@ async fn no_acknowledged_commit_is_lost_by_a_kill() {
     let place = Embedded::new();
     drop(SledStore::create(&place.dir()).unwrap());
     let mut expected: BTreeMap<String, String> = BTreeMap::new();
-    for run in 0..process::rounds() {
+    for run in 0..scaled(60) {
         let told = Child::start("store", &place.dir(), run).kill_after_random_lines(400);
         let mut newest = BTreeMap::new();
         for line in told {
