@@ -161,6 +161,7 @@ impl SledStore {
 impl Drop for SledStore {
     fn drop(&mut self) {
         self.queue = None;
+        // In doubt, the writer may never come back: it is left to the end of the process.
         let in_doubt = self.inner.view().is_err();
         if let Some(writer) = self.writer.take()
             && !in_doubt
