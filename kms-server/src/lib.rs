@@ -1,6 +1,13 @@
 //! A gRPC key management service in front of a PKCS#11 HSM.
+//!
+//! A caller sends a command; `decide` (in `kms-core`) answers with a permit, a demand for
+//! approvals, or a refusal; the [`engine`] carries out what is permitted against the [`hsm`] and
+//! the [`store`]; and what happened is in the [`audit`] log before the caller hears of it.
 
 pub mod audit;
+pub mod clock;
 pub mod directory;
+pub mod engine;
 pub mod hsm;
+pub mod metrics;
 pub mod store;

@@ -16,10 +16,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use kms_server::store::{
     Check, Entry, MAX_KEY, MAX_OPERATIONS, MAX_VALUE, Revision, Store, StoreError, Write,
 };
-use proptest::prelude::*;
-use proptest::test_runner::TestRunner;
-use tokio::runtime::Handle;
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::JoinSet;
+
+mod history;
+
+pub use history::random_histories_agree_with_a_map;
 
 /// Where one store lives, empty at first.
 pub trait Place: Sized + Send + 'static {
@@ -116,7 +117,8 @@ pub async fn what_was_committed_is_read_also_after_opening_again<P: Place>() {
 
 /// Clause: all or nothing; the conflict names the first key that was not as expected.
 pub async fn a_failed_check_writes_nothing<P: Place>() {
-    let store = P::new().open().await;
+    let mut place = P::new();
+    let store = place.open().await;
     let old = store.commit(&[], &[put("a", b"1")]).await.unwrap();
     let now = store
         .commit(
@@ -144,7 +146,8 @@ pub async fn a_failed_check_writes_nothing<P: Place>() {
 
 /// Clause: the limits of every store are the same.
 pub async fn limits_are_kept_and_beyond_them_nothing_is_written<P: Place>() {
-    let store = P::new().open().await;
+    let mut place = P::new();
+    let store = place.open().await;
     let longest = "~".repeat(MAX_KEY);
     let mut full: Vec<Write> = (1..MAX_OPERATIONS)
         .map(|number| put(&format!("k{number}"), &[7; 100]))
@@ -220,7 +223,8 @@ pub async fn limits_are_kept_and_beyond_them_nothing_is_written<P: Place>() {
 /// Clause: what a listing by pages needs.
 pub async fn a_scan_is_in_byte_order_behind_after_within_prefix<P: Place>() {
     const NONE: [&str; 0] = [];
-    let store = P::new().open().await;
+    let mut place = P::new();
+    let store = place.open().await;
     let keys = ["Z", "a", "a/", "a/1", "a/10", "a/2", "a/~", "a0", "b", "~"];
     let writes: Vec<Write> = keys.iter().rev().map(|key| put(key, b"")).collect();
     store.commit(&[], &writes).await.unwrap();
@@ -274,7 +278,8 @@ pub async fn a_key_never_has_a_revision_it_had_before<P: Place>() {
 
 /// Clause: compare-and-swap.
 pub async fn of_concurrent_swaps_exactly_one_wins<P: Place>() {
-    let store = P::new().open().await;
+    let mut place = P::new();
+    let store = place.open().await;
     let mut revision = store.commit(&[], &[put("k", b"")]).await.unwrap();
     for _ in 0..10 {
         let mut swaps = JoinSet::new();
@@ -307,7 +312,8 @@ pub async fn of_concurrent_swaps_exactly_one_wins<P: Place>() {
 
 /// Clause: compare-and-swap, tried again until it succeeds.
 pub async fn concurrent_counting_loses_nothing<P: Place>() {
-    let store = P::new().open().await;
+    let mut place = P::new();
+    let store = place.open().await;
     store.commit(&[], &[put("n", b"0")]).await.unwrap();
     let mut counters = JoinSet::new();
     for _ in 0..4 {
@@ -335,7 +341,8 @@ pub async fn concurrent_counting_loses_nothing<P: Place>() {
 
 /// Clause: a commit is seen as a whole or not at all.
 pub async fn a_reader_sees_whole_commits<P: Place>() {
-    let store = P::new().open().await;
+    let mut place = P::new();
+    let store = place.open().await;
     store
         .commit(&[], &[put("x", &[0]), put("y", &[0])])
         .await
@@ -368,135 +375,4 @@ pub async fn a_reader_sees_whole_commits<P: Place>() {
         reader.await.unwrap() > 1,
         "the reader ran beside the writer"
     );
-}
-
-/// Clause: all of the above, in any order.
-pub async fn random_histories_agree_with_a_map<P: Place>() {
-    let runtime = Handle::current();
-    spawn_blocking(move || {
-        let config = ProptestConfig {
-            cases: 24,
-            failure_persistence: None,
-            ..ProptestConfig::default()
-        };
-        TestRunner::new(config)
-            .run(&prop::collection::vec(step(), 1..40), |steps| {
-                runtime.block_on(agrees::<P>(steps));
-                Ok(())
-            })
-            .unwrap();
-    })
-    .await
-    .unwrap();
-}
-
-#[derive(Debug, Clone)]
-enum Step {
-    Commit {
-        checks: BTreeMap<String, Expect>,
-        writes: BTreeMap<String, Option<Vec<u8>>>,
-    },
-    Scan(String, Option<String>, usize),
-    Reopen,
-}
-
-/// What a check says; the revision is only known when it runs.
-#[derive(Debug, Clone)]
-enum Expect {
-    Truth,
-    Absent,
-    Old(prop::sample::Index),
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let key = || {
-        prop::sample::select(vec!["a", "a/", "a/b", "a/b/c", "a0", "b", "~"])
-            .prop_map(str::to_owned)
-    };
-    let expect = prop_oneof![
-        8 => Just(Expect::Truth),
-        1 => Just(Expect::Absent),
-        1 => any::<prop::sample::Index>().prop_map(Expect::Old),
-    ];
-    let value = prop::option::weighted(0.7, prop::collection::vec(any::<u8>(), 0..40));
-    prop_oneof![
-        8 => (
-            prop::collection::btree_map(key(), expect, 0..4),
-            prop::collection::btree_map(key(), value, 1..5),
-        ).prop_map(|(checks, writes)| Step::Commit { checks, writes }),
-        4 => (
-            prop_oneof![Just(String::new()), key()],
-            prop::option::of(key()),
-            1..5_usize,
-        ).prop_map(|(prefix, after, limit)| Step::Scan(prefix, after, limit)),
-        1 => Just(Step::Reopen),
-    ]
-}
-
-async fn agrees<P: Place>(steps: Vec<Step>) {
-    let mut place = P::new();
-    let mut store = place.open().await;
-    let mut model: BTreeMap<String, Entry> = BTreeMap::new();
-    let mut given: Vec<Revision> = Vec::new();
-    for step in steps {
-        match step {
-            Step::Commit { checks, writes } => {
-                let checks: Vec<Check> = checks
-                    .iter()
-                    .map(|(key, expect)| match (expect, model.get(key)) {
-                        (Expect::Truth, Some(entry)) => at(key, entry.revision),
-                        (Expect::Old(index), _) if !given.is_empty() => at(key, *index.get(&given)),
-                        (Expect::Truth, None) | (Expect::Absent | Expect::Old(_), _) => absent(key),
-                    })
-                    .collect();
-                let expected = checks.iter().find(|check| match check {
-                    Check::Absent(key) => model.contains_key(key),
-                    Check::At(key, revision) => model
-                        .get(key)
-                        .is_none_or(|entry| entry.revision != *revision),
-                });
-                let batch: Vec<Write> = writes
-                    .iter()
-                    .map(|(key, value)| value.as_ref().map_or_else(|| delete(key), |v| put(key, v)))
-                    .collect();
-                match (expected, store.commit(&checks, &batch).await) {
-                    (Some(check), Err(StoreError::Conflict { key })) => {
-                        assert_eq!(check.key(), key);
-                    }
-                    (None, Ok(revision)) => {
-                        assert!(given.last().is_none_or(|last| *last < revision));
-                        given.push(revision);
-                        for (key, value) in writes {
-                            match value {
-                                Some(value) => {
-                                    model.insert(key.clone(), entry(&key, &value, revision));
-                                }
-                                None => drop(model.remove(&key)),
-                            }
-                        }
-                    }
-                    (expected, result) => panic!("{expected:?}, but {result:?}"),
-                }
-            }
-            Step::Scan(prefix, after, limit) => {
-                let expected: Vec<Entry> = model
-                    .values()
-                    .filter(|entry| entry.key.starts_with(&prefix))
-                    .filter(|entry| after.as_ref().is_none_or(|after| entry.key > *after))
-                    .take(limit)
-                    .cloned()
-                    .collect();
-                assert_eq!(
-                    store.scan(&prefix, after.as_deref(), limit).await,
-                    Ok(expected)
-                );
-            }
-            Step::Reopen => {
-                drop(store);
-                store = place.open().await;
-            }
-        }
-        let entries: Vec<Entry> = model.values().cloned().collect();
-        assert_eq!(all(&*store).await, entries);
-    }
 }

@@ -171,6 +171,8 @@ pub enum Caller {
     },
     /// Whoever holds the machine and the PIN, before there is a policy to ask: only `init`.
     Founder,
+    /// The service itself, settling what a crash left open. It asks for nothing.
+    Recovery,
 }
 
 impl Caller {
@@ -193,7 +195,7 @@ impl Caller {
     pub fn principal(&self) -> Option<&Principal> {
         match self {
             Caller::Peer { identity, .. } => Some(&identity.principal),
-            Caller::Founder => None,
+            Caller::Founder | Caller::Recovery => None,
         }
     }
 }
@@ -203,6 +205,7 @@ impl fmt::Display for Caller {
         match self {
             Caller::Peer { identity, .. } => identity.fmt(f),
             Caller::Founder => f.write_str("founder"),
+            Caller::Recovery => f.write_str("recovery"),
         }
     }
 }

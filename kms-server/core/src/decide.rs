@@ -36,8 +36,10 @@ pub struct Bench<'a> {
 /// `Invalid` when the key is not of a class for it.
 pub fn decide(bench: Bench<'_>, caller: &Caller, command: &Command) -> Result<Permit> {
     let action = command.action();
-    let Caller::Peer { identity, .. } = caller else {
-        return found(bench, command);
+    let identity = match caller {
+        Caller::Peer { identity, .. } => identity,
+        Caller::Founder => return found(bench, command),
+        Caller::Recovery => return Err(Error::internal("recovery asks for nothing")),
     };
     let deployment = bench.view.founded()?;
     if identity.trust_domain != deployment.trust_domain {

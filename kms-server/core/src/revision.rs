@@ -22,7 +22,10 @@ impl fmt::Display for Revision {
 impl FromStr for Revision {
     type Err = Error;
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = |_| Error::invalid("etag", "the etag is not one that this service gave");
-        text.parse().map(Revision).map_err(wrong)
+        let revision = text.parse().map(Revision).ok();
+        // One revision, one text.
+        revision.filter(|r| r.to_string() == text).ok_or_else(|| {
+            Error::invalid("etag", "the etag is not one that this service gave; read the resource again")
+        })
     }
 }

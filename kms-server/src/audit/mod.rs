@@ -6,14 +6,15 @@
 //! framed as C2SP tlog-tiles entry bundles (256 entries are a byte range of a segment), and
 //! a `mark` that says how many entries were acknowledged.
 //!
-//! - [`log`]: what a caller sees.
-//! - [`writer`]: group commit, and what holds when a disk fails.
-//! - [`recovery`]: what may be repaired when a log is opened, and what may not.
-//! - [`segment`], [`mark`], [`frame`]: what is on disk.
+//! - `log`: what a caller sees.
+//! - `writer`: group commit, and what holds when a disk fails.
+//! - `recovery`: what may be repaired when a log is opened, and what may not.
+//! - `segment`, `mark`, [`frame`]: what is on disk.
 
 mod disk;
 mod error;
 pub mod frame;
+mod journal;
 mod log;
 mod mark;
 mod recovery;
@@ -24,4 +25,5 @@ mod writer;
 mod tests;
 
 pub use error::LogError;
+pub use journal::{DiskJournal, Journal};
 pub use log::{Check, Log};

@@ -20,7 +20,9 @@ use async_trait::async_trait;
 pub use kms_core::revision::Revision;
 
 mod error;
+mod files;
 mod limits;
+mod pieces;
 mod sled;
 
 pub use error::StoreError;

@@ -5,40 +5,43 @@
 //! never sees what a power cut would take back; damage shows when the store is opened and
 //! not months later. The price is memory: thousands of documents, not millions.
 //!
-//! Measured traps of sled 0.34, each of which one line here exists for: `flush` ends in
-//! `sync_file_range`, which is no promise of durability; `flush_async` deadlocks; values
-//! beyond about 128 KiB go to files that are never synced; damage may panic.
+//! Measured traps of sled 0.34, each of which something here exists for: `flush` ends in
+//! `sync_file_range`, which is no promise of durability; `flush_async` deadlocks; a page (up
+//! to 17 values) beyond 128 KiB goes to a file of its own that is never synced, so that a
+//! value is kept in pieces of 2 KiB; a failed write may leave `flush` waiting for ever, so
+//! that a commit has a deadline, a thread that nobody has to wait for, and begins only when
+//! the disk has room to spare; damage may panic.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io;
 use std::ops::Bound;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::Mutex;
-use tokio::task::spawn_blocking;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
-use super::{Check, Entry, Revision, Store, StoreError, Write, limits};
-use crate::directory;
+use super::files::Files;
+use super::{Check, Entry, Revision, Store, StoreError, Write, limits, pieces};
 
-/// The prefix of our own entries' keys in sled; what is in none is the store's own.
-const ENTRIES: &[u8] = b"e/";
-/// The count of commits, 8 bytes big-endian. It is written with every commit.
-const COMMITS: &[u8] = b"m/commits";
-/// The form of what is stored. It is written last when a store is made, and read first.
-const FORM: &[u8] = b"m/form";
-/// The only form there has been: an entry is its revision (8 bytes big-endian), then its value.
-const FORM_1: &[u8] = b"emc2-kms store 1";
+/// How long the writer may finish nothing before what it writes counts as lost: far beyond a
+/// slow disk.
+const DEADLINE: Duration = Duration::from_secs(20);
 
-/// sled's own page cache, in bytes: everything is read once, when the store is opened.
-const CACHE: u64 = 16 * 1024 * 1024;
+/// Callers that wait for the writer.
+const QUEUE: usize = 256;
 
 /// The embedded store of a deployment with one server.
+///
+/// Dropping it waits for the commits that are queued.
 pub struct SledStore {
     inner: Arc<Inner>,
+    /// `None` only while it is dropped.
+    queue: Option<mpsc::Sender<Job>>,
+    writer: Option<JoinHandle<()>>,
 }
 
 impl SledStore {
@@ -48,27 +51,7 @@ impl SledStore {
     /// [`StoreError::Unavailable`]: there is no store in `dir`, or there was something in it
     /// before.
     pub fn create(dir: &Path) -> Result<Self, StoreError> {
-        directory::create(dir, |unfinished| {
-            let (db, file) = open_files(unfinished).map_err(io::Error::other)?;
-            db.insert(COMMITS, &0_u64.to_be_bytes())?;
-            db.insert(FORM, FORM_1)?;
-            db.flush()?;
-            file.sync_all()?;
-            // sled never syncs its settings, nor the names of its files.
-            File::open(unfinished.join("conf"))?.sync_all()?;
-            directory::sync(&unfinished.join("blobs"))?;
-            Ok(())
-        })
-        .map_err(|error: io::Error| {
-            StoreError::Unavailable(if error.kind() == io::ErrorKind::AlreadyExists {
-                format!(
-                    "a new store needs a place of its own, and {} is not empty",
-                    dir.display()
-                )
-            } else {
-                format!("no store can be made in {}: {error}", dir.display())
-            })
-        })?;
+        Files::create(dir)?;
         Self::open(dir)
     }
 
@@ -81,26 +64,28 @@ impl SledStore {
     /// [`StoreError::Unavailable`] when it is not there or another process has it,
     /// [`StoreError::Corrupt`] when what is there was not written by this store.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        match dir.join("db").try_exists() {
-            Ok(true) => {}
-            Ok(false) => {
-                return Err(StoreError::Unavailable(format!(
-                    "there is no store in {}: is its disk mounted? A lost store is restored, \
-                     or rebuilt from the changes log; it is not begun anew",
-                    dir.display()
-                )));
-            }
-            Err(error) => return Err(StoreError::Unavailable(format!("{dir:?}: {error}"))),
-        }
-        let (db, file) = open_files(dir)?;
-        let view = load(&db)?;
+        let files = Files::open(dir)?;
+        let mut view = View::default();
+        view.commits = files.read(|key, revision, value| {
+            view.entries.insert(key, Stored { value, revision });
+        })?;
+        let inner = Arc::new(Inner {
+            files,
+            view: RwLock::new(view),
+            done: AtomicU64::new(0),
+        });
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let writer = std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn({
+                let inner = Arc::clone(&inner);
+                move || inner.run(jobs)
+            })
+            .map_err(|error| StoreError::Unavailable(format!("no thread to write it: {error}")))?;
         Ok(Self {
-            inner: Arc::new(Inner {
-                db,
-                file,
-                view: RwLock::new(view),
-                writer: Arc::new(Mutex::new(())),
-            }),
+            inner,
+            queue: Some(queue),
+            writer: Some(writer),
         })
     }
 }
@@ -136,36 +121,79 @@ impl Store for SledStore {
 
     async fn commit(&self, checks: &[Check], writes: &[Write]) -> Result<Revision, StoreError> {
         limits::commit(checks, writes)?;
-        // The lock goes to the blocking thread with the work: a caller that goes away does
-        // not let the next writer in while its own commit is under way.
-        let writing = Arc::clone(&self.inner.writer).lock_owned().await;
-        let inner = Arc::clone(&self.inner);
-        let (checks, writes) = (checks.to_vec(), writes.to_vec());
-        let committed = spawn_blocking(move || {
-            let _writing = writing;
-            inner.commit(&checks, writes)
-        });
-        committed.await.unwrap_or_else(|error| {
-            Err(self
-                .inner
-                .broken(format!("the commit did not come back: {error}")))
-        })
+        let (answer, answered) = oneshot::channel();
+        let job = Job {
+            checks: checks.to_vec(),
+            writes: writes.to_vec(),
+            answer,
+        };
+        drop(self.inner.view()?);
+        let gone = || StoreError::Unavailable("the store's writer has ended".to_owned());
+        let queue = self.queue.as_ref().ok_or_else(gone)?;
+        queue
+            .send_timeout(job, DEADLINE)
+            .await
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        self.answer(answered).await
+    }
+}
+
+impl SledStore {
+    /// Waits for as long as the writer gets anything done.
+    async fn answer(&self, mut answered: Answered) -> Result<Revision, StoreError> {
+        let mut done = self.inner.done.load(Ordering::Relaxed);
+        loop {
+            match timeout(DEADLINE, &mut answered).await {
+                Ok(Ok(result)) => return result,
+                Ok(Err(_)) => return Err(self.inner.broken("the writer panicked".to_owned())),
+                Err(_) => {
+                    let now = self.inner.done.load(Ordering::Relaxed);
+                    if now == done {
+                        return Err(self.inner.broken("the disk does not answer".to_owned()));
+                    }
+                    done = now;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for SledStore {
+    fn drop(&mut self) {
+        self.queue = None;
+        // In doubt, the writer may never come back: it is left to the end of the process.
+        let in_doubt = self.inner.view().is_err();
+        if let Some(writer) = self.writer.take()
+            && !in_doubt
+            && writer.join().is_err()
+        {
+            tracing::error!("the store's writer ended in a panic");
+        }
     }
 }
 
 impl std::fmt::Debug for SledStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SledStore").finish_non_exhaustive()
+        f.debug_struct("SledStore")
+            .field("dir", &self.inner.files.dir())
+            .finish_non_exhaustive()
     }
 }
 
+/// A commit to be, and who waits for it.
+struct Job {
+    checks: Vec<Check>,
+    writes: Vec<Write>,
+    answer: oneshot::Sender<Result<Revision, StoreError>>,
+}
+
+type Answered = oneshot::Receiver<Result<Revision, StoreError>>;
+
 struct Inner {
-    db: sled::Db,
-    /// sled's data file, opened a second time, because sled does not show its own.
-    file: File,
+    files: Files,
     view: RwLock<View>,
-    /// Held from a commit's first check to its end.
-    writer: Arc<Mutex<()>>,
+    /// Commits that came to an end, good or bad.
+    done: AtomicU64,
 }
 
 /// What is durable.
@@ -204,7 +232,17 @@ impl Inner {
         }
     }
 
-    /// Only the holder of `writer` calls this.
+    /// The one writer, until nobody can ask any more.
+    fn run(&self, mut queue: mpsc::Receiver<Job>) {
+        while let Some(job) = queue.blocking_recv() {
+            let result = self.commit(&job.checks, job.writes);
+            self.done.fetch_add(1, Ordering::Relaxed);
+            if job.answer.send(result).is_err() {
+                tracing::debug!("the caller of a commit went away before its answer");
+            }
+        }
+    }
+
     fn commit(&self, checks: &[Check], writes: Vec<Write>) -> Result<Revision, StoreError> {
         let revision = {
             let view = self.view()?;
@@ -225,6 +263,7 @@ impl Inner {
                 .map(Revision)
                 .ok_or_else(|| StoreError::Corrupt("the count of commits is at its end".into()))?
         };
+        self.files.has_room()?;
         self.write(revision, &writes)
             .map_err(|why| self.broken(why.to_string()))?;
 
@@ -245,106 +284,27 @@ impl Inner {
 
     /// Durable when it returns; after an error, on disk or not.
     fn write(&self, revision: Revision, writes: &[Write]) -> Result<(), sled::Error> {
-        let commits = revision.0.to_be_bytes();
         let mut batch = sled::Batch::default();
-        batch.insert(COMMITS, &commits);
-        for write in writes {
-            let key = [ENTRIES, write.key().as_bytes()].concat();
-            match write {
-                Write::Put(_, value) => batch.insert(key, [&commits, value.as_slice()].concat()),
-                Write::Delete(_) => batch.remove(key),
+        {
+            let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+            for write in writes {
+                let old = view
+                    .entries
+                    .get(write.key())
+                    .map(|old| old.value.as_slice());
+                match write {
+                    Write::Put(key, value) => pieces::put(&mut batch, key, revision, value, old),
+                    Write::Delete(key) => pieces::delete(&mut batch, key, old),
+                }
             }
         }
-        self.db.apply_batch(batch)?;
-        self.db.flush()?;
-        // What makes it durable: see the head of this file.
-        self.file.sync_data()?;
-        Ok(())
+        self.files.write(revision.0, batch)
     }
 
+    /// Whatever the writer is at, nobody hears of it any more.
     fn broken(&self, why: String) -> StoreError {
         let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
         view.broken.get_or_insert_with(|| why.clone());
         StoreError::Unknown(why)
-    }
-}
-
-/// Opens sled's files in a directory that is there; sled locks its own for this process.
-fn open_files(dir: &Path) -> Result<(sled::Db, File), StoreError> {
-    let data = dir.join("db");
-    if is_locked(&data) {
-        return Err(StoreError::Unavailable(format!(
-            "another process has the store in {} open: stop that server first",
-            dir.display()
-        )));
-    }
-    let config = sled::Config::new().path(dir).cache_capacity(CACHE);
-    // Some damage makes sled panic instead of answering; what it holds is thrown away.
-    let db = catch_unwind(AssertUnwindSafe(|| config.open()))
-        .unwrap_or_else(|_| Err(sled::Error::ReportableBug("it cannot be read".into())))
-        .map_err(|error| damage_or_failure(dir, error))?;
-    let file = File::open(&data)
-        .map_err(|error| StoreError::Unavailable(format!("{}: {error}", data.display())))?;
-    Ok((db, file))
-}
-
-/// Whether another process holds sled's lock. Asked beforehand, because sled tells it only
-/// in words; that the answer may be stale by the time sled asks costs a worse sentence.
-fn is_locked(data: &Path) -> bool {
-    match File::open(data).map(|file| file.try_lock()) {
-        Ok(Err(std::fs::TryLockError::WouldBlock)) => true,
-        Ok(Ok(()) | Err(std::fs::TryLockError::Error(_))) | Err(_) => false,
-    }
-}
-
-fn load(db: &sled::Db) -> Result<View, StoreError> {
-    let read = |key| db.get(key).map_err(|error| corrupt(error.to_string()));
-    if read(FORM)?.as_deref() != Some(FORM_1) {
-        return Err(corrupt(
-            "it does not say that it is a store of this server".to_owned(),
-        ));
-    }
-    let commits = read(COMMITS)?
-        .and_then(|bytes| <[u8; 8]>::try_from(bytes.as_ref()).ok())
-        .map(u64::from_be_bytes)
-        .ok_or_else(|| corrupt("its count of commits is missing".to_owned()))?;
-    let mut view = View {
-        commits,
-        ..View::default()
-    };
-    for item in db.scan_prefix(ENTRIES) {
-        let (key, value) = item.map_err(|error| corrupt(error.to_string()))?;
-        let (key, stored) = decode(&key, &value)
-            .ok_or_else(|| corrupt(format!("entry number {}", view.entries.len())))?;
-        if stored.revision.0 > commits {
-            return Err(corrupt(format!("`{key}` is newer than the store")));
-        }
-        view.entries.insert(key, stored);
-    }
-    Ok(view)
-}
-
-fn decode(key: &[u8], value: &[u8]) -> Option<(String, Stored)> {
-    let key = std::str::from_utf8(key.strip_prefix(ENTRIES)?).ok()?;
-    limits::key(key).ok()?;
-    let (revision, value) = value.split_first_chunk::<8>()?;
-    let stored = Stored {
-        value: value.to_vec(),
-        revision: Revision(u64::from_be_bytes(*revision)),
-    };
-    Some((key.to_owned(), stored))
-}
-
-fn corrupt(why: String) -> StoreError {
-    StoreError::Corrupt(why)
-}
-
-fn damage_or_failure(dir: &Path, error: sled::Error) -> StoreError {
-    match error {
-        sled::Error::Io(error) => StoreError::Unavailable(format!("{}: {error}", dir.display())),
-        sled::Error::CollectionNotFound(_)
-        | sled::Error::Unsupported(_)
-        | sled::Error::ReportableBug(_)
-        | sled::Error::Corruption { .. } => corrupt(format!("{}: {error}", dir.display())),
     }
 }

@@ -44,6 +44,8 @@ enum Scene {
     FullLog,
     /// Fill the disk under a store, then free some of it.
     FullStore,
+    /// Commit until the disk refuses a write, then try on; prints the keys committed.
+    FailingStore,
     /// Print rates of appends and commits at 1, 8 and 32 callers.
     Rates,
 }
@@ -57,6 +59,7 @@ async fn main() {
         Scene::Slowly => slowly(&dir).await,
         Scene::FullLog => full_log(&dir).await,
         Scene::FullStore => full_store(&dir).await,
+        Scene::FailingStore => failing_store(&dir).await,
         Scene::Rates => rates(&dir).await,
     }
 }
@@ -201,7 +204,7 @@ async fn read_all(log: &Log) -> u64 {
 }
 
 async fn full_store(dir: &Path) {
-    let ballast = ballast(dir, 4 * 1024 * 1024);
+    let ballast = ballast(dir, 8 * 1024 * 1024);
     let place = dir.join("store");
     let store = SledStore::create(&place).unwrap();
     let value = |number: u64| format!("{number} {}", "x".repeat(30_000));
@@ -216,23 +219,42 @@ async fn full_store(dir: &Path) {
             Err(error) => break error,
         }
     };
-    assert!(matches!(failed, StoreError::Unknown(_)), "{failed:?}");
+    assert!(matches!(failed, StoreError::Unavailable(_)), "{failed:?}");
     assert!(committed > 10, "{committed}");
     let next = store.commit(&[], &[put("other", "")]).await;
     assert!(matches!(next, Err(StoreError::Unavailable(_))), "{next:?}");
-    let read = store.get(&key(0)).await;
-    assert!(matches!(read, Err(StoreError::Unavailable(_))), "{read:?}");
-    drop(store);
+    let read = store.get("other").await;
+    assert_eq!(read, Ok(None), "reading goes on");
 
     fs::remove_file(ballast).unwrap();
+    store.commit(&[], &[put("other", "")]).await.unwrap();
+    drop(store);
     let store = SledStore::open(&place).unwrap();
     for number in 0..committed {
         let entry = store.get(&key(number)).await.unwrap().unwrap();
         assert_eq!(entry.value, value(number).into_bytes());
     }
-    assert_eq!(store.get("other").await, Ok(None));
-    store.commit(&[], &[put("other", "")]).await.unwrap();
+    assert!(store.get("other").await.unwrap().is_some());
     say(&format!("recovered {committed}"));
+}
+
+async fn failing_store(dir: &Path) {
+    let store = SledStore::open(dir).unwrap();
+    for number in 0_u64.. {
+        let key = format!("k/{number:06}");
+        let value = "x".repeat(30_000);
+        match store.commit(&[], &[put(&key, &value)]).await {
+            Ok(_) => say(&key),
+            Err(error) => {
+                assert!(matches!(error, StoreError::Unknown(_)), "{error:?}");
+                break;
+            }
+        }
+    }
+    let next = store.commit(&[], &[put("other", "")]).await;
+    assert!(matches!(next, Err(StoreError::Unavailable(_))), "{next:?}");
+    let read = store.get("other").await;
+    assert!(matches!(read, Err(StoreError::Unavailable(_))), "{read:?}");
 }
 
 async fn rates(dir: &Path) {

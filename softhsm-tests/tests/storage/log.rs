@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use kms_server::audit::Log;
 use softhsm_tests::durability::{is_log_entry, log_entry};
+use softhsm_tests::scaled;
 use tokio::task::JoinSet;
 
 use crate::process::{self, Child};
@@ -15,7 +16,7 @@ async fn no_acknowledged_entry_is_lost_by_a_kill() {
     let dir = root.path().join("log");
     drop(Log::create(&dir, is_log_entry).unwrap());
     let mut told: BTreeMap<u64, String> = BTreeMap::new();
-    for run in 0..process::rounds() {
+    for run in 0..scaled(60) {
         for line in Child::start("log", &dir, run).kill_after_random_lines(3000) {
             let (index, text) = line.split_once(' ').unwrap();
             let before = told.insert(index.parse().unwrap(), text.to_owned());

@@ -4,8 +4,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "a test that fails may say so by a panic, and reads how long it may take"
+    reason = "a test that fails may say so by a panic"
 )]
 
 mod log;

@@ -9,22 +9,13 @@ use std::process::{Command, Stdio};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_durability");
 
-/// How often a process is killed: a tenth of what the full suite does.
-pub(crate) fn rounds() -> u32 {
-    if std::env::var_os("KMS_TEST_FULL").is_some() {
-        60
-    } else {
-        6
-    }
-}
-
 /// A process that tells what it was acknowledged, a line each, until it is killed.
 pub(crate) struct Child {
     process: std::process::Child,
 }
 
 impl Child {
-    pub(crate) fn start(scene: &str, dir: &Path, run: u32) -> Self {
+    pub(crate) fn start(scene: &str, dir: &Path, run: usize) -> Self {
         let process = Command::new(BINARY)
             .arg(scene)
             .arg(dir)
@@ -87,6 +78,21 @@ pub(crate) fn on_small_disk(size: &str, scene: &str) -> String {
         "{told}\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
+    told
+}
+
+/// Runs a scene that no file may grow beyond `bytes` for: a write that fails although the
+/// disk has room. What it told.
+pub(crate) fn with_largest_file(bytes: u64, scene: &str, dir: &Path) -> String {
+    let output = Command::new("prlimit")
+        .arg(format!("--fsize={bytes}"))
+        .args(["sh", "-c", r#"trap "" XFSZ; exec "$0" "$@""#, BINARY, scene])
+        .arg(dir)
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}\n{complaint}");
     told
 }
 

@@ -1,0 +1,197 @@
+//! The engine carries out what is permitted, and appends what happened to the audit log before the
+//! caller hears of it. [`Engine::run`] is the one door.
+
+mod change;
+mod count;
+mod import;
+mod open;
+mod read;
+mod reply;
+mod request;
+mod settle;
+mod usage;
+
+pub use open::Refusal;
+pub use reply::{DataKeyMade, Decrypted, Encrypted, ImportParameters, ReEncrypted, Reply};
+
+use crate::audit::Journal;
+use crate::clock::Clock;
+use crate::hsm::Hsm;
+use crate::metrics::Metrics;
+use crate::store::{Store, StoreError};
+use arc_swap::ArcSwap;
+use count::Counts;
+use kms_core::action::Action;
+use kms_core::caller::Caller;
+use kms_core::command::{Command, Read};
+use kms_core::decide::Bench;
+use kms_core::error::{Error, Result};
+use kms_core::id::KeyUid;
+use kms_core::policy::Policy;
+use kms_core::record::{Detail, Event};
+use kms_core::time::Time;
+use kms_core::view::View;
+use settle::Lane;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+/// What the engine works with.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// Where keys live.
+    pub hsm: Arc<dyn Hsm>,
+    /// Where what is said of them lives.
+    pub store: Arc<dyn Store>,
+    /// The log of changes.
+    pub changes: Arc<dyn Journal>,
+    /// The log of uses, reads and refusals.
+    pub uses: Arc<dyn Journal>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// What Prometheus reads.
+    pub metrics: Arc<Metrics>,
+}
+
+/// One call: who, and under which ids.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Who asks.
+    pub caller: Caller,
+    /// The call's own id, in logs and records.
+    pub id: String,
+    /// The client's id of its request, for a change that it may send again.
+    pub request: Option<Uuid>,
+}
+
+/// The engine.
+#[derive(Debug)]
+pub struct Engine {
+    parts: Parts,
+    seat: ArcSwap<Seat>,
+    lane: Mutex<Lane>,
+    counts: Counts,
+}
+
+/// What is judged by: all resources and the policy, as of one revision.
+#[derive(Debug)]
+struct Seat {
+    view: View,
+    policy: Option<Policy>,
+}
+
+impl Seat {
+    fn bench(&self, fresh: KeyUid) -> Bench<'_> {
+        Bench {
+            policy: self.policy.as_ref(),
+            view: &self.view,
+            fresh,
+        }
+    }
+}
+
+/// For commands that make no key.
+const NO_UID: KeyUid = KeyUid([0; 16]);
+
+impl Engine {
+    /// Carries out a command, if `decide` permits it, and records it before this returns.
+    ///
+    /// A caller that goes away does not stop it: what was begun is finished and recorded.
+    ///
+    /// # Errors
+    /// What the caller should do.
+    pub async fn run(self: &Arc<Self>, call: Call, command: Command) -> Result<Reply> {
+        let engine = Arc::clone(self);
+        let begun = engine.parts.clock.monotonic();
+        let (action, items) = (command.action(), items(&command));
+        let work = tokio::spawn(async move {
+            match command {
+                Command::Change(change) => engine.change(call, change).await,
+                Command::Use(usage) => engine.use_keys(call, usage).await,
+                Command::Read(read) => engine.read(call, read).await,
+            }
+        });
+        let result = match work.await {
+            Ok(result) => result,
+            Err(stopped) => Err(Error::internal(format!("a call did not end: {stopped}"))),
+        };
+        let took = self.parts.clock.monotonic().saturating_sub(begun);
+        self.parts
+            .metrics
+            .answered(action, items, result.as_ref().err(), took);
+        result
+    }
+
+    /// The deployment's trust domain, for the listeners to demand of certificates.
+    ///
+    /// # Errors
+    /// `Unavailable` before `init`.
+    pub fn trust_domain(&self) -> Result<kms_core::caller::TrustDomain> {
+        Ok(self.seat.load().view.founded()?.trust_domain.clone())
+    }
+
+    /// All resources, as of now: for `doctor`, which compares them with the token.
+    #[must_use]
+    pub fn view(&self) -> View {
+        self.seat.load().view.clone()
+    }
+
+    /// Records what is not a change: a use, a read, a refusal.
+    async fn record_use(
+        &self,
+        call: &Call,
+        about: (Action, (&'static str, String)),
+        result: Result<()>,
+        counts: kms_core::record::Counts,
+        begun: Duration,
+    ) -> Result<()> {
+        let took = self.parts.clock.monotonic().saturating_sub(begun);
+        let (action, (sort, name)) = about;
+        let event = Event {
+            time: self.now(),
+            caller: call.caller.clone(),
+            call: call.id.clone(),
+            action,
+            resource: (sort.to_owned(), name),
+            result,
+            duration: u64::try_from(took.as_millis()).ok(),
+            detail: Detail::Use(counts),
+        };
+        self.parts.uses.append(event).await.map(|_index| ())
+    }
+
+    fn now(&self) -> Time {
+        self.parts.clock.now()
+    }
+}
+
+fn items(command: &Command) -> u64 {
+    let items = match command {
+        Command::Use(usage) => usage.items(),
+        Command::Read(Read::Resource(_) | Read::List { .. } | Read::Deployment | Read::Hsm)
+        | Command::Read(Read::Logs | Read::Entries { .. })
+        | Command::Change(_) => 1,
+    };
+    u64::try_from(items).unwrap_or(u64::MAX)
+}
+
+/// What a store's fault means for the caller.
+fn store_fault(error: &StoreError) -> Error {
+    let told = match error {
+        StoreError::Conflict { .. } => {
+            Error::conflict("something else changed this at the same time; read again")
+        }
+        StoreError::Unavailable(_) => Error::unavailable(
+            "the store cannot be used now, nothing was changed; an operator must look at the server's disk",
+        ),
+        StoreError::Unknown(_) => Error::unknown(
+            "it is not known whether the store took this; look at the resource once the server has restarted",
+        ),
+        StoreError::ValueTooLarge { .. }
+        | StoreError::TooManyOperations { .. }
+        | StoreError::Invalid(_)
+        | StoreError::Corrupt(_) => Error::internal("store"),
+    };
+    told.because(error)
+}

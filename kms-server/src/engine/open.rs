@@ -1,0 +1,142 @@
+//! Opening: the store must be what the changes log says, or nothing is served.
+
+use super::settle::{Lane, STAMP, policy_of};
+use super::{Counts, Engine, Parts, Seat};
+use crate::audit::Journal;
+use crate::store::Store;
+use arc_swap::ArcSwap;
+use kms_core::error::{Error, Kind};
+use kms_core::record::Record;
+use kms_core::replay::Replay;
+use kms_core::revision::Revision;
+use kms_core::value::Value;
+use std::collections::BTreeMap;
+use tokio::sync::Mutex;
+
+/// Why a deployment is not served: one sentence that says what is wrong and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(pub String);
+
+impl Refusal {
+    fn of(error: &Error) -> Self {
+        let cause = error.cause().map(|c| format!(" ({c})")).unwrap_or_default();
+        Refusal(format!("{}{cause}", error.message()))
+    }
+}
+
+/// Entries read at a time.
+const CHUNK: usize = 4096;
+
+impl Engine {
+    /// Opens a deployment: replays the changes log, compares the store with it, and settles what a
+    /// crash left open.
+    ///
+    /// # Errors
+    /// When the store is not what the log says: it was edited, rolled back, or lost. Nothing is
+    /// repaired and nothing is served.
+    pub async fn open(parts: Parts) -> Result<Self, Refusal> {
+        let replay = replayed(&*parts.changes).await?;
+        let stored = stored(&*parts.store).await?;
+        let mut differences = replay.differences(&stored);
+        differences.extend(stamp_difference(&*parts.store, &replay).await?);
+        if !differences.is_empty() {
+            let shown = differences
+                .iter()
+                .take(5)
+                .cloned()
+                .collect::<Vec<_>>()
+                .join("; ");
+            return Err(Refusal(format!(
+                "the store is not what the changes log says, so this deployment is not served: \
+                 {shown}{}; the store was edited, rolled back or lost: see the runbook \
+                 store-and-log-disagree",
+                if differences.len() > 5 { "; ..." } else { "" }
+            )));
+        }
+        let view = replay.view().clone();
+        let policy = policy_of(&view).map_err(|e| Refusal::of(&e))?;
+        let engine = Engine {
+            parts,
+            seat: ArcSwap::from_pointee(Seat { view, policy }),
+            lane: Mutex::new(Lane {
+                open: replay.open().cloned(),
+            }),
+            counts: Counts::default(),
+        };
+        engine.settle_at_start().await?;
+        engine
+            .forget_old_requests()
+            .await
+            .map_err(|e| Refusal::of(&e))?;
+        Ok(engine)
+    }
+
+    /// While the HSM is away an open change stays open: what is decided already can be used once
+    /// it is back, and nothing else changes before this is settled.
+    async fn settle_at_start(&self) -> Result<(), Refusal> {
+        let mut lane = self.lane.lock().await;
+        match self.settle_open(&mut lane).await {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == Kind::Unavailable => {
+                let cause = error.cause().unwrap_or_default();
+                tracing::warn!(cause, "an interrupted change is not settled yet");
+                Ok(())
+            }
+            Err(error) => Err(Refusal::of(&error)),
+        }
+    }
+}
+
+async fn replayed(journal: &dyn Journal) -> Result<Replay, Refusal> {
+    let mut replay = Replay::default();
+    loop {
+        let page = journal
+            .read(replay.len(), CHUNK)
+            .await
+            .map_err(|e| Refusal::of(&e))?;
+        if page.is_empty() {
+            return Ok(replay);
+        }
+        for (_, bytes) in page {
+            let record = Record::decode(&bytes).map_err(|e| Refusal::of(&e))?;
+            replay.feed(record).map_err(|e| Refusal::of(&e))?;
+        }
+    }
+}
+
+async fn stored(store: &dyn Store) -> Result<BTreeMap<String, (Value, Revision)>, Refusal> {
+    let mut found = BTreeMap::new();
+    let mut after: Option<String> = None;
+    loop {
+        let page = store.scan("", after.as_deref(), CHUNK).await;
+        let page = page.map_err(|e| Refusal(e.to_string()))?;
+        let Some(last) = page.last() else {
+            return Ok(found);
+        };
+        after = Some(last.key.clone());
+        for entry in page {
+            if !entry.key.starts_with("local/") {
+                let value = Value::decode(&entry.value).map_err(|e| {
+                    Refusal(format!(
+                        "the store holds {}, which is no value: {}",
+                        entry.key,
+                        Refusal::of(&e)
+                    ))
+                })?;
+                found.insert(entry.key, (value, entry.revision));
+            }
+        }
+    }
+}
+
+/// A store that names an intention which the log does not have is ahead of it: the log was cut.
+async fn stamp_difference(store: &dyn Store, replay: &Replay) -> Result<Option<String>, Refusal> {
+    let stamp = store.get(STAMP).await.map_err(|e| Refusal(e.to_string()))?;
+    let index = stamp
+        .and_then(|s| String::from_utf8(s.value).ok())
+        .and_then(|t| t.parse::<u64>().ok());
+    Ok(index.filter(|index| *index >= replay.len()).map(|index| {
+        format!("the store holds change {index}, and the log ends before it: the log was cut")
+    }))
+}

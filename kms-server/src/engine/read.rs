@@ -1,0 +1,238 @@
+//! Commands that show what is.
+
+use super::{Call, Engine, Reply, Seat};
+use crate::audit::Journal;
+use kms_core::action::Action;
+use kms_core::binding::Binding;
+use kms_core::caller::Caller;
+use kms_core::command::{Command, LogName, Named, Read, Sort};
+use kms_core::decide::{decide, sees};
+use kms_core::error::{Error, Result};
+use kms_core::name::{KeyName, SpaceName};
+use kms_core::record::{Counts, Record};
+use kms_core::value::{Stamped, Value};
+use std::collections::BTreeMap;
+
+impl Engine {
+    /// Shows what is, and records that it was shown before it is.
+    pub(super) async fn read(&self, call: Call, read: Read) -> Result<Reply> {
+        let begun = self.parts.clock.monotonic();
+        let command = Command::Read(read.clone());
+        let about = (command.action(), command.resource());
+        let seat = self.seat.load_full();
+        let decided = decide(seat.bench(Self::no_uid()), &call.caller, &command);
+        let reply = match decided {
+            Ok(permit) => self
+                .show(&seat, &call.caller, read)
+                .await
+                .map(|r| (r, permit)),
+            Err(error) => Err(error),
+        };
+        let (outcome, policies) = match &reply {
+            Ok((_, permit)) => (Ok(()), permit.policies().to_vec()),
+            Err(error) => (Err(error.clone()), vec![]),
+        };
+        let counts = Counts {
+            items: 1,
+            policies,
+            ..Counts::default()
+        };
+        self.record_use(&call, about, outcome, counts, begun)
+            .await?;
+        reply.map(|(reply, _)| reply)
+    }
+
+    async fn show(&self, seat: &Seat, caller: &Caller, read: Read) -> Result<Reply> {
+        match read {
+            Read::Resource(named) => one(seat, &named),
+            Read::List {
+                sort,
+                space,
+                key,
+                after,
+                limit,
+            } => {
+                let filter = Filter { sort, space, key };
+                page(seat, caller, &filter, after.as_deref(), limit)
+            }
+            Read::Deployment => {
+                let deployment = seat.view.founded()?.clone();
+                let binding = caller.principal().and_then(|p| seat.view.binding(p));
+                let roles = binding.into_iter().flat_map(Binding::grants);
+                let roles = roles.map(ToString::to_string).collect();
+                Ok(Reply::Deployment(Box::new(deployment), roles))
+            }
+            Read::Hsm => {
+                let health = self.parts.hsm.health().borrow().clone();
+                Ok(Reply::Hsm(health, Box::new(self.parts.hsm.report())))
+            }
+            Read::Logs => Ok(Reply::Logs(
+                self.parts.changes.size(),
+                self.parts.uses.size(),
+            )),
+            Read::Entries { log, from, limit } => {
+                let journal: &dyn Journal = match log {
+                    LogName::Changes => &*self.parts.changes,
+                    LogName::Uses => &*self.parts.uses,
+                };
+                entries(seat, caller, journal, from, limit).await
+            }
+        }
+    }
+}
+
+fn one(seat: &Seat, named: &Named) -> Result<Reply> {
+    let name = match named {
+        Named::Space(name) => name.to_string(),
+        Named::Domain(name) => name.to_string(),
+        Named::Edge(name) => name.to_string(),
+        Named::Key(name) => name.to_string(),
+        Named::Version(name) => name.to_string(),
+    };
+    let found = seat
+        .view
+        .get(&name)
+        .ok_or_else(|| Error::not_found(&name))?;
+    Ok(Reply::Resource(Box::new(found.clone())))
+}
+
+/// What a list shows.
+struct Filter {
+    sort: Sort,
+    space: Option<SpaceName>,
+    key: Option<KeyName>,
+}
+
+fn page(
+    seat: &Seat,
+    caller: &Caller,
+    filter: &Filter,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Reply> {
+    let mut visible = Visible {
+        seat,
+        caller,
+        spaces: BTreeMap::new(),
+    };
+    let mut items: Vec<Stamped<Value>> = Vec::new();
+    for stamped in seat.view.all() {
+        let name = stamped.value.name();
+        if after.is_some_and(|after| name.as_str() <= after) || !filter.takes(&stamped.value) {
+            continue;
+        }
+        if !visible.shows(&stamped.value) {
+            continue;
+        }
+        if items.len() == limit {
+            let last = items.last().map(|s| s.value.name());
+            return Ok(Reply::Page(items, last));
+        }
+        items.push(stamped.clone());
+    }
+    if items.is_empty() && after.is_none() && !visible.anything() {
+        return Err(Error::refused(
+            "none of your roles lets you read the inventory; an auditor, an operator, a custodian or a steward can",
+        ));
+    }
+    Ok(Reply::Page(items, None))
+}
+
+impl Filter {
+    fn takes(&self, value: &Value) -> bool {
+        let in_space = |space: &SpaceName| self.space.as_ref().is_none_or(|s| s == space);
+        match (self.sort, value) {
+            (Sort::Spaces, Value::Space(_)) | (Sort::Domains, Value::Domain(_)) => true,
+            (Sort::Edges, Value::Edge(edge)) => in_space(edge.name.target()),
+            (Sort::Keys, Value::Key(key)) => in_space(key.name.space()),
+            (Sort::Versions, Value::Version(version)) => {
+                let key = version.name.key();
+                in_space(key.space()) && self.key.as_ref().is_none_or(|k| k == key)
+            }
+            (Sort::Spaces | Sort::Domains | Sort::Edges | Sort::Keys | Sort::Versions, _) => false,
+        }
+    }
+}
+
+/// The spaces that a caller may see; each is asked once.
+struct Visible<'a> {
+    seat: &'a Seat,
+    caller: &'a Caller,
+    spaces: BTreeMap<SpaceName, bool>,
+}
+
+impl Visible<'_> {
+    fn shows(&mut self, value: &Value) -> bool {
+        match value {
+            Value::Space(space) => self.space(&space.name),
+            Value::Edge(edge) => self.space(edge.name.target()),
+            Value::Key(key) => self.space(key.name.space()),
+            Value::Version(version) => self.space(version.name.key().space()),
+            Value::Domain(_) => self.anything(),
+            Value::Deployment(_) | Value::Document(_) | Value::Binding(_) => false,
+        }
+    }
+
+    fn space(&mut self, space: &SpaceName) -> bool {
+        if let Some(known) = self.spaces.get(space) {
+            return *known;
+        }
+        let bench = self.seat.bench(Engine::no_uid());
+        let seen = sees(bench, self.caller, Action::ReadInventory, Some(space));
+        self.spaces.insert(space.clone(), seen);
+        seen
+    }
+
+    fn anything(&mut self) -> bool {
+        let spaces: Vec<SpaceName> = self.seat.view.spaces().map(|s| s.name.clone()).collect();
+        let bench = self.seat.bench(Engine::no_uid());
+        sees(bench, self.caller, Action::ReadInventory, None)
+            || spaces.iter().any(|space| self.space(space))
+    }
+}
+
+/// Whoever may read the whole log reads it all; everyone else what they did themselves, and what is
+/// about the spaces whose records they may read.
+async fn entries(
+    seat: &Seat,
+    caller: &Caller,
+    journal: &dyn Journal,
+    from: u64,
+    limit: usize,
+) -> Result<Reply> {
+    let bench = seat.bench(Engine::no_uid());
+    let all = sees(bench, caller, Action::ReadAudit, None);
+    let page = journal.read(from, limit).await?;
+    let next = page.last().map(|(index, _)| index.saturating_add(1));
+    let next = next.filter(|next| *next < journal.size());
+    let mut shown = Vec::new();
+    let me = caller.to_string();
+    for (index, bytes) in page {
+        if all || concerns(seat, caller, &me, &Record::decode(&bytes)?) {
+            shown.push((index, bytes));
+        }
+    }
+    Ok(Reply::Entries(shown, next))
+}
+
+fn concerns(seat: &Seat, caller: &Caller, me: &str, record: &Record) -> bool {
+    if record.actor() == me {
+        return true;
+    }
+    let space = record.resource().and_then(|(_, name)| space_of(name));
+    space.is_some_and(|space| {
+        sees(
+            seat.bench(Engine::no_uid()),
+            caller,
+            Action::ReadAudit,
+            Some(&space),
+        )
+    })
+}
+
+/// The space that a resource's name begins with.
+fn space_of(name: &str) -> Option<SpaceName> {
+    let mut parts = name.splitn(3, '/');
+    let (sort, space) = (parts.next()?, parts.next()?);
+    format!("{sort}/{space}").parse().ok()
+}

@@ -1,0 +1,111 @@
+//! What a command gives back.
+
+use crate::hsm::{Health, Report};
+use kms_core::deployment::Deployment;
+use kms_core::error::Result;
+use kms_core::key::Wrapping;
+use kms_core::name::{KeyName, VersionName};
+use kms_core::time::Time;
+use kms_core::value::{Stamped, Value};
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// What a command gives back. Items of a batch stand in the order asked.
+#[derive(Debug)]
+pub enum Reply {
+    /// One resource.
+    Resource(Box<Stamped<Value>>),
+    /// Resources, and the name after which the next page begins.
+    Page(Vec<Stamped<Value>>, Option<String>),
+    /// Ciphertexts.
+    Encrypted(Vec<Result<Encrypted>>),
+    /// Plaintexts.
+    Decrypted(Vec<Result<Decrypted>>),
+    /// Ciphertexts under the primary version.
+    ReEncrypted(Vec<Result<ReEncrypted>>),
+    /// Data keys.
+    DataKeys(Vec<Result<DataKeyMade>>),
+    /// Pseudonyms, and the version that evaluated them.
+    Pseudonyms(Vec<Result<Zeroizing<String>>>, VersionName),
+    /// Random bytes.
+    Random(Zeroizing<Vec<u8>>),
+    /// What outside material is wrapped with.
+    ImportParameters(Box<ImportParameters>),
+    /// What this deployment is, and the caller's roles in it.
+    Deployment(Box<Deployment>, Vec<String>),
+    /// The HSM's state.
+    Hsm(Health, Box<Report>),
+    /// The sizes of the changes log and of the uses log.
+    Logs(u64, u64),
+    /// Entries of a log, and where to go on.
+    Entries(Vec<(u64, Vec<u8>)>, Option<u64>),
+}
+
+/// A ciphertext.
+#[derive(Debug)]
+pub struct Encrypted {
+    /// In the format of `envelope`.
+    pub ciphertext: Vec<u8>,
+    /// The version that protected it.
+    pub version: VersionName,
+}
+
+/// A plaintext.
+pub struct Decrypted {
+    /// The plaintext.
+    pub plaintext: Zeroizing<Vec<u8>>,
+    /// The version that had protected it.
+    pub version: VersionName,
+}
+
+/// A ciphertext, moved to the primary version.
+#[derive(Debug)]
+pub struct ReEncrypted {
+    /// In the format of `envelope`.
+    pub ciphertext: Vec<u8>,
+    /// The version that protects it now.
+    pub version: VersionName,
+    /// The version that had protected it.
+    pub former: VersionName,
+}
+
+/// A data key.
+pub struct DataKeyMade {
+    /// The key, if it was to be shown.
+    pub plaintext: Option<Zeroizing<Vec<u8>>>,
+    /// The key, wrapped.
+    pub ciphertext: Vec<u8>,
+    /// The version that wrapped it.
+    pub version: VersionName,
+}
+
+/// What outside material is wrapped with.
+#[derive(Debug, Clone)]
+pub struct ImportParameters {
+    /// The key that will receive it.
+    pub key: KeyName,
+    /// The version that will unwrap it.
+    pub wrapping: VersionName,
+    /// SubjectPublicKeyInfo, DER.
+    pub public_key: Vec<u8>,
+    /// How to wrap.
+    pub mechanism: Wrapping,
+    /// All that this HSM really has.
+    pub mechanisms: Vec<Wrapping>,
+    /// Goes with the wrapped material.
+    pub token: Vec<u8>,
+    /// Until when.
+    pub expires: Time,
+}
+
+impl fmt::Debug for Decrypted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Decrypted {{ by {} }}", self.version)
+    }
+}
+
+impl fmt::Debug for DataKeyMade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DataKeyMade {{ under {} }}", self.version)
+    }
+}

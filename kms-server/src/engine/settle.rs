@@ -1,0 +1,321 @@
+//! Intention, act, result. A change passes through here once, whether it runs to its end at the
+//! first go or is settled after a crash: recovery is the ordinary path again.
+
+use super::{Engine, Seat, request, store_fault};
+use crate::hsm::Hsm;
+use crate::store::{Check, StoreError, Write};
+use kms_core::action::Action;
+use kms_core::caller::Caller;
+use kms_core::error::{Error, Kind, Result};
+use kms_core::key::Learned;
+use kms_core::permit::{Permit, SystemOp};
+use kms_core::plan::{Act, Plan};
+use kms_core::policy::Policy;
+use kms_core::record::{Detail, Event, Outcome, Record, Settled, state_digest};
+use kms_core::replay::Open;
+use kms_core::revision::Revision;
+use kms_core::value::{DocumentName, Stamped, Value};
+use kms_core::view::View;
+use std::sync::Arc;
+
+/// Changes go one at a time. What the lane holds is the one that is not settled, if there is one.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    pub(super) open: Option<Open>,
+}
+
+/// The store's key of the index of the last intention that it holds, under `local/`: outside the
+/// view, written in the same commit.
+pub(super) const STAMP: &str = "local/intention";
+
+impl Engine {
+    /// Settles what an earlier change left open, before anything else changes.
+    ///
+    /// # Errors
+    /// `Unavailable` while it cannot be settled.
+    pub(super) async fn settle_open(&self, lane: &mut Lane) -> Result<()> {
+        let Some(open) = lane.open.clone() else {
+            return Ok(());
+        };
+        let permit = Permit::system(SystemOp::Recovery);
+        let settled = self
+            .settle(lane, open, &permit, &Caller::Recovery, true)
+            .await;
+        match settled {
+            Ok(_result) => Ok(()),
+            // It was given up, and the log says so: the lane is free.
+            Err(_given_up) if lane.open.is_none() => Ok(()),
+            Err(error) => Err(Error::unavailable(
+                "an earlier change is not settled yet, so nothing else can change; try again, and tell an operator if it goes on",
+            )
+            .because(error.cause().unwrap_or(error.message()))),
+        }
+    }
+
+    /// Act, commit, outcome. On return the lane is free, or holds the change if it is not known
+    /// what became of it.
+    pub(super) async fn settle(
+        &self,
+        lane: &mut Lane,
+        open: Open,
+        permit: &Permit,
+        caller: &Caller,
+        again: bool,
+    ) -> Result<Stamped<Value>> {
+        lane.open = Some(open.clone());
+        let done = match self.already_committed(&open, again).await? {
+            Some(done) => done,
+            None => match self.carry_out(&open, permit, again).await {
+                Ok(done) => done,
+                Err(error) => {
+                    if matches!(error.kind(), Kind::Unknown) || (again && is_passing(&error)) {
+                        return Err(error);
+                    }
+                    self.give_up(lane, &open, permit, caller, &error).await?;
+                    return Err(error);
+                }
+            },
+        };
+        let values = open.intention.plan.values(done.learned.as_ref());
+        let settled = Settled::Committed {
+            revision: done.revision,
+            state: state_digest(&values)?,
+            learned: done.learned,
+        };
+        self.append_outcome(&open, caller, settled, Ok(()))
+            .await
+            .map_err(in_doubt)?;
+        lane.open = None;
+        self.take_in(&values, done.revision)?;
+        subject(&open.intention.plan, values, done.revision)
+    }
+
+    /// What the store holds of this intention, if an earlier go committed it.
+    async fn already_committed(&self, open: &Open, again: bool) -> Result<Option<Done>> {
+        if !again {
+            return Ok(None);
+        }
+        let stamp = self
+            .parts
+            .store
+            .get(STAMP)
+            .await
+            .map_err(|e| store_fault(&e))?;
+        let Some(stamp) = stamp.filter(|s| s.value == open.index.to_string().into_bytes()) else {
+            return Ok(None);
+        };
+        let mut learned = None;
+        let mut stored = Vec::new();
+        for write in &open.intention.plan.writes {
+            let entry = self.parts.store.get(&write.value.name()).await;
+            let entry = entry
+                .map_err(|e| store_fault(&e))?
+                .filter(|e| e.revision == stamp.revision);
+            let entry = entry.ok_or_else(|| edited(open))?;
+            let value = Value::decode(&entry.value)?;
+            if let Some(version) = value
+                .as_version()
+                .filter(|v| made(&open.intention.plan.act) == Some(v.id))
+            {
+                learned.clone_from(&version.learned);
+            }
+            stored.push(value);
+        }
+        if stored == open.intention.plan.values(learned.as_ref()) {
+            Ok(Some(Done {
+                revision: stamp.revision,
+                learned,
+            }))
+        } else {
+            Err(edited(open))
+        }
+    }
+
+    async fn carry_out(&self, open: &Open, permit: &Permit, again: bool) -> Result<Done> {
+        let learned = self.act(&open.intention.plan.act, permit, again).await?;
+        let revision = self.commit(open, learned.as_ref()).await?;
+        Ok(Done { revision, learned })
+    }
+
+    /// The HSM's part. Unwrapping is done by whoever holds the wrapped material, before this: here
+    /// the key is only looked for.
+    async fn act(&self, act: &Act, permit: &Permit, again: bool) -> Result<Option<Learned>> {
+        let hsm: &dyn Hsm = &*self.parts.hsm;
+        match act {
+            Act::Nothing => Ok(None),
+            Act::Generate(spec) => hsm.generate(permit, spec).await.map(Some),
+            Act::Unwrap(spec) => match hsm.find(permit, spec).await? {
+                Some(learned) => Ok(Some(learned)),
+                None if again => Err(Error::conflict(
+                    "the import was interrupted before the HSM had the key; import it again",
+                )),
+                None => Err(Error::internal(
+                    "the HSM does not show the key that it has just unwrapped",
+                )),
+            },
+        }
+    }
+
+    async fn commit(&self, open: &Open, learned: Option<&Learned>) -> Result<Revision> {
+        let plan = &open.intention.plan;
+        let values = plan.values(learned);
+        let mut checks = Vec::new();
+        let mut writes = vec![Write::Put(
+            STAMP.into(),
+            open.index.to_string().into_bytes(),
+        )];
+        for (write, value) in plan.writes.iter().zip(&values) {
+            let name = value.name();
+            checks.push(match write.replaces {
+                None => Check::Absent(name.clone()),
+                Some(revision) => Check::At(name.clone(), revision),
+            });
+            writes.push(Write::Put(name, value.encode()?));
+        }
+        if let Some(tag) = &open.intention.request {
+            let result = subject(plan, values, Revision::default())?.value;
+            writes.push(request::memory(
+                open.record.actor(),
+                tag,
+                open.record.time(),
+                result,
+            )?);
+        }
+        match self.parts.store.commit(&checks, &writes).await {
+            Ok(revision) => Ok(revision),
+            // Nobody else writes what the log does not say.
+            Err(error @ StoreError::Conflict { .. }) => Err(Error::conflict(
+                "something else changed this at the same time; read again",
+            )
+            .because(error)),
+            Err(error) => Err(store_fault(&error)),
+        }
+    }
+
+    /// Nothing was committed: what the HSM made of it is taken away again, and the log says so.
+    async fn give_up(
+        &self,
+        lane: &mut Lane,
+        open: &Open,
+        permit: &Permit,
+        caller: &Caller,
+        error: &Error,
+    ) -> Result<()> {
+        if let Some(id) = made(&open.intention.plan.act) {
+            // What cannot be taken away is an orphan: harmless, and `doctor` shows it.
+            if let Err(left) = self.parts.hsm.destroy(permit, &id).await {
+                tracing::warn!(%id, error = left.message(), "an unfinished key is left in the token");
+            }
+        }
+        let settled = Settled::Abandoned {
+            why: error.message().to_owned(),
+        };
+        self.append_outcome(open, caller, settled, Err(error.clone()))
+            .await
+            .map_err(in_doubt)?;
+        lane.open = None;
+        Ok(())
+    }
+
+    async fn append_outcome(
+        &self,
+        open: &Open,
+        caller: &Caller,
+        settled: Settled,
+        result: Result<()>,
+    ) -> Result<u64> {
+        let (sort, name) = open
+            .record
+            .resource()
+            .unwrap_or(("deployment", "deployment"));
+        let event = Event {
+            time: self.now(),
+            caller: caller.clone(),
+            call: open.record.call().to_owned(),
+            action: action_of(&open.record)?,
+            resource: (sort.to_owned(), name.to_owned()),
+            result,
+            duration: Some(self.now().0.saturating_sub(open.record.time().0)),
+            detail: Detail::Outcome(Box::new(Outcome {
+                intention: open.index,
+                settled,
+            })),
+        };
+        self.parts.changes.append(event).await
+    }
+
+    /// From here on everyone sees it.
+    fn take_in(&self, values: &[Value], revision: Revision) -> Result<()> {
+        let seat = self.seat.load_full();
+        let mut view = seat.view.clone();
+        for value in values {
+            view.put(value.clone(), revision);
+        }
+        self.seat.store(Arc::new(Seat {
+            policy: policy_of(&view)?,
+            view,
+        }));
+        Ok(())
+    }
+}
+
+/// What a change came to.
+struct Done {
+    revision: Revision,
+    learned: Option<Learned>,
+}
+
+/// The policy of a view's documents; `None` while there are none.
+///
+/// # Errors
+/// `Invalid` when they are not a policy.
+pub(super) fn policy_of(view: &View) -> Result<Option<Policy>> {
+    match (
+        view.document(DocumentName::Schema),
+        view.document(DocumentName::Policy),
+    ) {
+        (Some(schema), Some(policy)) => Policy::parse(schema, policy).map(Some),
+        (Some(_) | None, _) => Ok(None),
+    }
+}
+
+fn made(act: &Act) -> Option<kms_core::id::KeyId> {
+    match act {
+        Act::Nothing => None,
+        Act::Generate(spec) | Act::Unwrap(spec) => Some(spec.id),
+    }
+}
+
+fn subject(plan: &Plan, values: Vec<Value>, revision: Revision) -> Result<Stamped<Value>> {
+    let found = values.into_iter().find(|v| v.name() == plan.subject);
+    let value = found.ok_or_else(|| Error::internal("a plan does not write its own subject"))?;
+    Ok(Stamped { value, revision })
+}
+
+fn action_of(record: &Record) -> Result<Action> {
+    let found = Action::ALL.iter().find(|a| a.name() == record.operation());
+    found
+        .copied()
+        .ok_or_else(|| Error::internal("a record names no action"))
+}
+
+/// Worth another try later, as opposed to an answer.
+fn is_passing(error: &Error) -> bool {
+    match error.kind() {
+        Kind::Unavailable | Kind::Exhausted | Kind::Unknown | Kind::Internal => true,
+        Kind::Invalid | Kind::Refused | Kind::NotFound | Kind::Conflict | Kind::State => false,
+    }
+}
+
+fn edited(open: &Open) -> Error {
+    Error::internal(format!(
+        "the store says that it holds intention {}, and holds something else",
+        open.index
+    ))
+}
+
+/// The act is done and the log does not say so: the caller must look.
+fn in_doubt(error: Error) -> Error {
+    Error::unknown("the change may have been carried out, but its outcome could not be recorded; look at the resource before you try again")
+        .because(error.cause().unwrap_or(error.message()))
+}

@@ -1,0 +1,111 @@
+//! What Prometheus reads. Labels are actions and kinds of error, never a name or an identity.
+
+use kms_core::action::Action;
+use kms_core::error::Error;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use std::time::Duration;
+
+/// The metrics of a server.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    calls: Family<CallLabels, Counter>,
+    items: Family<ActionLabels, Counter>,
+    seconds: Family<ActionLabels, Histogram>,
+    /// TLS handshakes that were refused.
+    pub handshakes_refused: Counter,
+    /// 1 while the HSM answers.
+    pub hsm_serving: Gauge,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    action: &'static str,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ActionLabels {
+    action: &'static str,
+}
+
+/// From 0.1 ms to 10 s.
+const BUCKETS: [f64; 11] = [
+    0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0,
+];
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("kms");
+        let calls = Family::<CallLabels, Counter>::default();
+        let items = Family::<ActionLabels, Counter>::default();
+        let seconds =
+            Family::<ActionLabels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
+        let handshakes_refused = Counter::default();
+        let hsm_serving = Gauge::default();
+        registry.register("calls", "Calls, by action and result", calls.clone());
+        registry.register("items", "Items asked for, by action", items.clone());
+        registry.register(
+            "call_seconds",
+            "Time to answer, record included",
+            seconds.clone(),
+        );
+        registry.register(
+            "tls_handshakes_refused",
+            "Connections whose certificate was refused",
+            handshakes_refused.clone(),
+        );
+        registry.register(
+            "hsm_serving",
+            "1 while the HSM answers",
+            hsm_serving.clone(),
+        );
+        Metrics {
+            registry,
+            calls,
+            items,
+            seconds,
+            handshakes_refused,
+            hsm_serving,
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts an answered call.
+    pub fn answered(&self, action: Action, items: u64, error: Option<&Error>, took: Duration) {
+        let result = error.map_or("OK", |e| e.kind().word());
+        self.calls
+            .get_or_create(&CallLabels {
+                action: action.name(),
+                result,
+            })
+            .inc();
+        self.items
+            .get_or_create(&ActionLabels {
+                action: action.name(),
+            })
+            .inc_by(items);
+        self.seconds
+            .get_or_create(&ActionLabels {
+                action: action.name(),
+            })
+            .observe(took.as_secs_f64());
+    }
+
+    /// The text that Prometheus reads (OpenMetrics 1.0).
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        match encode(&mut out, &self.registry) {
+            Ok(()) => out,
+            Err(_unwritable) => String::new(),
+        }
+    }
+}
