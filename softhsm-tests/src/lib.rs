@@ -30,6 +30,7 @@ pub mod configuration;
 pub mod deployment;
 pub mod durability;
 pub mod failure;
+pub mod gateway;
 pub mod guard;
 pub mod http;
 pub mod partner;
