@@ -279,6 +279,20 @@ impl Functions {
         Ok((Handle(public_key), Handle(private_key)))
     }
 
+    /// `C_CreateObject`.
+    pub(crate) fn create(
+        &self,
+        session: CK_SESSION_HANDLE,
+        template: &Template,
+    ) -> Result<Handle, Error> {
+        let mut template = Attributes::of(template);
+        let (attributes, count) = template.parts();
+        let mut object = 0;
+        // SAFETY: the template lives to the end of the call, `object` is a local.
+        unsafe { call!(self => C_CreateObject(session, attributes, count, &raw mut object)) }?;
+        Ok(Handle(object))
+    }
+
     /// `C_CopyObject`.
     pub(crate) fn copy(
         &self,

@@ -119,6 +119,15 @@ impl Session {
             .generate_pair(self.session.handle(), mechanism, public, private)
     }
 
+    /// `C_CreateObject`: an object with a value that the caller knows. For test values
+    /// only: a real key is generated in the token or unwrapped by it.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] where the token lets no key value in (FIPS modules).
+    pub fn create(&self, template: &Template) -> Result<Handle, Error> {
+        self.functions.create(self.session.handle(), template)
+    }
+
     /// `C_CopyObject`: a copy that differs in these attributes.
     ///
     /// # Errors

@@ -205,6 +205,13 @@ fn a_copy_keeps_what_protects_the_original() {
         assert!(copied.is_err(), "a copy with another {name}");
     }
     session.destroy(key).unwrap();
+
+    // Where an object says so, there is no copy at all. (SoftHSM refuses even to change
+    // CKA_TOKEN in the copy of an object that is not modifiable.)
+    for fixed in [Attribute::Copyable(false), Attribute::Modifiable(false)] {
+        let key = gcm_key(&session, [fixed]);
+        refused(session.copy(key, &Template::from([Attribute::Token(true)])));
+    }
 }
 
 #[test]
