@@ -105,12 +105,13 @@ impl Module {
     pub fn slot(&self, label: &str) -> Result<Slot, Error> {
         let failed = |sentence: String| Error::sentence("C_GetTokenInfo", Kind::Lost, sentence);
         let (mut found, mut others) = (Vec::new(), Vec::new());
-        for slot in self.pkcs11.get_slots_with_initialized_token()? {
-            let token = self.pkcs11.get_token_info(slot)?;
-            if token.label() == label {
-                found.push(slot);
-            } else {
-                others.push(format!("`{}`", token.label()));
+        for slot in self.pkcs11.get_slots_with_token()? {
+            // Another token's trouble is not this one's.
+            match self.pkcs11.get_token_info(slot).map_err(Error::from) {
+                Ok(token) if !token.token_initialized() => {}
+                Ok(token) if token.label() == label => found.push(slot),
+                Ok(token) => others.push(format!("`{}`", token.label())),
+                Err(error) => others.push(format!("one that does not answer ({error})")),
             }
         }
         match found.as_slice() {
