@@ -32,7 +32,12 @@ struct Known {
 
 impl Desk {
     pub(super) fn new(module: Module, slot: Slot, session: Session) -> Self {
-        Self { session, module, slot, keys: HashMap::new() }
+        Self {
+            session,
+            module,
+            slot,
+            keys: HashMap::new(),
+        }
     }
 
     /// The handle of a key, once its material is known to be what was recorded.
@@ -47,25 +52,34 @@ impl Desk {
         recorded: &str,
     ) -> Visit<Handle> {
         if !self.keys.contains_key(id) {
-            let handle = self.find_one(id, template::object_class(algorithm))?.ok_or_else(|| {
-                Error::internal(format!("key {id} is recorded, and the token does not have it"))
-            })?;
+            let handle = self
+                .find_one(id, template::object_class(algorithm))?
+                .ok_or_else(|| {
+                    Error::internal(format!(
+                        "key {id} is recorded, and the token does not have it"
+                    ))
+                })?;
             let fingerprint = fingerprint::of(&self.session, algorithm, handle, id)
                 .map_err(|error| Fault::reading(&error))?;
-            self.keys.insert(*id, Known { handle, algorithm, fingerprint });
+            self.keys.insert(
+                *id,
+                Known {
+                    handle,
+                    algorithm,
+                    fingerprint,
+                },
+            );
         }
         match self.keys.get(id) {
             Some(known) if known.algorithm == algorithm && known.fingerprint == recorded => {
                 Ok(known.handle)
             }
-            Some(known) if known.algorithm == algorithm => {
-                Err(Error::internal(format!(
-                    "key {id} on the token is not the one that was recorded: its fingerprint is \
+            Some(known) if known.algorithm == algorithm => Err(Error::internal(format!(
+                "key {id} on the token is not the one that was recorded: its fingerprint is \
                      {}, recorded was {recorded}",
-                    known.fingerprint
-                ))
-                .into())
-            }
+                known.fingerprint
+            ))
+            .into()),
             Some(known) => Err(Error::internal(format!(
                 "key {id} is {} and was to be used as {algorithm}",
                 known.algorithm
@@ -81,7 +95,10 @@ impl Desk {
         let Some(known) = self.keys.get(id) else {
             return self.alive();
         };
-        let lost = |why: String| Fault::Lost { why, maybe_done: false };
+        let lost = |why: String| Fault::Lost {
+            why,
+            maybe_done: false,
+        };
         match fingerprint::of(&self.session, known.algorithm, known.handle, id) {
             Ok(answer) if answer == known.fingerprint => Ok(()),
             Ok(_) => Err(lost(format!("key {id} fails its known-answer test"))),
@@ -92,10 +109,13 @@ impl Desk {
     /// Whether the token itself still answers. A token that went away shows, on SoftHSM, as one
     /// that has no objects: absence means something only while this says yes.
     pub(super) fn alive(&self) -> Visit<()> {
-        self.module.token(self.slot).map(|_| ()).map_err(|error| Fault::Lost {
-            why: error.to_string(),
-            maybe_done: false,
-        })
+        self.module
+            .token(self.slot)
+            .map(|_| ())
+            .map_err(|error| Fault::Lost {
+                why: error.to_string(),
+                maybe_done: false,
+            })
     }
 
     /// The object of this class with this id, if there is one; `None` is the token's own word.
@@ -112,8 +132,10 @@ impl Desk {
     }
 
     pub(super) fn find(&self, template: &Template, limit: usize) -> Visit<Vec<Handle>> {
-        let found =
-            self.session.find(template, limit).map_err(|error| Fault::reading(&error))?;
+        let found = self
+            .session
+            .find(template, limit)
+            .map_err(|error| Fault::reading(&error))?;
         if found.is_empty() {
             self.alive()?;
         }

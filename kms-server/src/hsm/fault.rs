@@ -35,8 +35,14 @@ impl Fault {
     pub(super) fn into_error(self) -> Error {
         match self {
             Self::Told(error) => error,
-            Self::Lost { why, maybe_done: false } => unavailable(&why),
-            Self::Lost { why, maybe_done: true } => Error::unknown(
+            Self::Lost {
+                why,
+                maybe_done: false,
+            } => unavailable(&why),
+            Self::Lost {
+                why,
+                maybe_done: true,
+            } => Error::unknown(
                 "the connection to the HSM was lost in the middle of the call; it may have \
                  happened: look before you try again",
             )
@@ -48,18 +54,17 @@ impl Fault {
     /// been dealt with where the input is known.
     fn from_token(error: &kms_pkcs11::Error, maybe_done: bool) -> Self {
         match error.kind() {
-            Kind::Lost | Kind::Ambiguous | Kind::WrongPin | Kind::PinLocked => {
-                Self::Lost { why: error.to_string(), maybe_done }
-            }
+            Kind::Lost | Kind::Ambiguous | Kind::WrongPin | Kind::PinLocked => Self::Lost {
+                why: error.to_string(),
+                maybe_done,
+            },
             Kind::Full => Self::Told(
                 Error::exhausted("the HSM has no room for another object or session")
                     .because(error),
             ),
-            Kind::Stale
-            | Kind::InvalidInput
-            | Kind::Unsupported
-            | Kind::Refused
-            | Kind::Other => Self::Told(Error::internal(error.to_string())),
+            Kind::Stale | Kind::InvalidInput | Kind::Unsupported | Kind::Refused | Kind::Other => {
+                Self::Told(Error::internal(error.to_string()))
+            }
         }
     }
 }

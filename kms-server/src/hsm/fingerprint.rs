@@ -20,9 +20,7 @@
 use data_encoding::HEXLOWER;
 use kms_core::class::Algorithm;
 use kms_core::id::KeyId;
-use kms_pkcs11::{
-    Attribute, Error, Handle, KeyType, Mechanism, ObjectClass, Session, Template,
-};
+use kms_pkcs11::{Attribute, Error, Handle, KeyType, Mechanism, ObjectClass, Session, Template};
 use sha2::{Digest, Sha256};
 
 /// Sets a fingerprint's input apart from everything that a caller can have computed.
@@ -41,7 +39,10 @@ pub(super) fn of(
     let input = [LABEL, &id.to_bytes()].concat();
     Ok(match algorithm {
         Algorithm::Aes256 => {
-            let gcm = Mechanism::AesGcm { iv: &NONCE, aad: &input };
+            let gcm = Mechanism::AesGcm {
+                iv: &NONCE,
+                aad: &input,
+            };
             digest(&session.encrypt(&gcm, key, &[])?)
         }
         Algorithm::HmacSha256 => digest(&session.sign(&Mechanism::Sha256Hmac, key, &input)?),
@@ -56,7 +57,10 @@ pub(super) fn of(
 }
 
 fn digest(evidence: &[u8]) -> String {
-    let digest = Sha256::new().chain_update(LABEL).chain_update(evidence).finalize();
+    let digest = Sha256::new()
+        .chain_update(LABEL)
+        .chain_update(evidence)
+        .finalize();
     HEXLOWER.encode(digest.get(..16).unwrap_or_default())
 }
 

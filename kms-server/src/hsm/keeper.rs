@@ -54,7 +54,9 @@ enum Setback {
 
 impl Line {
     pub(super) fn new(settings: Settings, module: Module) -> Self {
-        let desks = (0..settings.threads.max(1)).map(|_| Mutex::default()).collect();
+        let desks = (0..settings.threads.max(1))
+            .map(|_| Mutex::default())
+            .collect();
         Self {
             settings,
             module,
@@ -118,7 +120,7 @@ impl Line {
             let pause = match &state {
                 State::Up(_) => Some(WATCH),
                 State::Down { pause, .. } => Some(*pause),
-                State::Given | State::Uninitialised => None,
+                State::GaveUp | State::Uninitialised => None,
             };
             let orders = self.wait(pause);
             if orders.stop {
@@ -127,16 +129,22 @@ impl Line {
                 return;
             }
             state = match state {
-                State::Up(_) if orders.lost => self.attempt(State::Down { pause: FIRST_PAUSE, fresh: false }),
+                State::Up(_) if orders.lost => self.attempt(State::Down {
+                    pause: FIRST_PAUSE,
+                    fresh: false,
+                }),
                 State::Up(slot) => match self.module.token(slot) {
                     Ok(_) => State::Up(slot),
                     Err(error) => {
                         self.lost(&error.to_string());
-                        State::Down { pause: FIRST_PAUSE, fresh: false }
+                        State::Down {
+                            pause: FIRST_PAUSE,
+                            fresh: false,
+                        }
                     }
                 },
                 down @ State::Down { .. } => self.attempt(down),
-                still @ (State::Given | State::Uninitialised) => still,
+                still @ (State::GaveUp | State::Uninitialised) => still,
             };
         }
     }
@@ -155,12 +163,18 @@ impl Line {
                 .wait_while(orders, |orders| !orders.stop)
                 .unwrap_or_else(PoisonError::into_inner),
         };
-        Orders { lost: std::mem::take(&mut orders.lost), stop: orders.stop }
+        Orders {
+            lost: std::mem::take(&mut orders.lost),
+            stop: orders.stop,
+        }
     }
 
     /// One attempt to set the line up, and what follows from it.
     fn attempt(&self, before: State) -> State {
-        let fresh = matches!(before, State::Uninitialised | State::Down { fresh: true, .. });
+        let fresh = matches!(
+            before,
+            State::Uninitialised | State::Down { fresh: true, .. }
+        );
         match self.connect(fresh) {
             Ok(slot) => {
                 self.publish(Health::Serving);
@@ -170,14 +184,14 @@ impl Line {
                 self.publish(Health::Down(format!("{why}; it is tried again by itself")));
                 let pause = match before {
                     State::Down { pause, .. } => (pause * 2).min(LONGEST_PAUSE),
-                    State::Uninitialised | State::Up(_) | State::Given => FIRST_PAUSE,
+                    State::Uninitialised | State::Up(_) | State::GaveUp => FIRST_PAUSE,
                 };
                 State::Down { pause, fresh: true }
             }
             Err(Setback::Lasting(why)) => {
                 self.clear_desks();
                 self.publish(Health::Down(why));
-                State::Given
+                State::GaveUp
             }
         }
     }
@@ -185,7 +199,10 @@ impl Line {
     /// Sessions, a login and the probe; with `fresh`, a newly initialised library first.
     fn connect(&self, fresh: bool) -> Result<Slot, Setback> {
         let passing = |error: kms_pkcs11::Error| {
-            Setback::Passing(format!("the token `{}` cannot be reached ({error})", self.settings.token))
+            Setback::Passing(format!(
+                "the token `{}` cannot be reached ({error})",
+                self.settings.token
+            ))
         };
         let pin = pin::read(&self.settings.pin_file)
             .map_err(|error| Setback::Passing(error.message().to_owned()))?;
@@ -208,7 +225,11 @@ impl Line {
                 "the token `{}` has {}; nothing was tried: log in by its own tools, or have its \
                  security officer reset the PIN, then restart the service",
                 self.settings.token,
-                if token.pin_locked { "locked its PIN" } else { "one attempt at its PIN left" },
+                if token.pin_locked {
+                    "locked its PIN"
+                } else {
+                    "one attempt at its PIN left"
+                },
             )));
         }
         let mut sessions = Vec::new();
@@ -285,7 +306,7 @@ enum State {
     /// To be tried again after the pause.
     Down { pause: Duration, fresh: bool },
     /// Given up, until a person restarts the service.
-    Given,
+    GaveUp,
 }
 
 /// How often an idle token is looked at.
@@ -300,7 +321,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn start_lock(path: &Path) -> Result<File, Setback> {
     let failed = |why: std::io::Error| {
-        Setback::Passing(format!("the lock file {} cannot be used ({why})", path.display()))
+        Setback::Passing(format!(
+            "the lock file {} cannot be used ({why})",
+            path.display()
+        ))
     };
     let file = File::options()
         .create(true)

@@ -4,13 +4,15 @@ use kms_core::class::Algorithm;
 use kms_core::error::Error;
 use kms_core::id::KeyId;
 use kms_core::key::{KeySpec, Learned, Origin, Wrapping};
-use kms_pkcs11::{Attribute, AttributeName, Handle, Kind, Mechanism, OaepHash, ObjectClass, Reading};
+use kms_pkcs11::{
+    Attribute, AttributeName, Handle, Kind, Mechanism, OaepHash, ObjectClass, Reading,
+};
 
 use super::Wrapped;
 use super::desk::Desk;
 use super::fault::{Fault, Visit};
-use super::template::{self, Making};
 use super::fingerprint;
+use super::template::{self, Making};
 
 impl Desk {
     /// Makes the key, or takes as made what an interrupted call left whole; what it left half
@@ -23,7 +25,11 @@ impl Desk {
         }
         let made = match template::generate(spec) {
             Making::Secret(mechanism, key) => self.session.generate(&mechanism, &key),
-            Making::Pair { mechanism, public, private } => self
+            Making::Pair {
+                mechanism,
+                public,
+                private,
+            } => self
                 .session
                 .generate_pair(&mechanism, &public, &private)
                 .map(|(_, private)| private),
@@ -52,11 +58,18 @@ impl Desk {
         };
         let template = template::unwrap(spec);
         let mut unwrapping_key = self.key(&wrapped.by, by, &wrapped.fingerprint)?;
-        let mut made = self.session.unwrap(&mechanism, unwrapping_key, &wrapped.blob, &template);
-        if made.as_ref().is_err_and(|error| error.kind() == Kind::Stale) {
+        let mut made = self
+            .session
+            .unwrap(&mechanism, unwrapping_key, &wrapped.blob, &template);
+        if made
+            .as_ref()
+            .is_err_and(|error| error.kind() == Kind::Stale)
+        {
             self.forget(&wrapped.by);
             unwrapping_key = self.key(&wrapped.by, by, &wrapped.fingerprint)?;
-            made = self.session.unwrap(&mechanism, unwrapping_key, &wrapped.blob, &template);
+            made = self
+                .session
+                .unwrap(&mechanism, unwrapping_key, &wrapped.blob, &template);
         }
         match made {
             Ok(key) => self.learn_or_destroy(spec, key, Origin::External),
@@ -95,11 +108,13 @@ impl Desk {
     }
 
     fn destroy_all(&self, objects: &[Handle]) -> Visit<()> {
-        objects.iter().try_for_each(|object| match self.session.destroy(*object) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == Kind::Stale => self.alive(),
-            Err(error) => Err(Fault::changing(&error)),
-        })
+        objects
+            .iter()
+            .try_for_each(|object| match self.session.destroy(*object) {
+                Ok(()) => Ok(()),
+                Err(error) if error.kind() == Kind::Stale => self.alive(),
+                Err(error) => Err(Fault::changing(&error)),
+            })
     }
 
     fn stored(&self, spec: &KeySpec) -> Visit<Stored> {
@@ -132,7 +147,10 @@ impl Desk {
                 self.destroy(&spec.id)?;
                 Err(Fault::Told(error))
             }
-            Err(Fault::Lost { why, .. }) => Err(Fault::Lost { why, maybe_done: true }),
+            Err(Fault::Lost { why, .. }) => Err(Fault::Lost {
+                why,
+                maybe_done: true,
+            }),
             Ok(learned) => Ok(learned),
         }
     }
@@ -147,15 +165,20 @@ impl Desk {
             Algorithm::Rsa3072 => Some(self.session.public_key(key).map_err(reading)?),
             Algorithm::Aes256 | Algorithm::Aes256Kw | Algorithm::HmacSha256 => None,
         };
-        Ok(Learned { fingerprint, public_key })
+        Ok(Learned {
+            fingerprint,
+            public_key,
+        })
     }
 
     /// Reads back every attribute that the class demands.
     fn check(&self, spec: &KeySpec, key: Handle, origin: Option<Origin>) -> Visit<()> {
         for demanded in template::demands(spec, origin).attributes() {
             let name = demanded.name();
-            let reading =
-                self.session.read(key, name).map_err(|error| Fault::reading(&error))?;
+            let reading = self
+                .session
+                .read(key, name)
+                .map_err(|error| Fault::reading(&error))?;
             match reading {
                 Reading::Value(value) if same(&value, demanded) => {}
                 // Imported material of another length: the caller's mistake, not the token's.
@@ -202,7 +225,9 @@ fn same(read: &Attribute, demanded: &Attribute) -> bool {
         (Attribute::UnwrapTemplate(read), Attribute::UnwrapTemplate(demanded)) => {
             let (read, demanded) = (read.attributes(), demanded.attributes());
             read.len() == demanded.len()
-                && demanded.iter().all(|one| read.iter().any(|other| same(other, one)))
+                && demanded
+                    .iter()
+                    .all(|one| read.iter().any(|other| same(other, one)))
         }
         (read, demanded) => read == demanded,
     }

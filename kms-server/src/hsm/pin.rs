@@ -19,7 +19,9 @@ use zeroize::Zeroizing;
 pub fn read(path: &Path) -> Result<SecretString> {
     let refuse = |why: String| Error::invalid("hsm.pin_file", format!("{}: {why}", path.display()));
     let file = File::open(path).map_err(|why| refuse(format!("cannot be opened ({why})")))?;
-    let metadata = file.metadata().map_err(|why| refuse(format!("cannot be examined ({why})")))?;
+    let metadata = file
+        .metadata()
+        .map_err(|why| refuse(format!("cannot be examined ({why})")))?;
     if !metadata.is_file() {
         return Err(refuse("is not a file".to_owned()));
     }
@@ -39,7 +41,9 @@ pub fn read(path: &Path) -> Result<SecretString> {
         .read_to_end(&mut bytes)
         .map_err(|why| refuse(format!("cannot be read ({why})")))?;
     if bytes.len() > LIMIT {
-        return Err(refuse(format!("holds more than {LIMIT} bytes: that is no PIN")));
+        return Err(refuse(format!(
+            "holds more than {LIMIT} bytes: that is no PIN"
+        )));
     }
     let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     match std::str::from_utf8(line) {
@@ -54,7 +58,10 @@ const LIMIT: usize = 255;
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test says what it expects and fails loudly")]
+    #![allow(
+        clippy::unwrap_used,
+        reason = "a test says what it expects and fails loudly"
+    )]
 
     use super::*;
     use secrecy::ExposeSecret;
@@ -97,7 +104,10 @@ mod tests {
         for content in [&b""[..], b"\n", b"12\n34\n", b"\xff\xfe", &[b'1'; 256]] {
             let (_directory, path) = file(content, 0o600);
             let error = read(&path).unwrap_err();
-            assert!(error.message().starts_with(path.to_str().unwrap()), "{error}");
+            assert!(
+                error.message().starts_with(path.to_str().unwrap()),
+                "{error}"
+            );
             assert!(!format!("{error:?}").contains("12"), "{error:?}");
         }
         let absent = read(Path::new("/nonexistent/pin")).unwrap_err();

@@ -61,14 +61,18 @@ impl Pool {
         let keeper = Arc::clone(&line);
         let mut threads = vec![spawn("hsm-keeper".to_owned(), move || {
             // The receiver is there until it has heard this.
-            keeper.keep(move || drop(first.send(())));
+            keeper.keep(move || {
+                first.send(()).ok();
+            });
         })?];
         for number in 0..line.desks() {
             let (line, jobs) = (Arc::clone(&line), jobs.clone());
-            threads.push(spawn(format!("hsm-{number}"), move || attend(number, &line, &jobs))?);
+            threads.push(spawn(format!("hsm-{number}"), move || {
+                attend(number, &line, &jobs)
+            })?);
         }
         // Heard from the keeper, or the keeper has died: health says which.
-        drop(connected.recv());
+        connected.recv().ok();
         Ok(Self {
             queue,
             line,
@@ -102,19 +106,22 @@ impl Pool {
         }
         let (answer, answered) = oneshot::channel();
         let ticket = Arc::new(Ticket::default());
-        let job = Job { ticket: Arc::clone(&ticket), run: Box::new(move |line, desk| {
-            let outcome = desk.and_then(work);
-            let lost = match &outcome {
-                Err(Fault::Lost { why, .. }) => {
-                    line.lost(why);
-                    true
-                }
-                Ok(_) | Err(Fault::Told(_)) => false,
-            };
-            // Whoever asked may have gone.
-            drop(answer.send(outcome.map_err(Fault::into_error)));
-            lost
-        }) };
+        let job = Job {
+            ticket: Arc::clone(&ticket),
+            run: Box::new(move |line, desk| {
+                let outcome = desk.and_then(work);
+                let lost = match &outcome {
+                    Err(Fault::Lost { why, .. }) => {
+                        line.lost(why);
+                        true
+                    }
+                    Ok(_) | Err(Fault::Told(_)) => false,
+                };
+                // Whoever asked may have gone.
+                drop(answer.send(outcome.map_err(Fault::into_error)));
+                lost
+            }),
+        };
         match self.queue.try_send(job) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
@@ -132,9 +139,9 @@ impl Pool {
                 "the call to the HSM ended without an answer; it may have happened",
             )
             .because(gone)),
-            Err(_) if withdrawal.0.withdraw() => {
-                Err(unavailable("no thread was free in time; the call was withdrawn"))
-            }
+            Err(_) if withdrawal.0.withdraw() => Err(unavailable(
+                "no thread was free in time; the call was withdrawn",
+            )),
             Err(late) => Err(Error::unknown(
                 "the HSM did not answer in time; it may have happened: look before you try again",
             )
@@ -164,7 +171,10 @@ impl Pool {
         if report.has(capability) {
             return Ok(());
         }
-        let seen = report.findings.iter().find(|finding| finding.capability == capability);
+        let seen = report
+            .findings
+            .iter()
+            .find(|finding| finding.capability == capability);
         match seen {
             Some(finding) => Err(Error::invalid(
                 field,
@@ -187,7 +197,9 @@ impl Pool {
             Algorithm::Aes256Kw => &[Capability::AllowedMechanisms, Capability::AesKw],
         };
         let for_what = format!("a key of class {class}");
-        needs.iter().try_for_each(|need| self.require("class", *need, &for_what))
+        needs
+            .iter()
+            .try_for_each(|need| self.require("class", *need, &for_what))
     }
 }
 
@@ -214,7 +226,7 @@ impl Hsm for Pool {
         self.visit(move |desk| desk.look(&spec)).await
     }
 
-    async fn unwrap(&self, permit: &Permit, wrapped: Wrapped, spec: &KeySpec) -> Result<Learned> {
+    async fn unwrap(&self, permit: &Permit, wrapped: &Wrapped, spec: &KeySpec) -> Result<Learned> {
         covered(permit, &spec.id)?;
         covered(permit, &wrapped.by)?;
         self.require_class(spec.class)?;
@@ -227,8 +239,9 @@ impl Hsm for Pool {
             ));
         }
         let kwp = self.line.probed().kwp;
-        let wanted = spec.clone();
-        self.make(spec, move |desk| desk.unwrap(&wrapped, kwp, &wanted)).await
+        let (wrapped, wanted) = (wrapped.clone(), spec.clone());
+        self.make(spec, move |desk| desk.unwrap(&wrapped, kwp, &wanted))
+            .await
     }
 
     async fn destroy(&self, permit: &Permit, id: &KeyId) -> Result<()> {
@@ -245,7 +258,9 @@ impl Hsm for Pool {
     async fn random(&self, _permit: &Permit, length: usize) -> Result<Zeroizing<Vec<u8>>> {
         self.visit(move |desk| {
             let mut bytes = Zeroizing::new(vec![0; length]);
-            desk.session.random(&mut bytes).map_err(|error| Fault::reading(&error))?;
+            desk.session
+                .random(&mut bytes)
+                .map_err(|error| Fault::reading(&error))?;
             Ok(bytes)
         })
         .await
@@ -268,8 +283,10 @@ impl Hsm for Pool {
 /// says whether the desk is lost.
 struct Job {
     ticket: Arc<Ticket>,
-    run: Box<dyn FnOnce(&Line, Visit<&mut Desk>) -> bool + Send>,
+    run: Run,
 }
+
+type Run = Box<dyn FnOnce(&Line, Visit<&mut Desk>) -> bool + Send>;
 
 /// The life of a token thread: until the queue is closed and empty.
 fn attend(number: usize, line: &Line, jobs: &Receiver<Job>) {
@@ -277,7 +294,9 @@ fn attend(number: usize, line: &Line, jobs: &Receiver<Job>) {
         if !job.ticket.begin() {
             continue;
         }
-        let Some(mut place) = line.desk(number) else { return };
+        let Some(mut place) = line.desk(number) else {
+            return;
+        };
         // A panic in a dependency costs the desk, not the thread.
         let lost = catch_unwind(AssertUnwindSafe(|| match (line.down(), place.as_mut()) {
             (None, Some(desk)) => (job.run)(line, Ok(desk)),
@@ -314,7 +333,9 @@ impl Ticket {
     }
 
     fn settle(&self, fate: u8) -> bool {
-        self.0.compare_exchange(0, fate, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.0
+            .compare_exchange(0, fate, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
     }
 }
 
@@ -335,8 +356,15 @@ struct Reserved {
 
 impl Reserved {
     fn new(ids: &Arc<Mutex<HashSet<KeyId>>>, id: KeyId) -> Result<Self> {
-        if ids.lock().unwrap_or_else(PoisonError::into_inner).insert(id) {
-            Ok(Self { ids: Arc::clone(ids), id })
+        if ids
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id)
+        {
+            Ok(Self {
+                ids: Arc::clone(ids),
+                id,
+            })
         } else {
             Err(unavailable("another call is making this key"))
         }
@@ -345,7 +373,10 @@ impl Reserved {
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        self.ids
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.id);
     }
 }
 
@@ -353,7 +384,9 @@ fn covered(permit: &Permit, id: &KeyId) -> Result<()> {
     if permit.covers(id) {
         Ok(())
     } else {
-        Err(Error::internal(format!("a permit that does not cover key {id} reached the HSM")))
+        Err(Error::internal(format!(
+            "a permit that does not cover key {id} reached the HSM"
+        )))
     }
 }
 

@@ -23,7 +23,10 @@ pub(super) struct Probed {
 impl Probed {
     /// Before any probe: nothing is known to be there.
     pub(super) fn nothing() -> Self {
-        Self { report: Report::default(), kwp: Mechanism::AesKeyWrapKwp }
+        Self {
+            report: Report::default(),
+            kwp: Mechanism::AesKeyWrapKwp,
+        }
     }
 }
 
@@ -37,16 +40,26 @@ type Found = Result<String, Missing>;
 /// is a finding, not an error.
 pub(super) fn probe(module: &Module, slot: Slot, session: &Session) -> Result<Probed, Error> {
     let token = module.token(slot)?;
-    let bench = Bench { session, module, slot };
+    let bench = Bench {
+        session,
+        module,
+        slot,
+    };
     let (kwp, kwp_found) = bench.aes_kwp();
     let tried = [
         (Capability::AesGcm, bench.aes_gcm()),
         (Capability::HmacSha256, bench.hmac()),
         (Capability::OaepSha256, bench.oaep(OaepHash::Sha256)),
         (Capability::OaepSha1, bench.oaep(OaepHash::Sha1)),
-        (Capability::AesKw, bench.unwraps_published_key(Mechanism::AesKeyWrap, &RFC_3394)),
+        (
+            Capability::AesKw,
+            bench.unwraps_published_key(Mechanism::AesKeyWrap, &RFC_3394),
+        ),
         (Capability::AesKwp, kwp_found),
-        (Capability::RsaAesKeyWrap, bench.lists(MechanismType::RSA_AES_KEY_WRAP)),
+        (
+            Capability::RsaAesKeyWrap,
+            bench.lists(MechanismType::RSA_AES_KEY_WRAP),
+        ),
         (Capability::AllowedMechanisms, bench.allowed_mechanisms()),
         (Capability::UnwrapTemplate, bench.unwrap_template()),
         (Capability::SessionCopy, bench.session_copy()),
@@ -59,7 +72,11 @@ pub(super) fn probe(module: &Module, slot: Slot, session: &Session) -> Result<Pr
             Err(Missing::Token(error)) => (false, error.to_string()),
             Err(Missing::Wrong(detail)) => (false, detail.to_owned()),
         };
-        findings.push(Finding { capability, present, detail });
+        findings.push(Finding {
+            capability,
+            present,
+            detail,
+        });
     }
     let report = Report {
         manufacturer: token.manufacturer,
@@ -105,12 +122,20 @@ struct Bench<'a> {
 impl Bench<'_> {
     fn aes_gcm(&self) -> Found {
         let key = self.gcm_key([])?;
-        let sealed = Mechanism::AesGcm { iv: &IV, aad: b"this" };
+        let sealed = Mechanism::AesGcm {
+            iv: &IV,
+            aad: b"this",
+        };
         let ciphertext = self.session.encrypt(&sealed, key, PLAINTEXT)?;
         if *self.session.decrypt(&sealed, key, &ciphertext)? != PLAINTEXT {
-            return Err(Missing::Wrong("what it encrypted does not decrypt to the same"));
+            return Err(Missing::Wrong(
+                "what it encrypted does not decrypt to the same",
+            ));
         }
-        let elsewhere = Mechanism::AesGcm { iv: &IV, aad: b"that" };
+        let elsewhere = Mechanism::AesGcm {
+            iv: &IV,
+            aad: b"that",
+        };
         let mut tampered = ciphertext.clone();
         if let Some(byte) = tampered.first_mut() {
             *byte ^= 1;
@@ -127,18 +152,31 @@ impl Bench<'_> {
             }
         }
         codes.dedup();
-        Ok(format!("opens what it sealed; a tampered ciphertext gives {}", codes.join(", ")))
+        Ok(format!(
+            "opens what it sealed; a tampered ciphertext gives {}",
+            codes.join(", ")
+        ))
     }
 
     fn hmac(&self) -> Found {
-        let key = self.session.create(&published_key(&HMAC_KEY, Attribute::Sign(true)))?;
+        let key = self.session.create(&published_key(
+            KeyType::GenericSecret,
+            &HMAC_KEY,
+            Attribute::Sign(true),
+        ))?;
         self.gives_published_tag(key)?;
         Ok("gives the answer of RFC 4231".to_owned())
     }
 
     fn gives_published_tag(&self, key: Handle) -> Result<(), Missing> {
-        let tag = self.session.sign(&Mechanism::Sha256Hmac, key, HMAC_MESSAGE)?;
-        if **tag == HMAC_TAG { Ok(()) } else { Err(Missing::Wrong("the HMAC is not RFC 4231's")) }
+        let tag = self
+            .session
+            .sign(&Mechanism::Sha256Hmac, key, HMAC_MESSAGE)?;
+        if **tag == HMAC_TAG {
+            Ok(())
+        } else {
+            Err(Missing::Wrong("the HMAC is not RFC 4231's"))
+        }
     }
 
     fn oaep(&self, hash: OaepHash) -> Found {
@@ -147,21 +185,15 @@ impl Bench<'_> {
         // OAEP by the product's tests.
         let oaep = Mechanism::RsaOaep(hash);
         let blob = self.session.encrypt(&oaep, public, &HMAC_KEY)?;
-        let unwrapped = self.session.unwrap(&oaep, private, &blob, &hmac_template())?;
+        let unwrapped = self
+            .session
+            .unwrap(&oaep, private, &blob, &hmac_template(false))?;
         self.gives_published_tag(unwrapped)?;
         Ok("unwraps a key that then gives the answer of RFC 4231".to_owned())
     }
 
     fn unwraps_published_key(&self, mechanism: Mechanism<'_>, vector: &Vector) -> Found {
-        let kek = published_key(vector.kek, Attribute::Unwrap(true));
-        let kek: Template = kek
-            .attributes()
-            .iter()
-            .map(|attribute| match attribute {
-                Attribute::KeyType(_) => Attribute::KeyType(KeyType::Aes),
-                other => other.clone(),
-            })
-            .collect();
+        let kek = published_key(KeyType::Aes, vector.kek, Attribute::Unwrap(true));
         let kek = self.session.create(&kek)?;
         let readable = Template::from([
             Attribute::Class(ObjectClass::SecretKey),
@@ -171,14 +203,18 @@ impl Bench<'_> {
             Attribute::Sensitive(false),
             Attribute::Extractable(true),
         ]);
-        let key = self.session.unwrap(&mechanism, kek, vector.wrapped, &readable)?;
+        let key = self
+            .session
+            .unwrap(&mechanism, kek, vector.wrapped, &readable)?;
         match self.session.read(key, AttributeName::Value)? {
-            Reading::Value(Attribute::Value(value)) if value == vector.key => {
-                Ok(format!("{}: unwraps the key of {}", mechanism.mechanism_type(), vector.source))
-            }
-            Reading::Value(_) | Reading::Sensitive | Reading::Absent => {
-                Err(Missing::Wrong("the key that it unwraps is not the published one"))
-            }
+            Reading::Value(Attribute::Value(value)) if value == vector.key => Ok(format!(
+                "{}: unwraps the key of {}",
+                mechanism.mechanism_type(),
+                vector.source
+            )),
+            Reading::Value(_) | Reading::Sensitive | Reading::Absent => Err(Missing::Wrong(
+                "the key that it unwraps is not the published one",
+            )),
         }
     }
 
@@ -224,17 +260,13 @@ impl Bench<'_> {
             Ok(found) => found,
             Err(_) => self.encrypted(OaepHash::Sha1, public, private)?,
         };
-        let readable = hmac_template()
-            .attributes()
-            .iter()
-            .map(|attribute| match attribute {
-                Attribute::Sensitive(_) => Attribute::Sensitive(false),
-                Attribute::Extractable(_) => Attribute::Extractable(true),
-                other => other.clone(),
-            })
-            .collect();
-        match self.session.unwrap(&oaep, private, &blob, &readable) {
-            Ok(_) => Err(Missing::Wrong("it unwraps as readable what must be sensitive")),
+        match self
+            .session
+            .unwrap(&oaep, private, &blob, &hmac_template(true))
+        {
+            Ok(_) => Err(Missing::Wrong(
+                "it unwraps as readable what must be sensitive",
+            )),
             Err(error) if error.kind() == Kind::Lost => Err(error.into()),
             Err(error) => Ok(format!("unwrapping as readable: {error}")),
         }
@@ -249,20 +281,25 @@ impl Bench<'_> {
     ) -> Result<(Mechanism<'static>, Vec<u8>), Error> {
         let oaep = Mechanism::RsaOaep(hash);
         let blob = self.session.encrypt(&oaep, public, &HMAC_KEY)?;
-        self.session.unwrap(&oaep, private, &blob, &hmac_template())?;
+        self.session
+            .unwrap(&oaep, private, &blob, &hmac_template(false))?;
         Ok((oaep, blob))
     }
 
     fn session_copy(&self) -> Found {
         let key = self.gcm_key([Attribute::Copyable(true), Attribute::Modifiable(true)])?;
-        let copy = self.session.copy(key, &Template::from([Attribute::Token(false)]))?;
+        let copy = self
+            .session
+            .copy(key, &Template::from([Attribute::Token(false)]))?;
         for name in [
             AttributeName::Sensitive,
             AttributeName::Extractable,
             AttributeName::AllowedMechanisms,
         ] {
             if self.session.read(copy, name)? != self.session.read(key, name)? {
-                return Err(Missing::Wrong("a copy does not keep what protects the original"));
+                return Err(Missing::Wrong(
+                    "a copy does not keep what protects the original",
+                ));
             }
         }
         let readable = Template::from([Attribute::Token(false), Attribute::Extractable(true)]);
@@ -287,7 +324,8 @@ impl Bench<'_> {
             Attribute::AllowedMechanisms(vec![MechanismType::AES_GCM]),
         ]);
         template.extend(extra);
-        self.session.generate(&Mechanism::Plain(MechanismType::AES_KEY_GEN), &template)
+        self.session
+            .generate(&Mechanism::Plain(MechanismType::AES_KEY_GEN), &template)
     }
 
     fn pair(&self, unwrap_template: Template) -> Result<(Handle, Handle), Error> {
@@ -316,10 +354,10 @@ impl Bench<'_> {
 }
 
 /// A published key as a session object.
-fn published_key(value: &[u8], right: Attribute) -> Template {
+fn published_key(key_type: KeyType, value: &[u8], right: Attribute) -> Template {
     Template::from([
         Attribute::Class(ObjectClass::SecretKey),
-        Attribute::KeyType(KeyType::GenericSecret),
+        Attribute::KeyType(key_type),
         Attribute::Token(false),
         Attribute::Private(true),
         Attribute::Sensitive(true),
@@ -329,15 +367,15 @@ fn published_key(value: &[u8], right: Attribute) -> Template {
     ])
 }
 
-/// For the HMAC key, unwrapped.
-fn hmac_template() -> Template {
+/// For the HMAC key, unwrapped: as it should be, or as nobody should be able to have it.
+fn hmac_template(readable: bool) -> Template {
     Template::from([
         Attribute::Class(ObjectClass::SecretKey),
         Attribute::KeyType(KeyType::GenericSecret),
         Attribute::Token(false),
         Attribute::Private(true),
-        Attribute::Sensitive(true),
-        Attribute::Extractable(false),
+        Attribute::Sensitive(!readable),
+        Attribute::Extractable(readable),
         Attribute::Sign(true),
     ])
 }

@@ -32,19 +32,26 @@ impl Desk {
             Reading::Value(_) | Reading::Sensitive | Reading::Absent => return Ok(None),
         };
         let flag = |name| {
-            self.session.read(handle, name).map(|reading| match reading {
-                Reading::Value(value) => flag_of(&value),
-                Reading::Sensitive | Reading::Absent => false,
-            })
+            self.session
+                .read(handle, name)
+                .map(|reading| match reading {
+                    Reading::Value(value) => flag_of(&value),
+                    Reading::Sensitive | Reading::Absent => false,
+                })
         };
         let bytes = |name| {
-            self.session.read(handle, name).map(|reading| match reading {
-                Reading::Value(Attribute::Id(bytes) | Attribute::Label(bytes)) => bytes,
-                Reading::Value(_) | Reading::Sensitive | Reading::Absent => Vec::new(),
-            })
+            self.session
+                .read(handle, name)
+                .map(|reading| match reading {
+                    Reading::Value(Attribute::Id(bytes) | Attribute::Label(bytes)) => bytes,
+                    Reading::Value(_) | Reading::Sensitive | Reading::Absent => Vec::new(),
+                })
         };
         let id = bytes(AttributeName::Id)?;
-        let mechanisms = match self.session.read(handle, AttributeName::AllowedMechanisms)? {
+        let mechanisms = match self
+            .session
+            .read(handle, AttributeName::AllowedMechanisms)?
+        {
             Reading::Value(Attribute::AllowedMechanisms(mechanisms)) => mechanisms,
             Reading::Value(_) | Reading::Sensitive | Reading::Absent => Vec::new(),
         };

@@ -44,7 +44,11 @@ pub(super) enum Making {
     /// `C_GenerateKey`.
     Secret(Mechanism<'static>, Template),
     /// `C_GenerateKeyPair`.
-    Pair { mechanism: Mechanism<'static>, public: Template, private: Template },
+    Pair {
+        mechanism: Mechanism<'static>,
+        public: Template,
+        private: Template,
+    },
 }
 
 /// How the token makes a key of this specification.
@@ -55,9 +59,11 @@ pub(super) fn generate(spec: &KeySpec) -> Making {
             let length = Attribute::ValueLen(SECRET_BYTES);
             Making::Secret(mechanism, protected(spec).with(length))
         }
-        Algorithm::Rsa3072 => {
-            Making::Pair { mechanism, public: public(spec), private: protected(spec) }
-        }
+        Algorithm::Rsa3072 => Making::Pair {
+            mechanism,
+            public: public(spec),
+            private: protected(spec),
+        },
     }
 }
 
@@ -78,7 +84,10 @@ pub(super) fn object_class(algorithm: Algorithm) -> ObjectClass {
 
 /// What finds every object of an id on the token; session objects are left out.
 pub(super) fn by_id(id: &KeyId) -> Template {
-    Template::from([Attribute::Token(true), Attribute::Id(id.to_bytes().to_vec())])
+    Template::from([
+        Attribute::Token(true),
+        Attribute::Id(id.to_bytes().to_vec()),
+    ])
 }
 
 /// What the token must say of a key, once made: what was asked, and what only the token can tell.
@@ -180,7 +189,10 @@ fn rights(class: Class, exportable: bool) -> Vec<Attribute> {
         Attribute::AllowedMechanisms(mechanisms(class).to_vec()),
         Attribute::Decrypt(algorithm == Algorithm::Aes256),
         Attribute::Sign(algorithm == Algorithm::HmacSha256),
-        Attribute::Unwrap(matches!(algorithm, Algorithm::Aes256Kw | Algorithm::Rsa3072)),
+        Attribute::Unwrap(matches!(
+            algorithm,
+            Algorithm::Aes256Kw | Algorithm::Rsa3072
+        )),
         Attribute::Derive(false),
     ];
     match object_class(algorithm) {

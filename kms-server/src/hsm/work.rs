@@ -37,13 +37,21 @@ impl Desk {
     fn run(&mut self, work: &Work) -> Visit<std::result::Result<Output, kms_pkcs11::Error>> {
         let key = self.key(&work.id, work.op.algorithm(), &work.fingerprint)?;
         Ok(match &work.op {
-            Op::GcmEncrypt { nonce, aad, plaintext } => self
+            Op::GcmEncrypt {
+                nonce,
+                aad,
+                plaintext,
+            } => self
                 .session
                 .encrypt(&Mechanism::AesGcm { iv: nonce, aad }, key, plaintext)
                 .map(Zeroizing::new),
-            Op::GcmDecrypt { nonce, aad, ciphertext } => {
-                self.session.decrypt(&Mechanism::AesGcm { iv: nonce, aad }, key, ciphertext)
-            }
+            Op::GcmDecrypt {
+                nonce,
+                aad,
+                ciphertext,
+            } => self
+                .session
+                .decrypt(&Mechanism::AesGcm { iv: nonce, aad }, key, ciphertext),
             Op::Hmac { input } => self.session.sign(&Mechanism::Sha256Hmac, key, input),
         })
     }
@@ -79,14 +87,14 @@ impl Op {
             Self::GcmEncrypt { nonce, .. } if *nonce == fingerprint::NONCE => {
                 Err(Error::internal("the all-zero nonce is the fingerprint's"))
             }
-            Self::GcmDecrypt { nonce, ciphertext, .. }
-                if *nonce == fingerprint::NONCE || ciphertext.len() < TAG =>
-            {
+            Self::GcmDecrypt {
+                nonce, ciphertext, ..
+            } if *nonce == fingerprint::NONCE || ciphertext.len() < TAG => {
                 Err(invalid_ciphertext())
             }
-            Self::Hmac { input } if input.starts_with(fingerprint::LABEL) => {
-                Err(Error::internal("an HMAC input that begins like a fingerprint's"))
-            }
+            Self::Hmac { input } if input.starts_with(fingerprint::LABEL) => Err(Error::internal(
+                "an HMAC input that begins like a fingerprint's",
+            )),
             Self::GcmEncrypt { .. } | Self::GcmDecrypt { .. } | Self::Hmac { .. } => Ok(()),
         }
     }
