@@ -6,8 +6,11 @@
 
 pub mod audit;
 pub mod clock;
+pub mod config;
 pub mod directory;
 pub mod engine;
+pub mod grpc;
 pub mod hsm;
+pub mod listener;
 pub mod metrics;
 pub mod store;

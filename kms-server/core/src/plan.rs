@@ -270,6 +270,7 @@ fn create_edge(ground: Ground<'_>, change: &Change) -> Result<Plan> {
         name: name.clone(),
         code: code.clone(),
         input: *input,
+        exportable: *exportable,
         key: key_name.clone(),
         created: ground.now,
     };

@@ -25,7 +25,10 @@ impl FromStr for Revision {
         let revision = text.parse().map(Revision).ok();
         // One revision, one text.
         revision.filter(|r| r.to_string() == text).ok_or_else(|| {
-            Error::invalid("etag", "the etag is not one that this service gave; read the resource again")
+            Error::invalid(
+                "etag",
+                "the etag is not one that this service gave; read the resource again",
+            )
         })
     }
 }

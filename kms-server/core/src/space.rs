@@ -143,6 +143,8 @@ pub struct Edge {
     pub code: EdgeCode,
     /// What it evaluates.
     pub input: InputType,
+    /// Whether its key may one day leave, wrapped, for another HSM.
+    pub exportable: bool,
     /// Its key.
     pub key: KeyName,
     /// When it was declared.

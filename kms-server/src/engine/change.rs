@@ -7,7 +7,7 @@ use kms_core::error::{Error, Result};
 use kms_core::id::KeyUid;
 use kms_core::permit::Permit;
 use kms_core::plan::{Act, Ground, Plan, plan};
-use kms_core::record::{self, Counts, Detail, Event, INTENTION_MAX, Intention, Record, RequestTag};
+use kms_core::record::{Counts, Detail, Event, INTENTION_MAX, Intention, Record, RequestTag};
 use kms_core::replay::Open;
 use std::time::Duration;
 
@@ -32,10 +32,7 @@ impl Engine {
             Ok(judged) => judged,
             Err(error) => return self.refuse(&call, &command, error, begun).await,
         };
-        let open = match self.intend(&call, &command, &permit, plan, tag).await {
-            Ok(open) => open,
-            Err(error) => return Err(error),
-        };
+        let open = self.intend(&call, &command, &permit, plan, tag).await?;
         if let Change::ImportKey { token, wrapped, .. } = &change
             && let Act::Unwrap(spec) = &open.intention.plan.act
         {
@@ -89,7 +86,11 @@ impl Engine {
         if let Change::ImportKey { token, mac, .. } = change {
             self.believe(&permit, &seat.view, token, mac).await?;
         }
-        Ok((permit, plan(ground, change)?))
+        let plan = plan(ground, change)?;
+        for write in &plan.writes {
+            write.value.encode()?;
+        }
+        Ok((permit, plan))
     }
 
     /// A refusal is recorded too, in the uses log.
@@ -115,9 +116,6 @@ impl Engine {
         plan: Plan,
         tag: Option<RequestTag>,
     ) -> Result<Open> {
-        for write in &plan.writes {
-            write.value.encode()?;
-        }
         let intention = Intention {
             plan,
             policies: permit.policies().to_vec(),
@@ -144,17 +142,9 @@ impl Engine {
         let index = self.parts.changes.append(event.clone()).await?;
         Ok(Open {
             index,
-            record: record::Record::new(event, log, index),
+            record: Record::new(event, log, index),
             intention,
         })
-    }
-
-    /// A founder's change, for `init`.
-    ///
-    /// # Errors
-    /// As [`Engine::run`].
-    pub(crate) async fn found(&self, call: Call, change: Change) -> Result<Reply> {
-        self.change(call, change).await
     }
 
     pub(super) fn no_uid() -> KeyUid {

@@ -123,6 +123,29 @@ impl Engine {
         result
     }
 
+    /// Records a request that could not be understood: the caller is known, so it leaves a record,
+    /// but nothing of what it said does.
+    ///
+    /// Returns what the caller should do: the error, or that it could not be recorded.
+    pub async fn reject(&self, call: Call, action: Action, error: Error) -> Error {
+        let begun = self.parts.clock.monotonic();
+        let about = (action, ("request", "malformed".to_owned()));
+        let counts = kms_core::record::Counts::default();
+        let recorded = self
+            .record_use(&call, about, Err(error.clone()), counts, begun)
+            .await;
+        self.parts
+            .metrics
+            .answered(action, 1, Some(&error), Duration::ZERO);
+        recorded.err().unwrap_or(error)
+    }
+
+    /// Whether the HSM answers.
+    #[must_use]
+    pub fn health(&self) -> tokio::sync::watch::Receiver<crate::hsm::Health> {
+        self.parts.hsm.health()
+    }
+
     /// The deployment's trust domain, for the listeners to demand of certificates.
     ///
     /// # Errors

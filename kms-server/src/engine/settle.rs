@@ -193,7 +193,7 @@ impl Engine {
     }
 
     /// Nothing was committed: what the HSM made of it is taken away again, and the log says so.
-    async fn give_up(
+    pub(super) async fn give_up(
         &self,
         lane: &mut Lane,
         open: &Open,

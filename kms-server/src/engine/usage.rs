@@ -304,7 +304,7 @@ impl Engine {
                 }
             })
             .await?;
-        let envelope = |output: Output, item: &Result<([u8; 12], Vec<u8>, Zeroizing<Vec<u8>>)>| {
+        let envelope = |output: Output, item: &Result<Prepared>| {
             let (nonce, _, plaintext) = item.as_ref().map_err(Clone::clone)?;
             let sealed = Envelope {
                 id: version.id,
@@ -433,6 +433,9 @@ fn primary<'a>(view: &'a View, key: &KeyName) -> Result<&'a Version> {
     view.primary(key)
         .ok_or_else(|| Error::internal("a permit without a primary version"))
 }
+
+/// A nonce, associated data, and a plaintext.
+type Prepared = ([u8; 12], Vec<u8>, Zeroizing<Vec<u8>>);
 
 type PlainItem = (Zeroizing<Vec<u8>>, EncryptionContext);
 

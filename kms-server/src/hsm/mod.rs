@@ -1,4 +1,25 @@
-//! What we need of an HSM.
+//! What we need of an HSM, and the PKCS#11 token that gives it.
+//!
+//! [`Pool`] is the implementation: `pool` the threads and their queue, `keeper` the line to the
+//! token, `desk` one session with its handles; what is done at a desk is in `make` (keys come and
+//! go), `work` (keys are used) and `stock` (everything that is there). `template` turns a class
+//! into attributes, `fingerprint` recognises a key, `probe` finds out what the token can do.
+
+mod desk;
+mod fault;
+mod fingerprint;
+mod keeper;
+mod make;
+pub mod pin;
+mod pool;
+mod probe;
+mod settings;
+mod stock;
+pub mod template;
+mod work;
+
+pub use pool::Pool;
+pub use settings::Settings;
 
 use async_trait::async_trait;
 use kms_core::error::Result;
@@ -97,7 +118,7 @@ impl fmt::Debug for Op {
 pub type Output = Zeroizing<Vec<u8>>;
 
 /// Material on its way in.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Wrapped {
     /// The key that unwraps.
     pub by: KeyId,

@@ -1,0 +1,96 @@
+//! The services of `emc2.kms.v1`: they parse, pass the one door, and answer. They judge nothing
+//! and know neither HSM nor store.
+
+mod admin;
+mod audits;
+mod crypto;
+mod door;
+mod imports;
+mod keys;
+mod parse;
+mod pseudonyms;
+mod resource;
+mod spaces;
+pub mod status;
+
+pub use door::{Door, Peer};
+
+use kms_proto::v1;
+use serde::Deserialize;
+use tonic::service::Routes;
+use tonic::service::RoutesBuilder;
+use v1::admin_service_server::AdminServiceServer;
+use v1::audit_service_server::AuditServiceServer;
+use v1::crypto_service_server::CryptoServiceServer;
+use v1::import_service_server::ImportServiceServer;
+use v1::key_service_server::KeyServiceServer;
+use v1::pseudonym_service_server::PseudonymServiceServer;
+use v1::space_service_server::SpaceServiceServer;
+
+/// The longest message that is taken in. A batch may hold 4 MiB; what is a little longer is still
+/// read, so that its sender is told, and leaves a record.
+const MESSAGE_IN_MAX: usize = 8 * 1024 * 1024;
+
+/// The longest message that is sent out.
+const MESSAGE_OUT_MAX: usize = 128 * 1024 * 1024;
+
+/// What a listener serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Service {
+    /// All of them.
+    All,
+    /// Spaces, identifier domains, edges.
+    Space,
+    /// Keys and their versions.
+    Key,
+    /// Envelope encryption.
+    Crypto,
+    /// Pseudonyms.
+    Pseudonym,
+    /// Keys from outside.
+    Import,
+    /// The audit logs.
+    Audit,
+    /// The deployment and its HSM.
+    Admin,
+}
+
+/// The full name of each service, for the health service.
+pub const NAMES: [&str; 7] = [
+    "emc2.kms.v1.SpaceService",
+    "emc2.kms.v1.KeyService",
+    "emc2.kms.v1.CryptoService",
+    "emc2.kms.v1.PseudonymService",
+    "emc2.kms.v1.ImportService",
+    "emc2.kms.v1.AuditService",
+    "emc2.kms.v1.AdminService",
+];
+
+/// The routes of a listener.
+#[must_use]
+pub fn routes(door: &Door, services: &[Service]) -> RoutesBuilder {
+    let mut routes = Routes::builder();
+    let serves = |service| services.contains(&service) || services.contains(&Service::All);
+    macro_rules! serve {
+        ($($service:ident => $server:ident;)*) => {
+            $(if serves(Service::$service) {
+                routes.add_service(
+                    $server::new(door.clone())
+                        .max_decoding_message_size(MESSAGE_IN_MAX)
+                        .max_encoding_message_size(MESSAGE_OUT_MAX),
+                );
+            })*
+        };
+    }
+    serve! {
+        Space => SpaceServiceServer;
+        Key => KeyServiceServer;
+        Crypto => CryptoServiceServer;
+        Pseudonym => PseudonymServiceServer;
+        Import => ImportServiceServer;
+        Audit => AuditServiceServer;
+        Admin => AdminServiceServer;
+    }
+    routes
+}

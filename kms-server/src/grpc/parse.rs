@@ -1,0 +1,184 @@
+//! From outside words to values that are valid because they exist.
+
+use kms_core::class::Class;
+use kms_core::command::Sort;
+use kms_core::envelope::EncryptionContext;
+use kms_core::error::{Error, Result};
+use kms_core::key::{Origin, Wrapping};
+use kms_core::name::{KeyName, SpaceName};
+use kms_core::revision::Revision;
+use kms_core::space::{InputType, SpaceKind};
+use kms_proto::v1;
+use std::collections::BTreeMap;
+
+const TITLE_MAX: usize = 200;
+const REASON_MAX: usize = 500;
+const LABELS_MAX: usize = 32;
+const LABEL_MAX: usize = 63;
+const PAGE_DEFAULT: usize = 100;
+const PAGE_MAX: usize = 1000;
+
+/// A name, and which field it came in.
+pub(super) fn name<T: std::str::FromStr<Err = Error>>(field: &str, text: &str) -> Result<T> {
+    text.parse()
+        .map_err(|e: Error| Error::invalid(field, format!("{field}: {}", e.message())))
+}
+
+/// A field that must be there.
+pub(super) fn required<T>(field: &str, value: Option<T>) -> Result<T> {
+    value.ok_or_else(|| Error::invalid(field, format!("{field} is missing")))
+}
+
+pub(super) fn title(text: String) -> Result<String> {
+    line("title", text, 0, TITLE_MAX)
+}
+
+pub(super) fn reason(text: String) -> Result<String> {
+    line("reason", text, 1, REASON_MAX)
+}
+
+fn line(field: &str, text: String, least: usize, most: usize) -> Result<String> {
+    let count = text.chars().count();
+    if (least..=most).contains(&count) && !text.chars().any(char::is_control) {
+        Ok(text)
+    } else {
+        let sentence = format!("{field} is one line of {least} to {most} characters");
+        Err(Error::invalid(field, sentence))
+    }
+}
+
+pub(super) fn labels(labels: BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
+    let fits = |text: &String, least| {
+        (least..=LABEL_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
+    };
+    if labels.len() <= LABELS_MAX && labels.iter().all(|(k, v)| fits(k, 1) && fits(v, 0)) {
+        Ok(labels)
+    } else {
+        Err(Error::invalid(
+            "labels",
+            "at most 32 labels, with names of 1 to 63 bytes and values of at most 63",
+        ))
+    }
+}
+
+pub(super) fn etag(text: &str) -> Result<Option<Revision>> {
+    if text.is_empty() {
+        Ok(None)
+    } else {
+        text.parse().map(Some)
+    }
+}
+
+pub(super) fn context(pairs: BTreeMap<String, String>) -> Result<EncryptionContext> {
+    EncryptionContext::new(pairs)
+}
+
+pub(super) fn page_size(size: i32) -> Result<usize> {
+    match usize::try_from(size) {
+        Ok(0) => Ok(PAGE_DEFAULT),
+        Ok(size) => Ok(size.min(PAGE_MAX)),
+        Err(_negative) => Err(Error::invalid("page_size", "page_size is not negative")),
+    }
+}
+
+pub(super) fn page_token(token: String) -> Option<String> {
+    (!token.is_empty()).then_some(token)
+}
+
+/// `spaces/{space}`, or `spaces/-` for all.
+pub(super) fn parent(text: &str) -> Result<Option<SpaceName>> {
+    match text {
+        "" | "spaces/-" => Ok(None),
+        text => name("parent", text).map(Some),
+    }
+}
+
+/// `spaces/{space}/keys/{key}`, with `-` for any.
+pub(super) fn parent_key(text: &str) -> Result<(Option<SpaceName>, Option<KeyName>)> {
+    match text.strip_suffix("/keys/-") {
+        Some(space) => Ok((parent(space)?, None)),
+        None => {
+            let key: KeyName = name("parent", text)?;
+            Ok((Some(key.space().clone()), Some(key)))
+        }
+    }
+}
+
+pub(super) fn class(number: i32) -> Result<Class> {
+    match v1::KeyClass::try_from(number) {
+        Ok(v1::KeyClass::DataAtRest) => Ok(Class::DataAtRest),
+        Ok(v1::KeyClass::ImportWrapping) => Ok(Class::ImportWrapping),
+        Ok(v1::KeyClass::Pseudonymisation) => Ok(Class::Pseudonymisation),
+        Ok(v1::KeyClass::Service) => Err(Error::invalid(
+            "class",
+            "service keys are the deployment's own; `init` makes them",
+        )),
+        Ok(v1::KeyClass::Unspecified) | Err(_) => Err(Error::invalid(
+            "class",
+            "class is one of DATA_AT_REST, IMPORT_WRAPPING",
+        )),
+    }
+}
+
+pub(super) fn space_kind(number: i32) -> Result<SpaceKind> {
+    match v1::SpaceKind::try_from(number) {
+        Ok(v1::SpaceKind::Ingest) => Ok(SpaceKind::Ingest),
+        Ok(v1::SpaceKind::Warehouse) => Ok(SpaceKind::Warehouse),
+        Ok(v1::SpaceKind::Project) => Ok(SpaceKind::Project),
+        Ok(v1::SpaceKind::Platform) => Ok(SpaceKind::Platform),
+        Ok(v1::SpaceKind::Unspecified) | Err(_) => Err(Error::invalid(
+            "kind",
+            "kind is one of INGEST, WAREHOUSE, PROJECT, PLATFORM",
+        )),
+    }
+}
+
+pub(super) fn input_type(number: i32) -> Result<InputType> {
+    match v1::InputType::try_from(number) {
+        Ok(v1::InputType::Opaque) => Ok(InputType::Opaque),
+        Ok(v1::InputType::Pseudonym) => Ok(InputType::Pseudonym),
+        Ok(v1::InputType::Unspecified) | Err(_) => {
+            Err(Error::invalid("input", "input is one of OPAQUE, PSEUDONYM"))
+        }
+    }
+}
+
+/// Generated, unless the request says otherwise.
+pub(super) fn origin(number: i32) -> Result<Origin> {
+    match v1::Origin::try_from(number) {
+        Ok(v1::Origin::Generated | v1::Origin::Unspecified) => Ok(Origin::Generated),
+        Ok(v1::Origin::External) => Ok(Origin::External),
+        Err(_) => Err(Error::invalid(
+            "origin",
+            "origin is one of GENERATED, EXTERNAL",
+        )),
+    }
+}
+
+pub(super) fn wrapping(number: i32) -> Result<Wrapping> {
+    match v1::WrappingMechanism::try_from(number) {
+        Ok(v1::WrappingMechanism::RsaOaepSha256) => Ok(Wrapping::OaepSha256),
+        Ok(v1::WrappingMechanism::RsaOaepSha1) => Ok(Wrapping::OaepSha1),
+        Ok(v1::WrappingMechanism::Unspecified) | Err(_) => Err(Error::invalid(
+            "mechanism",
+            "mechanism is one of RSA_OAEP_SHA256, RSA_OAEP_SHA1",
+        )),
+    }
+}
+
+/// What a list of one sort asks.
+pub(super) fn list(
+    sort: Sort,
+    (space, key): (Option<SpaceName>, Option<KeyName>),
+    size: i32,
+    token: String,
+) -> Result<kms_core::command::Command> {
+    let read = kms_core::command::Read::List {
+        sort,
+        space,
+        key,
+        after: page_token(token),
+        limit: page_size(size)?,
+    };
+    Ok(kms_core::command::Command::Read(read))
+}

@@ -1,0 +1,61 @@
+//! Deterministic pseudonyms along declared edges.
+
+use super::door::{Asked, Door, mismatch};
+use super::{crypto::either, parse};
+use crate::engine::Reply;
+use kms_core::action::Action;
+use kms_core::command::{Command, Use};
+use kms_core::error::{Error, Result as Parsed};
+use kms_core::pseudonym::Identifier;
+use kms_proto::v1::{self, pseudonym_service_server::PseudonymService};
+use tonic::{Request, Response, Status};
+use zeroize::Zeroizing;
+
+/// Identifiers in one call, at most.
+const IDENTIFIERS_MAX: usize = 10_000;
+
+#[tonic::async_trait]
+impl PseudonymService for Door {
+    async fn pseudonymise(
+        &self,
+        request: Request<v1::PseudonymiseRequest>,
+    ) -> Result<Response<v1::PseudonymiseResponse>, Status> {
+        let (_, extensions, message) = request.into_parts();
+        let asked = || -> Parsed<Asked> {
+            let edge = parse::name("name", &message.name)?;
+            if !(1..=IDENTIFIERS_MAX).contains(&message.identifiers.len()) {
+                let sentence = "a call has 1 to 10,000 identifiers; make several";
+                return Err(Error::invalid("identifiers", sentence));
+            }
+            let identifiers = message.identifiers.into_iter().map(identifier).collect();
+            Ok(Command::Use(Use::Pseudonymise { edge, identifiers }).into())
+        };
+        let reply = self
+            .pass(&extensions, Action::Pseudonymise, asked())
+            .await?;
+        let Reply::Pseudonyms(results, version) = reply else {
+            return Err(mismatch());
+        };
+        use v1::pseudonymise_response::{Result as Item, result::Result as R};
+        let each = |r| Item {
+            result: Some(either(
+                r,
+                |p: Zeroizing<String>| p.to_string(),
+                R::Pseudonym,
+                R::Error,
+            )),
+        };
+        let results = results.into_iter().map(each).collect();
+        let version = version.to_string();
+        Ok(Response::new(v1::PseudonymiseResponse { results, version }))
+    }
+}
+
+fn identifier(message: v1::Identifier) -> Parsed<Identifier> {
+    use v1::identifier::Identifier as I;
+    match message.identifier {
+        Some(I::Opaque(text)) => Identifier::opaque(Zeroizing::new(text)),
+        Some(I::Pseudonym(text)) => Identifier::pseudonym(&Zeroizing::new(text)),
+        None => Err(Error::invalid("identifier", "the identifier is missing")),
+    }
+}

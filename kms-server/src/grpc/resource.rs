@@ -1,0 +1,169 @@
+//! From our values to messages.
+
+use kms_core::class::Class;
+use kms_core::key::{Key, Origin, Version, Wrapping};
+use kms_core::space::{Domain, Edge, InputType, Space, SpaceKind};
+use kms_core::state::State;
+use kms_core::time::Time;
+use kms_core::value::{Stamped, Value};
+use kms_proto::v1;
+use tonic::Status;
+
+/// A message that one sort of value becomes.
+pub(super) trait FromValue: Sized {
+    fn from_value(stamped: &Stamped<Value>) -> Option<Self>;
+}
+
+/// The message of a resource.
+pub(super) fn message<M: FromValue>(stamped: &Stamped<Value>) -> Result<M, Status> {
+    M::from_value(stamped).ok_or_else(super::door::mismatch)
+}
+
+/// The messages of a page.
+pub(super) fn messages<M: FromValue>(page: &[Stamped<Value>]) -> Result<Vec<M>, Status> {
+    page.iter().map(message).collect()
+}
+
+pub(super) fn timestamp(time: Time) -> Option<prost_types::Timestamp> {
+    let nanos = (time.0 % 1000).saturating_mul(1_000_000);
+    Some(prost_types::Timestamp {
+        seconds: i64::try_from(time.seconds()).unwrap_or(i64::MAX),
+        nanos: i32::try_from(nanos).unwrap_or(0),
+    })
+}
+
+impl FromValue for v1::Space {
+    fn from_value(stamped: &Stamped<Value>) -> Option<Self> {
+        let space: &Space = stamped.value.as_space()?;
+        let kind = match space.kind {
+            SpaceKind::Ingest => v1::SpaceKind::Ingest,
+            SpaceKind::Warehouse => v1::SpaceKind::Warehouse,
+            SpaceKind::Project => v1::SpaceKind::Project,
+            SpaceKind::Platform => v1::SpaceKind::Platform,
+        };
+        Some(v1::Space {
+            name: space.name.to_string(),
+            title: space.title.clone(),
+            kind: kind.into(),
+            create_time: timestamp(space.created),
+            etag: stamped.revision.to_string(),
+        })
+    }
+}
+
+impl FromValue for v1::Domain {
+    fn from_value(stamped: &Stamped<Value>) -> Option<Self> {
+        let domain: &Domain = stamped.value.as_domain()?;
+        Some(v1::Domain {
+            name: domain.name.to_string(),
+            title: domain.title.clone(),
+            source: domain
+                .source
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            create_time: timestamp(domain.created),
+            etag: stamped.revision.to_string(),
+        })
+    }
+}
+
+impl FromValue for v1::Edge {
+    fn from_value(stamped: &Stamped<Value>) -> Option<Self> {
+        let edge: &Edge = stamped.value.as_edge()?;
+        let input = match edge.input {
+            InputType::Opaque => v1::InputType::Opaque,
+            InputType::Pseudonym => v1::InputType::Pseudonym,
+        };
+        Some(v1::Edge {
+            name: edge.name.to_string(),
+            code: edge.code.to_string(),
+            input: input.into(),
+            exportable: edge.exportable,
+            key: edge.key.to_string(),
+            create_time: timestamp(edge.created),
+            etag: stamped.revision.to_string(),
+        })
+    }
+}
+
+fn origin(origin: Origin) -> i32 {
+    match origin {
+        Origin::Generated => v1::Origin::Generated.into(),
+        Origin::External => v1::Origin::External.into(),
+    }
+}
+
+impl FromValue for v1::Key {
+    fn from_value(stamped: &Stamped<Value>) -> Option<Self> {
+        let key: &Key = stamped.value.as_key()?;
+        let class = match key.class {
+            Class::DataAtRest => v1::KeyClass::DataAtRest,
+            Class::ImportWrapping => v1::KeyClass::ImportWrapping,
+            Class::Pseudonymisation => v1::KeyClass::Pseudonymisation,
+            Class::ServiceImportToken | Class::ServiceExchange => v1::KeyClass::Service,
+        };
+        Some(v1::Key {
+            name: key.name.to_string(),
+            class: class.into(),
+            title: key.title.clone(),
+            origin: origin(key.origin),
+            exportable: key.exportable,
+            primary: key
+                .primary
+                .map(|n| key.name.version(n).to_string())
+                .unwrap_or_default(),
+            labels: key.labels.clone(),
+            create_time: timestamp(key.created),
+            update_time: timestamp(key.updated),
+            etag: stamped.revision.to_string(),
+        })
+    }
+}
+
+impl FromValue for v1::KeyVersion {
+    fn from_value(stamped: &Stamped<Value>) -> Option<Self> {
+        let version: &Version = stamped.value.as_version()?;
+        let state = match version.state {
+            State::PreActive => v1::VersionState::PreActive,
+            State::Active => v1::VersionState::Active,
+            State::Suspended => v1::VersionState::Suspended,
+            State::Deactivated => v1::VersionState::Deactivated,
+            State::Compromised => v1::VersionState::Compromised,
+            State::Destroyed => v1::VersionState::Destroyed,
+        };
+        let learned = version.learned.clone();
+        let imported = version.imported.as_ref();
+        Some(v1::KeyVersion {
+            name: version.name.to_string(),
+            state: state.into(),
+            compromised: version.compromised.is_some(),
+            suspended_processing: version.suspended_processing,
+            algorithm: version.algorithm.name().into(),
+            origin: origin(version.origin),
+            fingerprint: learned
+                .as_ref()
+                .map(|l| l.fingerprint.clone())
+                .unwrap_or_default(),
+            public_key: learned.and_then(|l| l.public_key).unwrap_or_default(),
+            create_time: timestamp(version.created),
+            state_time: timestamp(version.moved.time),
+            state_reason: version.moved.reason.clone(),
+            state_actor: version.moved.actor.clone(),
+            import_wrapping_version: imported.map(|i| i.wrapping.to_string()).unwrap_or_default(),
+            import_mechanism: imported
+                .map(|i| i.mechanism.name().into())
+                .unwrap_or_default(),
+            etag: stamped.revision.to_string(),
+        })
+    }
+}
+
+/// The message's number of a wrapping mechanism; those that callers cannot ask for have none.
+pub(super) fn wrapping(mechanism: Wrapping) -> i32 {
+    match mechanism {
+        Wrapping::OaepSha256 => v1::WrappingMechanism::RsaOaepSha256.into(),
+        Wrapping::OaepSha1 => v1::WrappingMechanism::RsaOaepSha1.into(),
+        Wrapping::AesKw | Wrapping::AesKwp => v1::WrappingMechanism::Unspecified.into(),
+    }
+}

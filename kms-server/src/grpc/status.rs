@@ -1,0 +1,66 @@
+//! The one file that chooses a gRPC status.
+
+use kms_core::error::{Error, Kind};
+use kms_proto::v1;
+use std::collections::HashMap;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+use uuid::Uuid;
+
+/// The domain of every `google.rpc.ErrorInfo` of ours.
+pub const DOMAIN: &str = "kms.emc2";
+
+/// The gRPC code of each kind of error.
+#[must_use]
+pub fn code(kind: Kind) -> Code {
+    match kind {
+        Kind::Invalid => Code::InvalidArgument,
+        Kind::Refused => Code::PermissionDenied,
+        Kind::NotFound => Code::NotFound,
+        Kind::Conflict => Code::Aborted,
+        Kind::State => Code::FailedPrecondition,
+        Kind::Exhausted => Code::ResourceExhausted,
+        Kind::Unavailable => Code::Unavailable,
+        Kind::Unknown => Code::Unknown,
+        Kind::Internal => Code::Internal,
+    }
+}
+
+/// The status of an error, with `google.rpc` details. What only we should know goes into our own
+/// log, under the incident number that the caller hears of.
+#[must_use]
+pub fn status(error: &Error) -> Status {
+    let mut message = error.message().to_owned();
+    let mut metadata = HashMap::new();
+    if error.kind() == Kind::Internal {
+        let incident = Uuid::new_v4().to_string();
+        tracing::error!(
+            incident,
+            cause = error.cause().unwrap_or_default(),
+            "internal error"
+        );
+        message = format!("{message}; tell an operator the incident number {incident}");
+        metadata.insert("incident".to_owned(), incident);
+    } else if let Some(cause) = error.cause() {
+        tracing::info!(kind = error.kind().word(), cause, "refused");
+    }
+    let mut details = ErrorDetails::with_error_info(error.kind().word(), DOMAIN, metadata);
+    if let Some(field) = error.field() {
+        details.add_bad_request_violation(field, error.message());
+    }
+    if matches!(error.kind(), Kind::Unavailable | Kind::Exhausted) {
+        details.set_retry_info(Some(std::time::Duration::from_secs(1)));
+    }
+    Status::with_error_details(code(error.kind()), message, details)
+}
+
+/// The error of one item of a batch.
+#[must_use]
+pub fn item(error: &Error) -> v1::ItemError {
+    let status = status(error);
+    v1::ItemError {
+        code: i32::from(status.code()),
+        message: status.message().to_owned(),
+        reason: error.kind().word().to_owned(),
+    }
+}

@@ -1,0 +1,244 @@
+//! The life of a key object: made, found again, destroyed.
+
+use kms_core::class::Algorithm;
+use kms_core::error::Error;
+use kms_core::id::KeyId;
+use kms_core::key::{KeySpec, Learned, Origin, Wrapping};
+use kms_pkcs11::{
+    Attribute, AttributeName, Handle, Kind, Mechanism, OaepHash, ObjectClass, Reading,
+};
+
+use super::Wrapped;
+use super::desk::Desk;
+use super::fault::{Fault, Visit};
+use super::fingerprint;
+use super::template::{self, Making};
+
+impl Desk {
+    /// Makes the key, or takes as made what an interrupted call left whole; what it left half
+    /// made is destroyed first (nobody can have used it: it was never recorded as made).
+    pub(super) fn generate(&mut self, spec: &KeySpec) -> Visit<Learned> {
+        match self.stored(spec)? {
+            Stored::Whole(key) => return self.learn(spec, key, Some(Origin::Generated)),
+            Stored::Half(halves) => self.destroy_all(&halves)?,
+            Stored::Absent => {}
+        }
+        let made = match template::generate(spec) {
+            Making::Secret(mechanism, key) => self.session.generate(&mechanism, &key),
+            Making::Pair {
+                mechanism,
+                public,
+                private,
+            } => self
+                .session
+                .generate_pair(&mechanism, &public, &private)
+                .map(|(_, private)| private),
+        };
+        let key = made.map_err(|error| Fault::changing(&error))?;
+        self.learn_or_destroy(spec, key, Origin::Generated)
+    }
+
+    /// Unwraps the material as a new key, or takes as made what an interrupted call left.
+    pub(super) fn unwrap(
+        &mut self,
+        wrapped: &Wrapped,
+        kwp: Mechanism<'static>,
+        spec: &KeySpec,
+    ) -> Visit<Learned> {
+        match self.stored(spec)? {
+            Stored::Whole(key) => return self.learn(spec, key, Some(Origin::External)),
+            Stored::Half(halves) => self.destroy_all(&halves)?,
+            Stored::Absent => {}
+        }
+        let (by, mechanism) = match wrapped.mechanism {
+            Wrapping::OaepSha1 => (Algorithm::Rsa3072, Mechanism::RsaOaep(OaepHash::Sha1)),
+            Wrapping::OaepSha256 => (Algorithm::Rsa3072, Mechanism::RsaOaep(OaepHash::Sha256)),
+            Wrapping::AesKw => (Algorithm::Aes256Kw, Mechanism::AesKeyWrap),
+            Wrapping::AesKwp => (Algorithm::Aes256Kw, kwp),
+        };
+        let template = template::unwrap(spec);
+        let mut unwrapping_key = self.key(&wrapped.by, by, &wrapped.fingerprint)?;
+        let mut made = self
+            .session
+            .unwrap(&mechanism, unwrapping_key, &wrapped.blob, &template);
+        if made
+            .as_ref()
+            .is_err_and(|error| error.kind() == Kind::Stale)
+        {
+            self.forget(&wrapped.by);
+            unwrapping_key = self.key(&wrapped.by, by, &wrapped.fingerprint)?;
+            made = self
+                .session
+                .unwrap(&mechanism, unwrapping_key, &wrapped.blob, &template);
+        }
+        match made {
+            Ok(key) => self.learn_or_destroy(spec, key, Origin::External),
+            Err(error) => Err(match error.kind() {
+                Kind::InvalidInput => does_not_unwrap(&error),
+                // A blob that does not unwrap, or a dying token: the token does not say which.
+                Kind::Ambiguous => match self.prove(&wrapped.by) {
+                    Ok(()) => does_not_unwrap(&error),
+                    Err(lost) => lost,
+                },
+                Kind::Lost
+                | Kind::Stale
+                | Kind::Unsupported
+                | Kind::Refused
+                | Kind::Full
+                | Kind::WrongPin
+                | Kind::PinLocked
+                | Kind::Other => Fault::changing(&error),
+            }),
+        }
+    }
+
+    /// What the token tells of this key, or `None` where it is not there as a whole.
+    pub(super) fn look(&mut self, spec: &KeySpec) -> Visit<Option<Learned>> {
+        match self.stored(spec)? {
+            Stored::Whole(key) => self.learn(spec, key, None).map(Some),
+            Stored::Half(_) | Stored::Absent => Ok(None),
+        }
+    }
+
+    /// Destroys every object of this id.
+    pub(super) fn destroy(&mut self, id: &KeyId) -> Visit<()> {
+        self.forget(id);
+        let objects = self.find(&template::by_id(id), MOST)?;
+        self.destroy_all(&objects)
+    }
+
+    fn destroy_all(&self, objects: &[Handle]) -> Visit<()> {
+        objects
+            .iter()
+            .try_for_each(|object| match self.session.destroy(*object) {
+                Ok(()) => Ok(()),
+                Err(error) if error.kind() == Kind::Stale => self.alive(),
+                Err(error) => Err(Fault::changing(&error)),
+            })
+    }
+
+    fn stored(&self, spec: &KeySpec) -> Visit<Stored> {
+        let algorithm = spec.class.algorithm();
+        let objects = self.find(&template::by_id(&spec.id), MOST)?;
+        let key = self.find_one(&spec.id, template::object_class(algorithm))?;
+        let wanted = match algorithm {
+            Algorithm::Aes256 | Algorithm::Aes256Kw | Algorithm::HmacSha256 => 1,
+            Algorithm::Rsa3072 => {
+                self.find_one(&spec.id, ObjectClass::PublicKey)?;
+                2
+            }
+        };
+        match key {
+            _ if objects.is_empty() => Ok(Stored::Absent),
+            Some(key) if objects.len() == wanted => Ok(Stored::Whole(key)),
+            _ if objects.len() < wanted => Ok(Stored::Half(objects)),
+            _ => Err(Error::internal(format!(
+                "the token has objects for key {} that are not of its class",
+                spec.id
+            ))
+            .into()),
+        }
+    }
+
+    /// New material that is not what its class demands must not stay: nobody has used it yet.
+    fn learn_or_destroy(&mut self, spec: &KeySpec, key: Handle, origin: Origin) -> Visit<Learned> {
+        match self.learn(spec, key, Some(origin)) {
+            Err(Fault::Told(error)) => {
+                self.destroy(&spec.id)?;
+                Err(Fault::Told(error))
+            }
+            Err(Fault::Lost { why, .. }) => Err(Fault::Lost {
+                why,
+                maybe_done: true,
+            }),
+            Ok(learned) => Ok(learned),
+        }
+    }
+
+    fn learn(&mut self, spec: &KeySpec, key: Handle, origin: Option<Origin>) -> Visit<Learned> {
+        self.check(spec, key, origin)?;
+        let algorithm = spec.class.algorithm();
+        let reading = |error| Fault::reading(&error);
+        let fingerprint =
+            fingerprint::of(&self.session, algorithm, key, &spec.id).map_err(reading)?;
+        let public_key = match algorithm {
+            Algorithm::Rsa3072 => Some(self.session.public_key(key).map_err(reading)?),
+            Algorithm::Aes256 | Algorithm::Aes256Kw | Algorithm::HmacSha256 => None,
+        };
+        Ok(Learned {
+            fingerprint,
+            public_key,
+        })
+    }
+
+    /// Reads back every attribute that the class demands.
+    fn check(&self, spec: &KeySpec, key: Handle, origin: Option<Origin>) -> Visit<()> {
+        for demanded in template::demands(spec, origin).attributes() {
+            let name = demanded.name();
+            let reading = self
+                .session
+                .read(key, name)
+                .map_err(|error| Fault::reading(&error))?;
+            match reading {
+                Reading::Value(value) if same(&value, demanded) => {}
+                // Imported material of another length: the caller's mistake, not the token's.
+                Reading::Value(value) if name == AttributeName::ValueLen => {
+                    return Err(Error::invalid(
+                        "wrapped_key",
+                        format!("the key must have 256 bits; the token reads {value:?} bytes"),
+                    )
+                    .into());
+                }
+                // A token may keep a template without showing it; the probe tried whether it
+                // holds.
+                Reading::Absent | Reading::Sensitive if name == AttributeName::UnwrapTemplate => {}
+                Reading::Value(_) | Reading::Absent | Reading::Sensitive => {
+                    return Err(Error::internal(format!(
+                        "key {} does not have the attribute that its class demands: {demanded:?}, \
+                         the token says {reading:?}",
+                        spec.id
+                    ))
+                    .into());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is on the token under an id.
+enum Stored {
+    Whole(Handle),
+    Half(Vec<Handle>),
+    Absent,
+}
+
+/// More objects than a key can have.
+const MOST: usize = 8;
+
+/// Tokens keep lists of mechanisms and templates in an order of their own.
+fn same(read: &Attribute, demanded: &Attribute) -> bool {
+    match (read, demanded) {
+        (Attribute::AllowedMechanisms(read), Attribute::AllowedMechanisms(demanded)) => {
+            read.len() == demanded.len() && demanded.iter().all(|one| read.contains(one))
+        }
+        (Attribute::UnwrapTemplate(read), Attribute::UnwrapTemplate(demanded)) => {
+            let (read, demanded) = (read.attributes(), demanded.attributes());
+            read.len() == demanded.len()
+                && demanded
+                    .iter()
+                    .all(|one| read.iter().any(|other| same(other, one)))
+        }
+        (read, demanded) => read == demanded,
+    }
+}
+
+fn does_not_unwrap(error: &kms_pkcs11::Error) -> Fault {
+    Error::invalid(
+        "wrapped_key",
+        "the wrapped key does not unwrap: check that it was wrapped with this public key and \
+         this mechanism, and was not cut or changed on its way",
+    )
+    .because(error)
+    .into()
+}

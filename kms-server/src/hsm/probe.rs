@@ -1,0 +1,436 @@
+//! The conformance probe: what this token really does.
+//!
+//! Nothing is assumed of a module, and what it lists is not believed: each mechanism that we rely
+//! on is tried, at every start, on session objects that end with the probe. Where a published
+//! answer exists it is compared. What is missing disables what needs it, with a clear error; there
+//! is no fallback.
+
+use kms_core::key::Wrapping;
+use kms_pkcs11::{
+    Attribute, AttributeName, Error, Handle, KeyType, Kind, Mechanism, MechanismType, Module,
+    OaepHash, ObjectClass, Reading, Session, Slot, Template,
+};
+
+use super::{Capability, Finding, Report};
+
+/// What the probe learnt: the report, and how this token spells RFC 5649.
+#[derive(Debug, Clone)]
+pub(super) struct Probed {
+    pub(super) report: Report,
+    pub(super) kwp: Mechanism<'static>,
+}
+
+impl Probed {
+    /// Before any probe: nothing is known to be there.
+    pub(super) fn nothing() -> Self {
+        Self {
+            report: Report::default(),
+            kwp: Mechanism::AesKeyWrapKwp,
+        }
+    }
+}
+
+/// Whether a capability was found; if not, why not.
+type Found = Result<String, Missing>;
+
+/// Tries everything.
+///
+/// # Errors
+/// Only where the token or the session is lost in the middle of it: a mechanism that is missing
+/// is a finding, not an error.
+pub(super) fn probe(module: &Module, slot: Slot, session: &Session) -> Result<Probed, Error> {
+    let token = module.token(slot)?;
+    let bench = Bench {
+        session,
+        module,
+        slot,
+    };
+    let (kwp, kwp_found) = bench.aes_kwp();
+    let tried = [
+        (Capability::AesGcm, bench.aes_gcm()),
+        (Capability::HmacSha256, bench.hmac()),
+        (Capability::OaepSha256, bench.oaep(OaepHash::Sha256)),
+        (Capability::OaepSha1, bench.oaep(OaepHash::Sha1)),
+        (
+            Capability::AesKw,
+            bench.unwraps_published_key(Mechanism::AesKeyWrap, &RFC_3394),
+        ),
+        (Capability::AesKwp, kwp_found),
+        (
+            Capability::RsaAesKeyWrap,
+            bench.lists(MechanismType::RSA_AES_KEY_WRAP),
+        ),
+        (Capability::AllowedMechanisms, bench.allowed_mechanisms()),
+        (Capability::UnwrapTemplate, bench.unwrap_template()),
+        (Capability::SessionCopy, bench.session_copy()),
+    ];
+    let mut findings = Vec::new();
+    for (capability, found) in tried {
+        let (present, detail) = match found {
+            Ok(detail) => (true, detail),
+            Err(Missing::Token(error)) if error.kind() == Kind::Lost => return Err(error),
+            Err(Missing::Token(error)) => (false, error.to_string()),
+            Err(Missing::Wrong(detail)) => (false, detail.to_owned()),
+        };
+        findings.push(Finding {
+            capability,
+            present,
+            detail,
+        });
+    }
+    let report = Report {
+        manufacturer: token.manufacturer,
+        model: token.model,
+        label: token.label,
+        serial: token.serial,
+        firmware: token.firmware,
+        findings,
+    };
+    Ok(Probed { report, kwp })
+}
+
+/// What a wrapping mechanism needs of the token.
+pub(super) fn needed(wrapping: Wrapping) -> Capability {
+    match wrapping {
+        Wrapping::OaepSha256 => Capability::OaepSha256,
+        Wrapping::OaepSha1 => Capability::OaepSha1,
+        Wrapping::AesKw => Capability::AesKw,
+        Wrapping::AesKwp => Capability::AesKwp,
+    }
+}
+
+/// Why a capability is not there.
+enum Missing {
+    /// The token refused the attempt.
+    Token(Error),
+    /// The token did it, wrongly.
+    Wrong(&'static str),
+}
+
+impl From<Error> for Missing {
+    fn from(error: Error) -> Self {
+        Self::Token(error)
+    }
+}
+
+struct Bench<'a> {
+    session: &'a Session,
+    module: &'a Module,
+    slot: Slot,
+}
+
+impl Bench<'_> {
+    fn aes_gcm(&self) -> Found {
+        let key = self.gcm_key([])?;
+        let sealed = Mechanism::AesGcm {
+            iv: &IV,
+            aad: b"this",
+        };
+        let ciphertext = self.session.encrypt(&sealed, key, PLAINTEXT)?;
+        if *self.session.decrypt(&sealed, key, &ciphertext)? != PLAINTEXT {
+            return Err(Missing::Wrong(
+                "what it encrypted does not decrypt to the same",
+            ));
+        }
+        let elsewhere = Mechanism::AesGcm {
+            iv: &IV,
+            aad: b"that",
+        };
+        let mut tampered = ciphertext.clone();
+        if let Some(byte) = tampered.first_mut() {
+            *byte ^= 1;
+        }
+        let answers = [
+            self.session.decrypt(&elsewhere, key, &ciphertext),
+            self.session.decrypt(&sealed, key, &tampered),
+        ];
+        let mut codes = Vec::new();
+        for answer in answers {
+            match answer {
+                Ok(_) => return Err(Missing::Wrong("it opens a tampered ciphertext")),
+                Err(error) => codes.push(error.code().unwrap_or_default()),
+            }
+        }
+        codes.dedup();
+        Ok(format!(
+            "opens what it sealed; a tampered ciphertext gives {}",
+            codes.join(", ")
+        ))
+    }
+
+    fn hmac(&self) -> Found {
+        let key = self.session.create(&published_key(
+            KeyType::GenericSecret,
+            &HMAC_KEY,
+            Attribute::Sign(true),
+        ))?;
+        self.gives_published_tag(key)?;
+        Ok("gives the answer of RFC 4231".to_owned())
+    }
+
+    fn gives_published_tag(&self, key: Handle) -> Result<(), Missing> {
+        let tag = self
+            .session
+            .sign(&Mechanism::Sha256Hmac, key, HMAC_MESSAGE)?;
+        if **tag == HMAC_TAG {
+            Ok(())
+        } else {
+            Err(Missing::Wrong("the HMAC is not RFC 4231's"))
+        }
+    }
+
+    fn oaep(&self, hash: OaepHash) -> Found {
+        let (public, private) = self.pair(Template::default())?;
+        // The token encrypts for itself: it is compared with itself here, and with OpenSSL's
+        // OAEP by the product's tests.
+        let oaep = Mechanism::RsaOaep(hash);
+        let blob = self.session.encrypt(&oaep, public, &HMAC_KEY)?;
+        let unwrapped = self
+            .session
+            .unwrap(&oaep, private, &blob, &hmac_template(false))?;
+        self.gives_published_tag(unwrapped)?;
+        Ok("unwraps a key that then gives the answer of RFC 4231".to_owned())
+    }
+
+    fn unwraps_published_key(&self, mechanism: Mechanism<'_>, vector: &Vector) -> Found {
+        let kek = published_key(KeyType::Aes, vector.kek, Attribute::Unwrap(true));
+        let kek = self.session.create(&kek)?;
+        let readable = Template::from([
+            Attribute::Class(ObjectClass::SecretKey),
+            Attribute::KeyType(KeyType::GenericSecret),
+            Attribute::Token(false),
+            Attribute::Private(true),
+            Attribute::Sensitive(false),
+            Attribute::Extractable(true),
+        ]);
+        let key = self
+            .session
+            .unwrap(&mechanism, kek, vector.wrapped, &readable)?;
+        match self.session.read(key, AttributeName::Value)? {
+            Reading::Value(Attribute::Value(value)) if value == vector.key => Ok(format!(
+                "{}: unwraps the key of {}",
+                mechanism.mechanism_type(),
+                vector.source
+            )),
+            Reading::Value(_) | Reading::Sensitive | Reading::Absent => Err(Missing::Wrong(
+                "the key that it unwraps is not the published one",
+            )),
+        }
+    }
+
+    /// RFC 5649 by its own number, or by the older one that SoftHSM unwraps correctly.
+    fn aes_kwp(&self) -> (Mechanism<'static>, Found) {
+        let standard = self.unwraps_published_key(Mechanism::AesKeyWrapKwp, &RFC_5649);
+        match standard {
+            Ok(detail) => (Mechanism::AesKeyWrapKwp, Ok(detail)),
+            Err(_) => (
+                Mechanism::AesKeyWrapPad,
+                self.unwraps_published_key(Mechanism::AesKeyWrapPad, &RFC_5649),
+            ),
+        }
+    }
+
+    fn lists(&self, mechanism: MechanismType) -> Found {
+        if self.module.mechanisms(self.slot)?.contains(&mechanism) {
+            Ok("listed".to_owned())
+        } else {
+            Err(Missing::Wrong("not listed"))
+        }
+    }
+
+    fn allowed_mechanisms(&self) -> Found {
+        let key = self.gcm_key([])?;
+        self.refuses_other_mechanisms(key)
+    }
+
+    fn refuses_other_mechanisms(&self, key: Handle) -> Found {
+        let ecb = Mechanism::Plain(MechanismType::AES_ECB);
+        match self.session.encrypt(&ecb, key, &[0; 16]) {
+            Ok(_) => Err(Missing::Wrong("a key bound to GCM encrypts in ECB mode")),
+            Err(error) if error.kind() == Kind::Lost => Err(error.into()),
+            Err(error) => Ok(format!("ECB with a key bound to GCM: {error}")),
+        }
+    }
+
+    fn unwrap_template(&self) -> Found {
+        let forced = Template::from([Attribute::Sensitive(true), Attribute::Extractable(false)]);
+        let (public, private) = self.pair(forced)?;
+        // Whichever of the two this token has.
+        let (oaep, blob) = match self.encrypted(OaepHash::Sha256, public, private) {
+            Ok(found) => found,
+            Err(_) => self.encrypted(OaepHash::Sha1, public, private)?,
+        };
+        match self
+            .session
+            .unwrap(&oaep, private, &blob, &hmac_template(true))
+        {
+            Ok(_) => Err(Missing::Wrong(
+                "it unwraps as readable what must be sensitive",
+            )),
+            Err(error) if error.kind() == Kind::Lost => Err(error.into()),
+            Err(error) => Ok(format!("unwrapping as readable: {error}")),
+        }
+    }
+
+    /// A blob that this key is known to unwrap, so that a later refusal means the template.
+    fn encrypted(
+        &self,
+        hash: OaepHash,
+        public: Handle,
+        private: Handle,
+    ) -> Result<(Mechanism<'static>, Vec<u8>), Error> {
+        let oaep = Mechanism::RsaOaep(hash);
+        let blob = self.session.encrypt(&oaep, public, &HMAC_KEY)?;
+        self.session
+            .unwrap(&oaep, private, &blob, &hmac_template(false))?;
+        Ok((oaep, blob))
+    }
+
+    fn session_copy(&self) -> Found {
+        let key = self.gcm_key([Attribute::Copyable(true), Attribute::Modifiable(true)])?;
+        let copy = self
+            .session
+            .copy(key, &Template::from([Attribute::Token(false)]))?;
+        for name in [
+            AttributeName::Sensitive,
+            AttributeName::Extractable,
+            AttributeName::AllowedMechanisms,
+        ] {
+            if self.session.read(copy, name)? != self.session.read(key, name)? {
+                return Err(Missing::Wrong(
+                    "a copy does not keep what protects the original",
+                ));
+            }
+        }
+        let readable = Template::from([Attribute::Token(false), Attribute::Extractable(true)]);
+        if self.session.copy(key, &readable).is_ok() {
+            return Err(Missing::Wrong("a copy can be made extractable"));
+        }
+        self.refuses_other_mechanisms(copy)?;
+        Ok("a copy of a copyable key keeps its attributes; our keys are not copyable".to_owned())
+    }
+
+    fn gcm_key(&self, extra: impl IntoIterator<Item = Attribute>) -> Result<Handle, Error> {
+        let mut template = Template::from([
+            Attribute::Class(ObjectClass::SecretKey),
+            Attribute::KeyType(KeyType::Aes),
+            Attribute::ValueLen(32),
+            Attribute::Token(false),
+            Attribute::Private(true),
+            Attribute::Sensitive(true),
+            Attribute::Extractable(false),
+            Attribute::Encrypt(true),
+            Attribute::Decrypt(true),
+            Attribute::AllowedMechanisms(vec![MechanismType::AES_GCM]),
+        ]);
+        template.extend(extra);
+        self.session
+            .generate(&Mechanism::Plain(MechanismType::AES_KEY_GEN), &template)
+    }
+
+    fn pair(&self, unwrap_template: Template) -> Result<(Handle, Handle), Error> {
+        let public = Template::from([
+            Attribute::Token(false),
+            Attribute::Private(false),
+            // Small and quick: it lives for milliseconds and protects a published key.
+            Attribute::ModulusBits(2048),
+            Attribute::PublicExponent(vec![1, 0, 1]),
+            Attribute::Encrypt(true),
+        ]);
+        let mut private = Template::from([
+            Attribute::Token(false),
+            Attribute::Private(true),
+            Attribute::Sensitive(true),
+            Attribute::Extractable(false),
+            Attribute::Unwrap(true),
+            Attribute::AllowedMechanisms(vec![MechanismType::RSA_OAEP]),
+        ]);
+        if !unwrap_template.attributes().is_empty() {
+            private.extend([Attribute::UnwrapTemplate(unwrap_template)]);
+        }
+        let generate = Mechanism::Plain(MechanismType::RSA_KEY_PAIR_GEN);
+        self.session.generate_pair(&generate, &public, &private)
+    }
+}
+
+/// A published key as a session object.
+fn published_key(key_type: KeyType, value: &[u8], right: Attribute) -> Template {
+    Template::from([
+        Attribute::Class(ObjectClass::SecretKey),
+        Attribute::KeyType(key_type),
+        Attribute::Token(false),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(false),
+        Attribute::Value(value.to_vec()),
+        right,
+    ])
+}
+
+/// For the HMAC key, unwrapped: as it should be, or as nobody should be able to have it.
+fn hmac_template(readable: bool) -> Template {
+    Template::from([
+        Attribute::Class(ObjectClass::SecretKey),
+        Attribute::KeyType(KeyType::GenericSecret),
+        Attribute::Token(false),
+        Attribute::Private(true),
+        Attribute::Sensitive(!readable),
+        Attribute::Extractable(readable),
+        Attribute::Sign(true),
+    ])
+}
+
+const IV: [u8; 12] = *b"probe of GCM";
+const PLAINTEXT: &[u8] = b"nothing that matters";
+
+/// RFC 4231 section 4.7 (test case 6): the shortest key there that SoftHSM takes.
+const HMAC_KEY: [u8; 131] = [0xaa; 131];
+const HMAC_MESSAGE: &[u8] = b"Test Using Larger Than Block-Size Key - Hash Key First";
+const HMAC_TAG: [u8; 32] = [
+    0x60, 0xe4, 0x31, 0x59, 0x1e, 0xe0, 0xb6, 0x7f, 0x0d, 0x8a, 0x26, 0xaa, 0xcb, 0xf5, 0xb7, 0x7f,
+    0x8e, 0x0b, 0xc6, 0x21, 0x37, 0x28, 0xc5, 0x14, 0x05, 0x46, 0x04, 0x0f, 0x0e, 0xe3, 0x7f, 0x54,
+];
+
+/// A published wrapped key.
+struct Vector {
+    source: &'static str,
+    kek: &'static [u8],
+    key: &'static [u8],
+    wrapped: &'static [u8],
+}
+
+const RFC_3394: Vector = Vector {
+    source: "RFC 3394 section 4.6",
+    kek: &[
+        0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e,
+        0x0f, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x19, 0x1a, 0x1b, 0x1c, 0x1d,
+        0x1e, 0x1f,
+    ],
+    key: &[
+        0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee,
+        0xff, 0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d,
+        0x0e, 0x0f,
+    ],
+    wrapped: &[
+        0x28, 0xc9, 0xf4, 0x04, 0xc4, 0xb8, 0x10, 0xf4, 0xcb, 0xcc, 0xb3, 0x5c, 0xfb, 0x87, 0xf8,
+        0x26, 0x3f, 0x57, 0x86, 0xe2, 0xd8, 0x0e, 0xd3, 0x26, 0xcb, 0xc7, 0xf0, 0xe7, 0x1a, 0x99,
+        0xf4, 0x3b, 0xfb, 0x98, 0x8b, 0x9b, 0x7a, 0x02, 0xdd, 0x21,
+    ],
+};
+
+const RFC_5649: Vector = Vector {
+    source: "RFC 5649 section 6",
+    kek: &[
+        0x58, 0x40, 0xdf, 0x6e, 0x29, 0xb0, 0x2a, 0xf1, 0xab, 0x49, 0x3b, 0x70, 0x5b, 0xf1, 0x6e,
+        0xa1, 0xae, 0x83, 0x38, 0xf4, 0xdc, 0xc1, 0x76, 0xa8,
+    ],
+    key: &[
+        0xc3, 0x7b, 0x7e, 0x64, 0x92, 0x58, 0x43, 0x40, 0xbe, 0xd1, 0x22, 0x07, 0x80, 0x89, 0x41,
+        0x15, 0x50, 0x68, 0xf7, 0x38,
+    ],
+    wrapped: &[
+        0x13, 0x8b, 0xde, 0xaa, 0x9b, 0x8f, 0xa7, 0xfc, 0x61, 0xf9, 0x77, 0x42, 0xe7, 0x22, 0x48,
+        0xee, 0x5a, 0xe6, 0xae, 0x53, 0x60, 0xd1, 0xae, 0x6a, 0x5f, 0x54, 0xf3, 0x73, 0xfa, 0x54,
+        0x3b, 0x6a,
+    ],
+};

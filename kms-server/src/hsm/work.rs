@@ -1,0 +1,116 @@
+//! Operations with keys that are there already.
+
+use kms_core::class::Algorithm;
+use kms_core::error::{Error, Result};
+use kms_pkcs11::{Kind, Mechanism};
+use zeroize::Zeroizing;
+
+use super::desk::Desk;
+use super::fault::{Fault, Visit};
+use super::{Op, Output, Work, fingerprint};
+
+impl Desk {
+    /// Carries out each operation, in order. None of them changes anything on the token, so when
+    /// it is lost half-way, all of them count as not done.
+    pub(super) fn apply(&mut self, work: &[Work]) -> Visit<Vec<Result<Output>>> {
+        work.iter()
+            .map(|work| match self.carry_out(work) {
+                Ok(output) => Ok(Ok(output)),
+                Err(Fault::Told(error)) => Ok(Err(error)),
+                Err(lost @ Fault::Lost { .. }) => Err(lost),
+            })
+            .collect()
+    }
+
+    fn carry_out(&mut self, work: &Work) -> Visit<Output> {
+        work.op.check()?;
+        match self.run(work)? {
+            Ok(output) => Ok(output),
+            Err(error) if error.kind() == Kind::Stale => {
+                self.forget(&work.id);
+                self.run(work)?.map_err(|error| Fault::reading(&error))
+            }
+            Err(error) => Err(self.judge(work, &error)),
+        }
+    }
+
+    fn run(&mut self, work: &Work) -> Visit<std::result::Result<Output, kms_pkcs11::Error>> {
+        let key = self.key(&work.id, work.op.algorithm(), &work.fingerprint)?;
+        Ok(match &work.op {
+            Op::GcmEncrypt {
+                nonce,
+                aad,
+                plaintext,
+            } => self
+                .session
+                .encrypt(&Mechanism::AesGcm { iv: nonce, aad }, key, plaintext)
+                .map(Zeroizing::new),
+            Op::GcmDecrypt {
+                nonce,
+                aad,
+                ciphertext,
+            } => self
+                .session
+                .decrypt(&Mechanism::AesGcm { iv: nonce, aad }, key, ciphertext),
+            Op::Hmac { input } => self.session.sign(&Mechanism::Sha256Hmac, key, input),
+        })
+    }
+
+    /// Whose fault a failure is. A tampered ciphertext and a dying token look the same on some
+    /// tokens (CKR_GENERAL_ERROR on SoftHSM): the known-answer test tells them apart, so that no
+    /// caller makes us reconnect by sending rubbish.
+    fn judge(&mut self, work: &Work, error: &kms_pkcs11::Error) -> Fault {
+        match (&work.op, error.kind()) {
+            (Op::GcmDecrypt { .. }, Kind::InvalidInput) => does_not_open(error),
+            (Op::GcmDecrypt { .. }, Kind::Ambiguous) => match self.prove(&work.id) {
+                Ok(()) => does_not_open(error),
+                Err(lost) => lost,
+            },
+            (Op::GcmEncrypt { .. } | Op::GcmDecrypt { .. } | Op::Hmac { .. }, _) => {
+                Fault::reading(error)
+            }
+        }
+    }
+}
+
+impl Op {
+    fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::GcmEncrypt { .. } | Self::GcmDecrypt { .. } => Algorithm::Aes256,
+            Self::Hmac { .. } => Algorithm::HmacSha256,
+        }
+    }
+
+    /// What no token needs to be asked for, and what is reserved for the fingerprint.
+    fn check(&self) -> Result<()> {
+        match self {
+            Self::GcmEncrypt { nonce, .. } if *nonce == fingerprint::NONCE => {
+                Err(Error::internal("the all-zero nonce is the fingerprint's"))
+            }
+            Self::GcmDecrypt {
+                nonce, ciphertext, ..
+            } if *nonce == fingerprint::NONCE || ciphertext.len() < TAG => {
+                Err(invalid_ciphertext())
+            }
+            Self::Hmac { input } if input.starts_with(fingerprint::LABEL) => Err(Error::internal(
+                "an HMAC input that begins like a fingerprint's",
+            )),
+            Self::GcmEncrypt { .. } | Self::GcmDecrypt { .. } | Self::Hmac { .. } => Ok(()),
+        }
+    }
+}
+
+/// The length of a GCM tag, in bytes.
+const TAG: usize = 16;
+
+fn does_not_open(error: &kms_pkcs11::Error) -> Fault {
+    invalid_ciphertext().because(error).into()
+}
+
+fn invalid_ciphertext() -> Error {
+    Error::invalid(
+        "ciphertext",
+        "the ciphertext does not open: it was cut or changed, or was made with another key or \
+         another encryption context",
+    )
+}
