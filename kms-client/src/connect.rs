@@ -52,11 +52,12 @@ impl Client {
     /// # Errors
     /// As [`Client::connect`].
     pub async fn connect_as(address: Address, identity: &Identity) -> Result<Self, Error> {
-        let uri: Uri = address
-            .to_string()
-            .parse()
-            .map_err(|e| Error::new(Kind::Usage, format!("{address} is not an endpoint: {e}")))?;
-        let endpoint = Endpoint::from(uri)
+        let wrong = |e| Error::new(Kind::Usage, format!("{address} is not an endpoint: {e}"));
+        let origin: Uri = address.to_string().parse().map_err(wrong)?;
+        // TLS is our connector's: tonic, where its own is compiled in, would insist on it for https.
+        let plain = address.to_string().replacen("https", "http", 1);
+        let endpoint = Endpoint::from(plain.parse::<Uri>().map_err(wrong)?)
+            .origin(origin)
             .tcp_nodelay(true)
             .http2_adaptive_window(true)
             .keep_alive_while_idle(true)

@@ -81,15 +81,13 @@ fn refused(address: &Address, alert: &str) -> Error {
         "CertificateRevoked" => {
             "the server refused your certificate: it was revoked; ask for a new one".to_owned()
         }
-        "UnknownCA" => "the server refused your certificate: it does not come from an authority that this deployment accepts; ask for one that does".to_owned(),
+        // The second when their authority has the name of ours, but another key.
+        "UnknownCA" | "DecryptError" => "the server refused your certificate: it does not come from an authority that this deployment accepts; ask for one that does".to_owned(),
         "CertificateRequired" => {
             "the server asks for a client certificate and got none; set certificate and key".to_owned()
         }
         "BadCertificate" | "CertificateUnknown" | "UnsupportedCertificate" | "AccessDenied" => {
             "the server refused your certificate: it is not one of this deployment; check its trust domain, its purpose (clientAuth) and its single spiffe:// URI".to_owned()
-        }
-        "DecryptError" => {
-            "the server refused your certificate: its signature does not verify; check that certificate and authority belong together".to_owned()
         }
         "NoApplicationProtocol" => {
             format!("{address} does not speak HTTP/2; check host and port")

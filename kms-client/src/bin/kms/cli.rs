@@ -19,28 +19,28 @@ use std::time::Duration;
 #[command(name = "kms", version, after_help = AFTER, disable_help_subcommand = true)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Cli {
-    /// Contexts file; default $XDG_CONFIG_HOME/kms/contexts.toml, else
-    /// ~/.config/kms/contexts.toml.
-    #[arg(long, value_name = "FILE", global = true)]
+    /// The contexts file; by default kms/contexts.toml in $XDG_CONFIG_HOME, else in ~/.config.
+    #[arg(long, value_name = "FILE", global = true, help_heading = EVERY, display_order = 100)]
     config: Option<PathBuf>,
 
-    /// Which context of that file to use, instead of its current one; goes before the noun.
+    /// Which context of the contexts file to use instead of its current one; before the noun.
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
 
-    /// How to show answers; JSON is the interface's canonical proto3 JSON.
+    /// How to show answers: table, or json (the interface's canonical proto3 JSON).
     #[arg(
         short = 'o',
         long,
         value_enum,
         value_name = "FORM",
-        default_value = "table",
-        global = true
+        default_value = "table"
     )]
+    #[arg(global = true, hide_possible_values = true, help_heading = EVERY, display_order = 101)]
     format: Form,
 
-    /// How long to wait for the service, for each call, retries included.
+    /// How long each call may take, retries included.
     #[arg(long, value_name = "SECONDS", default_value = "30", global = true)]
+    #[arg(help_heading = EVERY, display_order = 102)]
     #[arg(value_parser = seconds)]
     timeout: Duration,
 
@@ -127,6 +127,8 @@ impl Cli {
         }
     }
 }
+
+const EVERY: &str = "Options of every command";
 
 const AFTER: &str = "\
 Exit codes:

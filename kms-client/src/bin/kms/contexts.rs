@@ -67,7 +67,7 @@ impl Contexts {
             let line = e
                 .span()
                 .and_then(|span| text.get(..span.start))
-                .map_or(1, |before| before.lines().count().max(1));
+                .map_or(1, |before| before.matches('\n').count() + 1);
             Error::new(
                 Kind::Usage,
                 format!(

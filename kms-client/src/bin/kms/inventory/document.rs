@@ -121,8 +121,14 @@ impl Document {
     /// Reads YAML.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         serde_saphyr::from_str(text).map_err(|e| {
-            let plain = serde_saphyr::render_options! { snippets: serde_saphyr::SnippetMode::Off };
+            let plain = serde_saphyr::render_options! {
+                snippets: serde_saphyr::SnippetMode::Off,
+                formatter: &serde_saphyr::UserMessageFormatter,
+            };
             let said = e.render_with_options(plain).replace('\n', " ");
+            let said = said
+                .rsplit_once(" at line ")
+                .map_or(said.as_str(), |(said, _)| said);
             let line = e
                 .location()
                 .map(|at| format!("line {}: ", at.line()))

@@ -6,8 +6,10 @@
 
 pub(crate) mod apply;
 pub(crate) mod document;
+mod draft;
 pub(crate) mod export;
 pub(crate) mod plan;
 mod state;
 
+pub(crate) use draft::shown;
 pub(crate) use state::State;

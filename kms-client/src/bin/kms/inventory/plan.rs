@@ -1,11 +1,11 @@
 //! What leads from the current state to the document: a pure function of both.
 
 use super::document::{Document, Domain, Edge, Key, Space};
-use super::state::{Current, State};
+use super::draft::Draft;
+use super::state::State;
 use kms_client::{Error, Kind};
 use serde::{Deserialize, Serialize};
-use serde_saphyr::Spanned;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Steps in the order in which they are taken. It can be kept in a file and applied later: each
 /// step says what it expects, a creation that the name is free, an update the etag it was planned
@@ -58,23 +58,13 @@ pub(crate) struct Change<T> {
 impl Plan {
     /// Compares; every fault of the document is told at once, each with its line.
     pub(crate) fn new(deployment: &str, document: &Document, state: &State) -> Result<Self, Error> {
-        let mut draft = Draft {
-            document,
-            state,
-            steps: Vec::new(),
-            unchanged: 0,
-            faults: Vec::new(),
-        };
-        draft.spaces();
-        draft.domains();
-        draft.keys();
-        draft.edges();
+        let draft = Draft::new(document, state);
         if !draft.faults.is_empty() {
             return Err(Error::new(Kind::Invalid, draft.faults.join("\n  ")));
         }
         Ok(Self {
             deployment: deployment.to_owned(),
-            undeclared: undeclared(document, state),
+            undeclared: draft.undeclared(),
             steps: draft.steps,
             unchanged: draft.unchanged,
         })
@@ -141,318 +131,244 @@ impl Step {
     }
 }
 
-/// A plan in the making.
-struct Draft<'a> {
-    document: &'a Document,
-    state: &'a State,
-    steps: Vec<Step>,
-    unchanged: usize,
-    faults: Vec<String>,
-}
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+mod tests {
+    use super::super::document::Class;
+    use super::super::export;
+    use super::super::state::Current;
+    use super::*;
 
-impl Draft<'_> {
-    fn spaces(&mut self) {
-        let mut seen = Seen::new("space");
-        for at in &self.document.spaces {
-            let space = &at.value;
-            if !seen.first(&space.name, at, &mut self.faults) || !self.plain(&space.name, at) {
-                continue;
-            }
-            match self.state.spaces.get(&space.name) {
-                None => self.steps.push(Step::CreateSpace(space.clone())),
-                Some(now) => {
-                    let what = format!("space {}", space.name);
-                    let same = self.fixed(at, &what, "kind", &now.kind, &space.kind)
-                        & self.fixed_title(at, &what, &now.title, &space.title);
-                    self.unchanged += usize::from(same);
-                }
-            }
-        }
+    const WHOLE: &str = "\
+spaces:
+  - {name: ingest-lyon, kind: ingest, title: Centre Léon Bérard}
+  - {name: warehouse, kind: warehouse}
+  - {name: project-01, kind: project}
+domains:
+  - {name: link, title: Hospital link}
+  - {name: warehouse, source: warehouse}
+edges:
+  - {target: warehouse, domain: link, code: whlink, input: opaque, exportable: false}
+  - {target: project-01, domain: warehouse, code: p01, input: pseudonym}
+keys:
+  - {name: ingest-lyon/object, class: data-at-rest, title: Objects, labels: {tier: hot}}
+  - {name: ingest-lyon/import, class: import-wrapping}
+  - {name: ingest-lyon/legacy, class: data-at-rest, origin: external}
+";
+
+    fn document(text: &str) -> Document {
+        Document::parse(text).unwrap()
     }
 
-    fn domains(&mut self) {
-        let mut seen = Seen::new("domain");
-        for at in &self.document.domains {
-            let domain = &at.value;
-            if !seen.first(&domain.name, at, &mut self.faults) || !self.plain(&domain.name, at) {
-                continue;
-            }
-            if let Some(source) = &domain.source {
-                self.space(at, &format!("domain {}", domain.name), source);
-            }
-            match self.state.domains.get(&domain.name) {
-                None => self.steps.push(Step::CreateDomain(domain.clone())),
-                Some(now) => {
-                    let what = format!("domain {}", domain.name);
-                    let same = self.fixed(at, &what, "source", &now.source, &domain.source)
-                        & self.fixed_title(at, &what, &now.title, &domain.title);
-                    self.unchanged += usize::from(same);
-                }
-            }
-        }
+    fn plan(text: &str, state: &State) -> Result<Plan, Error> {
+        Plan::new("emc2-dev", &document(text), state)
     }
 
-    fn keys(&mut self) {
-        let mut seen = Seen::new("key");
-        for at in &self.document.keys {
-            let key = &at.value;
-            if !seen.first(&key.name, at, &mut self.faults) {
-                continue;
-            }
-            match key.name.split_once('/') {
-                Some((space, id)) if !space.is_empty() && !id.is_empty() && !id.contains('/') => {
-                    if id.starts_with("edge-") {
-                        self.fault(
-                            at,
-                            format!(
-                                "key {}: names edge-… belong to edges, which make their own keys",
-                                key.name
-                            ),
-                        );
+    /// The state after a plan was applied, as the service would show it.
+    fn applied(plan: &Plan, mut state: State) -> State {
+        for step in plan.steps.clone() {
+            match step {
+                Step::CreateSpace(mut one) => {
+                    one.title.get_or_insert_default();
+                    state.spaces.insert(one.name.clone(), one);
+                }
+                Step::CreateDomain(mut one) => {
+                    one.title.get_or_insert_default();
+                    state.domains.insert(one.name.clone(), one);
+                }
+                Step::CreateEdge(one) => {
+                    state.edges.insert(one.name(), one);
+                }
+                Step::CreateKey(mut key) => {
+                    key.title.get_or_insert_default();
+                    key.labels.get_or_insert_default();
+                    let etag = "1".to_owned();
+                    state.keys.insert(key.name.clone(), Current { key, etag });
+                }
+                Step::UpdateKey(update) => {
+                    let current = state.keys.get_mut(&update.name).unwrap();
+                    current.etag.push('1');
+                    if let Some(title) = update.title {
+                        current.key.title = Some(title.to);
                     }
-                    self.space(at, &format!("key {}", key.name), space);
-                }
-                Some(_) | None => {
-                    self.fault(
-                        at,
-                        format!(
-                            "key {:?}: write space/key, such as ingest-lyon/object",
-                            key.name
-                        ),
-                    );
-                    continue;
-                }
-            }
-            match self.state.keys.get(&key.name) {
-                None => self.steps.push(Step::CreateKey(key.clone())),
-                Some(now) => self.key(at, now),
-            }
-        }
-    }
-
-    fn key(&mut self, at: &Spanned<Key>, now: &Current) {
-        let (key, what) = (&at.value, format!("key {}", at.value.name));
-        let fixed = self.fixed(at, &what, "class", &now.key.class, &key.class)
-            & self.fixed(at, &what, "origin", &now.key.origin, &key.origin)
-            & self.fixed(
-                at,
-                &what,
-                "exportable",
-                &now.key.exportable,
-                &key.exportable,
-            );
-        let title = change(&now.key.title, &key.title);
-        let labels = change(&now.key.labels, &key.labels);
-        if title.is_some() || labels.is_some() {
-            self.steps.push(Step::UpdateKey(Update {
-                name: key.name.clone(),
-                etag: now.etag.clone(),
-                title,
-                labels,
-            }));
-        } else {
-            self.unchanged += usize::from(fixed);
-        }
-    }
-
-    fn edges(&mut self) {
-        let mut seen = Seen::new("edge");
-        let mut codes: BTreeMap<String, String> = self
-            .state
-            .edges
-            .values()
-            .map(|edge| (edge.code.clone(), edge.name()))
-            .collect();
-        for at in &self.document.edges {
-            let edge = &at.value;
-            let what = format!("edge {}", edge.name());
-            if !seen.first(&edge.name(), at, &mut self.faults) {
-                continue;
-            }
-            self.space(at, &what, &edge.target);
-            self.source(at, &what);
-            match codes.insert(edge.code.clone(), edge.name()) {
-                Some(other) if other != edge.name() => self.fault(
-                    at,
-                    format!(
-                        "{what}: code {} is the code of edge {other}; a code is used once",
-                        edge.code
-                    ),
-                ),
-                Some(_) | None => {}
-            }
-            match self.state.edges.get(&edge.name()) {
-                None => self.steps.push(Step::CreateEdge(edge.clone())),
-                Some(now) => {
-                    let same = self.fixed(at, &what, "code", &now.code, &edge.code)
-                        & self.fixed(at, &what, "input", &now.input, &edge.input)
-                        & self.fixed(at, &what, "exportable", &now.exportable, &edge.exportable);
-                    self.unchanged += usize::from(same);
+                    if let Some(labels) = update.labels {
+                        current.key.labels = Some(labels.to);
+                    }
                 }
             }
         }
+        state
     }
 
-    /// An edge's domain is declared or there, and its input is what the domain has.
-    fn source(&mut self, at: &Spanned<Edge>, what: &str) {
-        let edge = &at.value;
-        let declared = self
-            .document
-            .domains
-            .iter()
-            .map(|at| &at.value)
-            .find(|one| one.name == edge.domain);
-        match declared.or_else(|| self.state.domains.get(&edge.domain)) {
-            None => self.fault(at, format!("{what}: there is no domain {}", edge.domain)),
-            Some(domain) => {
-                let pseudonyms = edge.input == super::document::Input::Pseudonym;
-                if pseudonyms && domain.source.is_none() {
-                    self.fault(
-                        at,
-                        format!(
-                            "{what}: its input is pseudonym, but domain {} has no source",
-                            domain.name
-                        ),
-                    );
-                }
-            }
+    fn whole() -> State {
+        applied(&plan(WHOLE, &State::default()).unwrap(), State::default())
+    }
+
+    fn fault(text: &str, state: &State) -> String {
+        let refused = plan(text, state).unwrap_err();
+        assert_eq!(refused.kind(), Kind::Invalid);
+        refused.to_string()
+    }
+
+    #[test]
+    fn everything_is_made_in_an_order_that_works_and_then_nothing() {
+        let first = plan(WHOLE, &State::default()).unwrap();
+        let kinds: Vec<_> = first.steps.iter().map(Step::kind).collect();
+        assert_eq!(
+            kinds,
+            [
+                "space", "space", "space", "domain", "domain", "key", "key", "key", "edge", "edge"
+            ]
+        );
+        let again = plan(WHOLE, &whole()).unwrap();
+        assert_eq!((again.steps.len(), again.unchanged), (0, 10));
+        assert!(again.undeclared.is_empty());
+    }
+
+    #[test]
+    fn the_plan_of_an_export_is_empty() {
+        let state = whole();
+        let text = export::yaml(state.clone()).unwrap();
+        let plan = plan(&text, &state).unwrap();
+        assert!(
+            plan.steps.is_empty() && plan.undeclared.is_empty(),
+            "{text}"
+        );
+        assert_eq!(plan.unchanged, 10);
+    }
+
+    #[test]
+    fn title_and_labels_change_under_the_planned_etag() {
+        let text = WHOLE.replace("Objects, labels: {tier: hot}", "Hot objects, labels: {}");
+        let plan = plan(&text, &whole()).unwrap();
+        let [Step::UpdateKey(update)] = plan.steps.as_slice() else {
+            unreachable!("{plan:?}");
+        };
+        assert_eq!(
+            (update.name.as_str(), update.etag.as_str()),
+            ("ingest-lyon/object", "1")
+        );
+        assert_eq!(update.title.as_ref().unwrap().to, "Hot objects");
+        assert!(update.labels.as_ref().unwrap().to.is_empty());
+        assert_eq!(plan.unchanged, 9);
+    }
+
+    #[test]
+    fn what_is_left_out_is_kept() {
+        let without = WHOLE.replace(", title: Objects, labels: {tier: hot}", "");
+        assert!(plan(&without, &whole()).unwrap().steps.is_empty());
+        let fewer = plan("spaces: [{name: warehouse, kind: warehouse}]", &whole()).unwrap();
+        assert!(fewer.steps.is_empty());
+        assert_eq!(fewer.undeclared.len(), 9);
+        assert!(
+            fewer
+                .undeclared
+                .contains(&"key ingest-lyon/object".to_owned())
+        );
+    }
+
+    #[test]
+    fn what_can_never_change_names_both_values() {
+        let text = WHOLE
+            .replace("kind: ingest", "kind: project")
+            .replace("code: p01", "code: p1")
+            .replace("origin: external", "origin: generated");
+        let told = fault(&text, &whole());
+        assert!(told.contains("line 2: ! space ingest-lyon: kind is ingest and can never change, the file says project"), "{told}");
+        assert!(
+            told.contains("code is p01 and can never change, the file says p1"),
+            "{told}"
+        );
+        assert!(
+            told.contains("origin is external and can never change, the file says generated"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn faults_of_the_file_are_told_together_each_with_its_line() {
+        let told = fault(
+            "\
+spaces: [{name: warehouse, kind: warehouse}]
+domains:
+  - {name: link}
+  - {name: link}
+  - {name: local, source: nowhere}
+edges:
+  - {target: warehouse, domain: link, code: a1, input: opaque}
+  - {target: project-01, domain: link, code: a1, input: pseudonym}
+  - {target: warehouse, domain: lnik, code: a2, input: opaque}
+keys:
+  - {name: warehose/object, class: data-at-rest}
+  - {name: warehouse/edge-link, class: data-at-rest}
+  - {name: object, class: data-at-rest}
+",
+            &State::default(),
+        );
+        insta::assert_snapshot!(told);
+    }
+
+    #[test]
+    fn a_file_that_is_not_an_inventory_is_told_by_line() {
+        let told = |text: &str| Document::parse(text).unwrap_err().to_string();
+        insta::assert_snapshot!(
+            [
+                told("spaces:\n  - {name: a, kind: ingest, titel: b}\n"),
+                told("spaces:\n  - {name: a, kind: ingst}\n"),
+                told("keys:\n  - {name: a/b, class: pseudonymisation}\n"),
+                told("keys: []\nkeys: []\n"),
+                told("spaces:\n  - {name: a}\n"),
+                told("keyz: []\n"),
+                told("spaces: {"),
+            ]
+            .join("\n")
+        );
+    }
+
+    #[test]
+    fn a_stale_plan_is_refused() {
+        let empty = State::default();
+        let first = plan(WHOLE, &empty).unwrap();
+        first.check("emc2-dev", &empty).unwrap();
+        assert_eq!(
+            first.check("emc2", &empty).unwrap_err().kind(),
+            Kind::Conflict
+        );
+        let late = first.check("emc2-dev", &whole()).unwrap_err();
+        assert_eq!(late.kind(), Kind::Conflict);
+        assert!(
+            late.to_string().contains("space ingest-lyon exists by now"),
+            "{late}"
+        );
+
+        let text = WHOLE.replace("Objects", "Hot objects");
+        let update = plan(&text, &whole()).unwrap();
+        let mut changed = whole();
+        update.check("emc2-dev", &changed).unwrap();
+        changed.keys.get_mut("ingest-lyon/object").unwrap().etag = "2".into();
+        assert_eq!(
+            update.check("emc2-dev", &changed).unwrap_err().kind(),
+            Kind::Conflict
+        );
+    }
+
+    #[test]
+    fn a_plan_is_kept_and_read_again() {
+        let text = WHOLE.replace("Objects", "Hot objects");
+        for plan in [
+            plan(WHOLE, &State::default()).unwrap(),
+            plan(&text, &whole()).unwrap(),
+        ] {
+            let kept = serde_json::to_string(&plan).unwrap();
+            assert_eq!(serde_json::from_str::<Plan>(&kept).unwrap(), plan);
         }
-    }
-
-    /// A space that is referred to is declared or there.
-    fn space<T>(&mut self, at: &Spanned<T>, what: &str, space: &str) {
-        let declared = self.document.spaces.iter().any(|at| at.value.name == space);
-        if !declared && !self.state.spaces.contains_key(space) {
-            self.fault(at, format!("{what}: there is no space {space}"));
-        }
-    }
-
-    fn plain<T>(&mut self, name: &str, at: &Spanned<T>) -> bool {
-        let plain = !name.is_empty() && !name.contains('/');
-        if !plain {
-            self.fault(at, format!("{name:?}: write one word, such as ingest-lyon"));
-        }
-        plain
-    }
-
-    /// Whether what can never change is as declared.
-    fn fixed<T, V: Serialize + PartialEq>(
-        &mut self,
-        at: &Spanned<T>,
-        what: &str,
-        field: &str,
-        now: &V,
-        declared: &V,
-    ) -> bool {
-        if now != declared {
-            self.fault(
-                at,
-                format!(
-                    "! {what}: {field} is {} and can never change, the file says {}",
-                    shown(now),
-                    shown(declared)
-                ),
-            );
-        }
-        now == declared
-    }
-
-    /// A title that the file leaves out is not managed by it.
-    fn fixed_title<T>(
-        &mut self,
-        at: &Spanned<T>,
-        what: &str,
-        now: &Option<String>,
-        declared: &Option<String>,
-    ) -> bool {
-        declared.is_none() || self.fixed(at, what, "title", now, declared)
-    }
-
-    fn fault<T>(&mut self, at: &Spanned<T>, what: String) {
-        self.faults
-            .push(format!("line {}: {what}", at.referenced.line()));
-    }
-}
-
-/// Names of one kind, and where each was first declared.
-struct Seen {
-    kind: &'static str,
-    lines: BTreeMap<String, u64>,
-}
-
-impl Seen {
-    fn new(kind: &'static str) -> Self {
-        Self {
-            kind,
-            lines: BTreeMap::new(),
-        }
-    }
-
-    fn first<T>(&mut self, name: &str, at: &Spanned<T>, faults: &mut Vec<String>) -> bool {
-        let line = at.referenced.line();
-        match self.lines.get(name) {
-            Some(first) => {
-                let kind = self.kind;
-                faults.push(format!(
-                    "line {line}: {kind} {name} is declared twice, first on line {first}"
-                ));
-                false
-            }
-            None => {
-                self.lines.insert(name.to_owned(), line);
-                true
-            }
-        }
-    }
-}
-
-fn change<T: Clone + PartialEq + Default>(
-    now: &Option<T>,
-    declared: &Option<T>,
-) -> Option<Change<T>> {
-    let (from, to) = (now.clone().unwrap_or_default(), declared.clone()?);
-    (from != to).then_some(Change { from, to })
-}
-
-fn undeclared(document: &Document, state: &State) -> Vec<String> {
-    fn names<T>(declared: &[Spanned<T>], name: impl Fn(&T) -> String) -> BTreeSet<String> {
-        declared.iter().map(|at| name(&at.value)).collect()
-    }
-    fn kept<V>(
-        kind: &str,
-        there: &BTreeMap<String, V>,
-        declared: &BTreeSet<String>,
-    ) -> Vec<String> {
-        let kept = there.keys().filter(|name| !declared.contains(*name));
-        kept.map(|name| format!("{kind} {name}")).collect()
-    }
-    [
-        kept(
-            "space",
-            &state.spaces,
-            &names(&document.spaces, |one| one.name.clone()),
-        ),
-        kept(
-            "domain",
-            &state.domains,
-            &names(&document.domains, |one| one.name.clone()),
-        ),
-        kept(
-            "key",
-            &state.keys,
-            &names(&document.keys, |one| one.name.clone()),
-        ),
-        kept("edge", &state.edges, &names(&document.edges, Edge::name)),
-    ]
-    .concat()
-}
-
-/// As the file writes it.
-pub(crate) fn shown(value: &impl Serialize) -> String {
-    match value.serialize(serde_json::value::Serializer) {
-        Ok(serde_json::Value::String(text)) => text,
-        Ok(serde_json::Value::Null) => "(none)".to_owned(),
-        Ok(other) => other.to_string(),
-        Err(_) => String::new(),
+        let Step::CreateKey(key) = &plan(WHOLE, &State::default()).unwrap().steps[5] else {
+            unreachable!("keys come after spaces and domains");
+        };
+        assert_eq!(key.class, Class::DataAtRest);
     }
 }

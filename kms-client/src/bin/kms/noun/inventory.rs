@@ -1,8 +1,8 @@
 //! `kms inventory`.
 
 use crate::inventory::document::Document;
-use crate::inventory::plan::{Change, Plan, Step, Update, shown};
-use crate::inventory::{State, apply, export};
+use crate::inventory::plan::{Change, Plan, Step, Update};
+use crate::inventory::{State, apply, export, shown};
 use crate::screen::Screen;
 use crate::session::{Session, Setting};
 use crate::table::Table;

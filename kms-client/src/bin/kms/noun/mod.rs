@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod context;
+mod csv_batch;
 pub(crate) mod domain;
 pub(crate) mod edge;
 pub(crate) mod file;

@@ -5,6 +5,7 @@
 //! only if every line was pseudonymised: a file of which a part is still identifying must not look
 //! like a result.
 
+use super::csv_batch::{Batch, position, read, unreadable};
 use super::edge::Input;
 use super::pseudonym::{MOST, evaluate};
 use crate::progress::{self, Counted};
@@ -182,66 +183,10 @@ impl Map {
 
 /// Calls under way at once: enough to hide the way to the service and back.
 const UNDER_WAY: usize = 4;
-/// A batch ends early at this much, so that wide lines do not cost more memory than narrow ones.
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Lines that are rejected before the work is given up.
 const MOST_REJECTED: usize = 1_000;
 /// Of these, how many are named.
 const NAMED: usize = 20;
-
-/// Some lines of the file.
-#[derive(Default)]
-struct Batch {
-    records: Vec<ByteRecord>,
-    lines: Vec<u64>,
-    identifiers: Vec<String>,
-}
-
-/// Sends the file in batches, or what is wrong with it, until the end or until nobody listens.
-fn read(
-    mut reader: csv::Reader<impl Read>,
-    column: usize,
-    size: usize,
-    sender: &mpsc::Sender<Result<Batch, Error>>,
-) {
-    let mut batch = Batch::default();
-    let mut bytes = 0;
-    let mut record = ByteRecord::new();
-    loop {
-        match reader.read_byte_record(&mut record) {
-            Ok(true) => {}
-            Ok(false) => break,
-            Err(e) => {
-                // Whoever listened has failed already.
-                drop(sender.blocking_send(Err(unreadable(&e))));
-                return;
-            }
-        }
-        let line = record.position().map_or(0, csv::Position::line);
-        let text = std::str::from_utf8(record.get(column).unwrap_or_default());
-        let Ok(text) = text else {
-            let wrong = format!("line {line}: the identifier is not UTF-8");
-            drop(sender.blocking_send(Err(Error::new(Kind::Invalid, wrong))));
-            return;
-        };
-        bytes += record.as_slice().len();
-        batch.identifiers.push(text.to_owned());
-        batch.lines.push(line);
-        batch.records.push(record.clone());
-        if batch.records.len() >= size || bytes >= BATCH_BYTES {
-            bytes = 0;
-            if sender
-                .blocking_send(Ok(std::mem::take(&mut batch)))
-                .is_err()
-            {
-                return;
-            }
-        }
-    }
-    if !batch.records.is_empty() {
-        drop(sender.blocking_send(Ok(batch)));
-    }
-}
 
 fn replaced(record: &ByteRecord, column: usize, pseudonym: &str) -> ByteRecord {
     let field = |(at, field)| {
@@ -252,30 +197,6 @@ fn replaced(record: &ByteRecord, column: usize, pseudonym: &str) -> ByteRecord {
         }
     };
     record.iter().enumerate().map(field).collect()
-}
-
-fn position(header: &ByteRecord, column: &str) -> Result<usize, Error> {
-    let mut found = header
-        .iter()
-        .enumerate()
-        .filter(|(_, name)| *name == column.as_bytes());
-    match (found.next(), found.next()) {
-        (Some((at, _)), None) => Ok(at),
-        (Some(_), Some(_)) => Err(Error::new(
-            Kind::Invalid,
-            format!("the file has several columns {column:?}; give them different names"),
-        )),
-        (None, _) => {
-            let names: Vec<_> = header.iter().map(String::from_utf8_lossy).collect();
-            Err(Error::new(
-                Kind::Invalid,
-                format!(
-                    "the file has no column {column:?}; it has {}",
-                    names.join(", ")
-                ),
-            ))
-        }
-    }
 }
 
 /// Lines that the service did not take, by number, never by value.
@@ -329,25 +250,6 @@ impl Rejected {
     }
 }
 
-fn unreadable(error: &csv::Error) -> Error {
-    if let csv::ErrorKind::UnequalLengths {
-        pos,
-        expected_len,
-        len,
-    } = error.kind()
-    {
-        let line = pos.as_ref().map_or(0, csv::Position::line);
-        return Error::new(
-            Kind::Invalid,
-            format!("line {line} has {len} fields, the header has {expected_len}"),
-        );
-    }
-    if error.is_io_error() {
-        return Error::new(Kind::Io, format!("cannot read the file: {error}"));
-    }
-    Error::new(Kind::Invalid, format!("the file is not CSV: {error}"))
-}
-
 fn unwritten(error: &csv::Error) -> Error {
     Error::new(Kind::Io, format!("cannot write the output: {error}"))
 }
@@ -381,15 +283,6 @@ mod tests {
     }
 
     #[test]
-    fn a_column_that_is_not_there_names_those_that_are() {
-        let refused = position(&header(&["ID", "SEX"]), "id").unwrap_err();
-        assert_eq!(refused.kind(), Kind::Invalid);
-        assert!(refused.to_string().ends_with("it has ID, SEX"), "{refused}");
-        assert!(position(&header(&["ID", "ID"]), "ID").is_err());
-        assert_eq!(position(&header(&["SEX", "ID"]), "ID").unwrap(), 1);
-    }
-
-    #[test]
     fn only_the_column_is_replaced() {
         let record = header(&["a,b", "secret", "c"]);
         assert_eq!(replaced(&record, 1, "p"), header(&["a,b", "p", "c"]));
@@ -414,33 +307,5 @@ mod tests {
             .add(50, Error::new(Kind::Unavailable, "gone"))
             .unwrap_err();
         assert_eq!(other.kind(), Kind::Unavailable);
-    }
-
-    #[test]
-    fn batches_keep_order_and_line_numbers() {
-        let text = "ID,NOTE\n1,\"two\nlines\"\n2,x\n3,y\n";
-        let mut reader = ReaderBuilder::new().from_reader(text.as_bytes());
-        reader.byte_headers().unwrap();
-        let (sender, mut receiver) = mpsc::channel(8);
-        read(reader, 0, 2, &sender);
-        drop(sender);
-        let mut seen = Vec::new();
-        while let Ok(batch) = receiver.try_recv() {
-            let batch = batch.unwrap();
-            assert!(batch.records.len() <= 2);
-            seen.extend(batch.identifiers.into_iter().zip(batch.lines));
-        }
-        let expected = [("1", 2), ("2", 4), ("3", 5)].map(|(id, line)| (id.to_owned(), line));
-        assert_eq!(seen, expected);
-    }
-
-    #[test]
-    fn a_line_with_too_few_fields_is_named_by_number() {
-        let mut reader = ReaderBuilder::new().from_reader("A,B\n1,2\nsecret\n".as_bytes());
-        reader.byte_headers().unwrap();
-        let (sender, mut receiver) = mpsc::channel(8);
-        read(reader, 0, 10, &sender);
-        let refused = receiver.try_recv().unwrap().err().unwrap();
-        assert_eq!(refused.to_string(), "line 3 has 1 fields, the header has 2");
     }
 }
