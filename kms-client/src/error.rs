@@ -158,17 +158,20 @@ const DOMAIN: &str = "kms.emc2";
 /// The service's word decides; where it gave none (a proxy answered, or the transport), the status
 /// does.
 fn kind(code: Code, reason: &str) -> Kind {
-    match reason {
-        "INVALID" => Kind::Invalid,
-        "REFUSED" => Kind::Refused,
-        "NOT_FOUND" => Kind::NotFound,
-        "CONFLICT" => Kind::Conflict,
-        "STATE" | "KEY_STATE" => Kind::State,
-        "EXHAUSTED" => Kind::Exhausted,
-        "UNAVAILABLE" => Kind::Unavailable,
-        "UNKNOWN" => Kind::Unknown,
-        "INTERNAL" => Kind::Internal,
-        _ => kind_of_code(code),
+    match kms_core::Kind::ALL
+        .into_iter()
+        .find(|kind| kind.word() == reason)
+    {
+        Some(kms_core::Kind::Invalid) => Kind::Invalid,
+        Some(kms_core::Kind::Refused) => Kind::Refused,
+        Some(kms_core::Kind::NotFound) => Kind::NotFound,
+        Some(kms_core::Kind::Conflict) => Kind::Conflict,
+        Some(kms_core::Kind::State) => Kind::State,
+        Some(kms_core::Kind::Exhausted) => Kind::Exhausted,
+        Some(kms_core::Kind::Unavailable) => Kind::Unavailable,
+        Some(kms_core::Kind::Unknown) => Kind::Unknown,
+        Some(kms_core::Kind::Internal) => Kind::Internal,
+        None => kind_of_code(code),
     }
 }
 

@@ -1,17 +1,19 @@
 //! Resource names, short and full.
 //!
 //! A person writes `ingest-lyon/object/3`; the interface says
-//! `spaces/ingest-lyon/keys/object/versions/3`. Both are read here; the service judges whether the
-//! words are allowed.
+//! `spaces/ingest-lyon/keys/object/versions/3`. Both are read here, and judged as the service
+//! judges them ([`kms_core::name`]): a mistyped name is told before anybody is asked.
 
 use crate::{Error, Kind};
+use kms_core::name::{DomainName, EdgeName, KeyName, SpaceName, VersionName};
+use std::str::FromStr;
 
 /// `ingest-lyon` or `spaces/ingest-lyon`.
 ///
 /// # Errors
-/// [`Kind::Usage`] when the text has another shape; so for all functions here.
+/// [`Kind::Usage`] when the text is no such name; so for all functions here.
 pub fn space(text: &str) -> Result<String, Error> {
-    full(text, &["spaces"], "a space", "ingest-lyon")
+    judged::<SpaceName>(text, full(text, &["spaces"], "a space", "ingest-lyon")?)
 }
 
 /// `link` or `domains/link`.
@@ -19,7 +21,10 @@ pub fn space(text: &str) -> Result<String, Error> {
 /// # Errors
 /// As [`space`].
 pub fn domain(text: &str) -> Result<String, Error> {
-    full(text, &["domains"], "an identifier domain", "link")
+    judged::<DomainName>(
+        text,
+        full(text, &["domains"], "an identifier domain", "link")?,
+    )
 }
 
 /// `warehouse/link` (target, then domain) or `spaces/warehouse/edges/link`.
@@ -27,7 +32,10 @@ pub fn domain(text: &str) -> Result<String, Error> {
 /// # Errors
 /// As [`space`].
 pub fn edge(text: &str) -> Result<String, Error> {
-    full(text, &["spaces", "edges"], "an edge", "warehouse/link")
+    judged::<EdgeName>(
+        text,
+        full(text, &["spaces", "edges"], "an edge", "warehouse/link")?,
+    )
 }
 
 /// `ingest-lyon/object` or `spaces/ingest-lyon/keys/object`.
@@ -35,7 +43,27 @@ pub fn edge(text: &str) -> Result<String, Error> {
 /// # Errors
 /// As [`space`].
 pub fn key(text: &str) -> Result<String, Error> {
-    full(text, &["spaces", "keys"], "a key", "ingest-lyon/object")
+    judged::<KeyName>(
+        text,
+        full(text, &["spaces", "keys"], "a key", "ingest-lyon/object")?,
+    )
+}
+
+/// As [`key`]; `-` stands for every key, or for every space: `ingest-lyon/-`, `-/-`.
+///
+/// # Errors
+/// As [`space`].
+pub fn keys(text: &str) -> Result<String, Error> {
+    if text == "-/-" {
+        return Ok("spaces/-/keys/-".to_owned());
+    }
+    match text.strip_suffix("/-") {
+        Some(of) => Ok(format!(
+            "{}/keys/-",
+            space(of.strip_suffix("/keys").unwrap_or(of))?
+        )),
+        None => key(text),
+    }
 }
 
 /// `ingest-lyon/object/3` or `spaces/ingest-lyon/keys/object/versions/3`.
@@ -43,11 +71,10 @@ pub fn key(text: &str) -> Result<String, Error> {
 /// # Errors
 /// As [`space`].
 pub fn version(text: &str) -> Result<String, Error> {
-    full(
+    let collections = ["spaces", "keys", "versions"];
+    judged::<VersionName>(
         text,
-        &["spaces", "keys", "versions"],
-        "a version",
-        "ingest-lyon/object/3",
+        full(text, &collections, "a version", "ingest-lyon/object/3")?,
     )
 }
 
@@ -56,6 +83,13 @@ pub fn version(text: &str) -> Result<String, Error> {
 pub fn short(name: &str) -> String {
     let words: Vec<&str> = name.split('/').skip(1).step_by(2).collect();
     words.join("/")
+}
+
+fn judged<N: FromStr<Err = kms_core::Error>>(text: &str, name: String) -> Result<String, Error> {
+    match name.parse::<N>() {
+        Ok(_) => Ok(name),
+        Err(e) => Err(Error::new(Kind::Usage, format!("{text:?}: {e}"))),
+    }
 }
 
 fn full(text: &str, collections: &[&str], what: &str, example: &str) -> Result<String, Error> {
@@ -109,6 +143,23 @@ mod tests {
         assert_eq!(space("spaces/a").unwrap(), "spaces/a");
         assert_eq!(domain("link").unwrap(), "domains/link");
         assert_eq!(short("spaces/a/keys/b/versions/3"), "a/b/3");
+    }
+
+    #[test]
+    fn what_the_service_would_refuse_is_refused_here() {
+        for text in ["Ingest/object", "ingest/object_1", "ingest/-", "-/object"] {
+            assert_eq!(key(text).unwrap_err().kind(), Kind::Usage, "{text}");
+        }
+        assert!(version("a/b/03").is_err() && version("a/b/x").is_err());
+    }
+
+    #[test]
+    fn a_dash_stands_for_all() {
+        assert_eq!(keys("-/-").unwrap(), "spaces/-/keys/-");
+        assert_eq!(keys("a/-").unwrap(), "spaces/a/keys/-");
+        assert_eq!(keys("spaces/a/keys/-").unwrap(), "spaces/a/keys/-");
+        assert_eq!(keys("a/b").unwrap(), "spaces/a/keys/b");
+        assert!(keys("-/b").is_err() && keys("-").is_err());
     }
 
     #[test]

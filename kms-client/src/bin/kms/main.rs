@@ -11,6 +11,7 @@ mod progress;
 mod screen;
 mod session;
 mod table;
+mod verify;
 
 use clap::Parser;
 use kms_client::{Error, Kind, discard_unfinished};

@@ -3,9 +3,12 @@
 use super::document::{Document, Edge, Input, Key};
 use super::plan::{Change, Step, Update};
 use super::state::{Current, State};
+use kms_core::name::{EDGE_PREFIX, Slug};
+use kms_core::space::EdgeCode;
 use serde::Serialize;
 use serde_saphyr::Spanned;
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
 /// A plan in the making.
 pub(super) struct Draft<'a> {
@@ -44,7 +47,9 @@ impl<'a> Draft<'a> {
         let mut seen = Seen::new("space");
         for at in &self.document.spaces {
             let space = &at.value;
-            if !seen.first(&space.name, at, &mut self.faults) || !self.plain(&space.name, at) {
+            if !seen.first(&space.name, at, &mut self.faults)
+                || !self.well_formed::<_, Slug>(at, "space", &space.name)
+            {
                 continue;
             }
             match self.state.spaces.get(&space.name) {
@@ -63,7 +68,9 @@ impl<'a> Draft<'a> {
         let mut seen = Seen::new("domain");
         for at in &self.document.domains {
             let domain = &at.value;
-            if !seen.first(&domain.name, at, &mut self.faults) || !self.plain(&domain.name, at) {
+            if !seen.first(&domain.name, at, &mut self.faults)
+                || !self.well_formed::<_, Slug>(at, "domain", &domain.name)
+            {
                 continue;
             }
             if let Some(source) = &domain.source {
@@ -88,29 +95,21 @@ impl<'a> Draft<'a> {
             if !seen.first(&key.name, at, &mut self.faults) {
                 continue;
             }
-            match key.name.split_once('/') {
-                Some((space, id)) if !space.is_empty() && !id.is_empty() && !id.contains('/') => {
-                    if id.starts_with("edge-") {
-                        self.fault(
-                            at,
-                            format!(
-                                "key {}: names edge-… belong to edges, which make their own keys",
-                                key.name
-                            ),
-                        );
-                    }
-                    self.space(at, &format!("key {}", key.name), space);
-                }
-                Some(_) | None => {
-                    self.fault(
-                        at,
-                        format!(
-                            "key {:?}: write space/key, such as ingest-lyon/object",
-                            key.name
-                        ),
-                    );
-                    continue;
-                }
+            let what = format!("key {}", key.name);
+            let Some((space, id)) = key.name.split_once('/') else {
+                self.fault(
+                    at,
+                    format!("{what}: write space/key, such as ingest-lyon/object"),
+                );
+                continue;
+            };
+            self.space(at, &what, space);
+            if !self.well_formed::<_, Slug>(at, &what, id) {
+                continue;
+            }
+            if id.starts_with(EDGE_PREFIX) {
+                let why = "names edge-… belong to edges, which make their own keys";
+                self.fault(at, format!("{what}: {why}"));
             }
             match self.state.keys.get(&key.name) {
                 None => self.steps.push(Step::CreateKey(key.clone())),
@@ -160,6 +159,7 @@ impl<'a> Draft<'a> {
             }
             self.space(at, &what, &edge.target);
             self.source(at, &what);
+            self.well_formed::<_, EdgeCode>(at, &what, &edge.code);
             match codes.insert(edge.code.clone(), edge.name()) {
                 Some(other) if other != edge.name() => self.fault(
                     at,
@@ -216,12 +216,18 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn plain<T>(&mut self, name: &str, at: &Spanned<T>) -> bool {
-        let plain = !name.is_empty() && !name.contains('/');
-        if !plain {
-            self.fault(at, format!("{name:?}: write one word, such as ingest-lyon"));
+    /// Whether a word is what the service will take, judged by the same rule.
+    fn well_formed<T, W: FromStr<Err = kms_core::Error>>(
+        &mut self,
+        at: &Spanned<T>,
+        what: &str,
+        word: &str,
+    ) -> bool {
+        let judged = word.parse::<W>();
+        if let Err(e) = &judged {
+            self.fault(at, format!("{what}: {word:?} is not well formed: {e}"));
         }
-        plain
+        judged.is_ok()
     }
 
     /// Whether what can never change is as declared.

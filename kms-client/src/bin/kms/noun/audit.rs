@@ -3,11 +3,15 @@
 use crate::progress;
 use crate::session::Session;
 use crate::table::Table;
+use crate::verify::Verifier;
 use clap::{Args, Subcommand, ValueEnum};
 use kms_client::{Error, Kind, Output, v1};
+use kms_core::command::LogName;
+use kms_core::record::{Detail, Record, Settled};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -92,16 +96,15 @@ impl List {
             let entries = answer
                 .entries
                 .iter()
-                .map(record)
+                .map(written)
                 .collect::<Result<Vec<_>, _>>()?;
             return session
                 .screen
                 .json(&json!({ "entries": entries, "next": answer.next.to_string() }));
         }
-        let mut table = Table::columns(["INDEX", "TIME", "WHO", "ACTION", "ON", "STATUS"]);
+        let mut table = Table::columns(["INDEX", "TIME", "WHO", "ACTION", "ON", "WHAT"]);
         for entry in &answer.entries {
-            let read = record(entry)?;
-            table.row(row(entry.index, &read));
+            table.row(row(entry)?);
         }
         session.screen.line(&table.to_string())
     }
@@ -119,7 +122,7 @@ async fn show(session: &Session, log: Log, index: u64) -> Result<(), Error> {
                 format!("the {} log has no record {index}", log.word()),
             )
         })?;
-    session.screen.json(&record(entry)?)
+    session.screen.json(&written(entry)?)
 }
 
 async fn verify(session: &Session) -> Result<(), Error> {
@@ -128,14 +131,22 @@ async fn verify(session: &Session) -> Result<(), Error> {
         let size = size(session, log).await?;
         let bar = progress::steps(usize::try_from(size).unwrap_or(usize::MAX));
         let mut verifier = Verifier::new(log);
-        walk(session, log, size, |entry| {
+        walk(session, log, 0, size, |entry| {
             bar.inc(1);
             verifier.next(entry)
         })
         .await?;
+        for _ in 0..LOOKS {
+            if !verifier.is_open() {
+                break;
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+            let from = verifier.count();
+            walk(session, log, from, from + 1, |entry| verifier.next(entry)).await?;
+        }
         bar.finish_and_clear();
         verifier.end(size)?;
-        told.push((log, size));
+        told.push((log, verifier.count()));
     }
     if session.screen.is_json() {
         let logs: Vec<_> = told
@@ -147,11 +158,11 @@ async fn verify(session: &Session) -> Result<(), Error> {
             .json(&json!({ "verified": true, "logs": logs }));
     }
     let rows = told.iter().map(|(log, size)| {
-        [
-            log.word().to_owned(),
-            size.to_string(),
-            "no gap, every record readable".to_owned(),
-        ]
+        let found = match log {
+            Log::Changes => "no gap, every record readable, every intention settled",
+            Log::Uses => "no gap, every record readable",
+        };
+        [log.word().to_owned(), size.to_string(), found.to_owned()]
     });
     session.screen.line(
         &Table::columns(["LOG", "RECORDS", "VERIFIED"])
@@ -159,6 +170,10 @@ async fn verify(session: &Session) -> Result<(), Error> {
             .to_string(),
     )
 }
+
+/// How often, and how far apart, the outcome of a change under way is looked for.
+const LOOKS: u32 = 10;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 async fn export(session: &Session, log: Log, path: &Path, force: bool) -> Result<(), Error> {
     let mut output = if path == Path::new("-") {
@@ -168,7 +183,7 @@ async fn export(session: &Session, log: Log, path: &Path, force: bool) -> Result
     };
     let size = size(session, log).await?;
     let bar = progress::steps(usize::try_from(size).unwrap_or(usize::MAX));
-    walk(session, log, size, |entry| {
+    walk(session, log, 0, size, |entry| {
         bar.inc(1);
         output
             .write_all(&entry.entry)
@@ -184,17 +199,17 @@ async fn export(session: &Session, log: Log, path: &Path, force: bool) -> Result
     Ok(())
 }
 
-/// Every record of a log in order, up to the size it had when asked.
+/// Every record of a log in order, from one index up to another, which is left out.
 async fn walk(
     session: &Session,
     log: Log,
-    size: u64,
+    mut from: u64,
+    end: u64,
     mut each: impl FnMut(&v1::Entry) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let mut from = 0;
-    while from < size {
+    while from < end {
         let answer = page(session, log, from, PAGE).await?;
-        for entry in answer.entries.iter().filter(|entry| entry.index < size) {
+        for entry in answer.entries.iter().filter(|entry| entry.index < end) {
             each(entry)?;
         }
         if answer.next <= from {
@@ -234,48 +249,8 @@ async fn size(session: &Session, log: Log) -> Result<u64, Error> {
         .map_or(0, |state| state.size))
 }
 
-/// Judges records in order. What a record means belongs to the service's core; here is what holds
-/// of any log.
-#[derive(Debug)]
-struct Verifier {
-    log: Log,
-    next: u64,
-}
-
-impl Verifier {
-    fn new(log: Log) -> Self {
-        Self { log, next: 0 }
-    }
-
-    fn next(&mut self, entry: &v1::Entry) -> Result<(), Error> {
-        if entry.index != self.next {
-            return Err(self.broken(&format!("record {} is missing", self.next)));
-        }
-        let read = record(entry)?;
-        if read.get("class_uid") != Some(&json!(6003)) {
-            return Err(self.broken(&format!("record {} is not of OCSF class 6003", entry.index)));
-        }
-        self.next += 1;
-        Ok(())
-    }
-
-    fn end(&self, size: u64) -> Result<(), Error> {
-        if self.next == size {
-            Ok(())
-        } else {
-            Err(self.broken(&format!("it ends after {} of {size} records", self.next)))
-        }
-    }
-
-    fn broken(&self, what: &str) -> Error {
-        Error::new(
-            Kind::Invalid,
-            format!("the {} log does not verify: {what}", self.log.word()),
-        )
-    }
-}
-
-fn record(entry: &v1::Entry) -> Result<Value, Error> {
+/// As it was written.
+fn written(entry: &v1::Entry) -> Result<Value, Error> {
     serde_json::from_slice(&entry.entry).map_err(|e| {
         Error::new(
             Kind::Invalid,
@@ -284,36 +259,51 @@ fn record(entry: &v1::Entry) -> Result<Value, Error> {
     })
 }
 
-/// The columns of a list, from the members that OCSF API Activity gives them.
-fn row(index: u64, record: &Value) -> [String; 6] {
-    let text = |pointer: &str| match record.pointer(pointer) {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Null) | None => String::new(),
-        Some(other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_))) => {
-            other.to_string()
-        }
-    };
-    let time = record
-        .get("time")
-        .and_then(Value::as_i64)
+/// One line of a list.
+fn row(entry: &v1::Entry) -> Result<[String; 6], Error> {
+    let record = Record::decode(&entry.entry).map_err(|e| {
+        let why = e.cause().unwrap_or(e.message());
+        Error::new(
+            Kind::Invalid,
+            format!("record {} cannot be read: {why}", entry.index),
+        )
+    })?;
+    let time = i64::try_from(record.time().0)
+        .ok()
         .and_then(|milliseconds| jiff::Timestamp::from_millisecond(milliseconds).ok())
         .map(|at| at.to_string())
         .unwrap_or_default();
-    [
-        index.to_string(),
+    let what = match (record.detail(), record.error()) {
+        (_, Some((word, _))) => word.to_owned(),
+        (Detail::Intention(_), None) => "intended".to_owned(),
+        (Detail::Outcome(outcome), None) => match outcome.settled {
+            Settled::Committed { .. } => format!("done ({})", outcome.intention),
+            Settled::Abandoned { .. } => format!("abandoned ({})", outcome.intention),
+        },
+        (Detail::Use(counts), None) if counts.items > 1 => format!("{} items", counts.items),
+        (Detail::Use(_), None) => "done".to_owned(),
+    };
+    let resource = record
+        .resource()
+        .map(|(_, name)| name.to_owned())
+        .unwrap_or_default();
+    let [actor, operation] = [record.actor(), record.operation()].map(str::to_owned);
+    Ok([
+        entry.index.to_string(),
         time,
-        text("/actor/user/uid"),
-        text("/api/operation"),
-        text("/resources/0/uid"),
-        text("/status"),
-    ]
+        actor,
+        operation,
+        resource,
+        what,
+    ])
 }
 
 impl Log {
-    fn word(self) -> &'static str {
+    /// Its name, as records give it.
+    pub(crate) fn word(self) -> &'static str {
         match self {
-            Self::Changes => "changes",
-            Self::Uses => "uses",
+            Self::Changes => LogName::Changes.name(),
+            Self::Uses => LogName::Uses.name(),
         }
     }
 }
@@ -324,43 +314,5 @@ impl From<Log> for v1::Log {
             Log::Changes => Self::Changes,
             Log::Uses => Self::Uses,
         }
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may panic")]
-mod tests {
-    use super::*;
-
-    fn entry(index: u64, text: &str) -> v1::Entry {
-        v1::Entry {
-            index,
-            entry: text.as_bytes().to_vec(),
-        }
-    }
-
-    const RECORD: &str = r#"{"class_uid":6003}"#;
-
-    #[test]
-    fn a_whole_log_verifies() {
-        let mut verifier = Verifier::new(Log::Changes);
-        verifier.next(&entry(0, RECORD)).unwrap();
-        verifier.next(&entry(1, RECORD)).unwrap();
-        verifier.end(2).unwrap();
-    }
-
-    #[test]
-    fn a_gap_an_end_and_a_stranger_are_noticed() {
-        let told = |entries: &[v1::Entry], size: u64| {
-            let mut verifier = Verifier::new(Log::Uses);
-            let all = entries.iter().try_for_each(|entry| verifier.next(entry));
-            all.and_then(|()| verifier.end(size))
-                .unwrap_err()
-                .to_string()
-        };
-        assert!(told(&[entry(1, RECORD)], 2).contains("record 0 is missing"));
-        assert!(told(&[entry(0, RECORD)], 2).contains("ends after 1 of 2"));
-        assert!(told(&[entry(0, "{}")], 1).contains("6003"));
-        assert!(told(&[entry(0, "{")], 1).contains("not JSON"));
     }
 }

@@ -15,7 +15,7 @@ pub(crate) enum Verb {
     )]
     List {
         /// For example ingest-lyon/object; `-` stands for every key, or every space.
-        #[arg(value_parser = name::key, default_value = "-/-")]
+        #[arg(value_parser = name::keys, default_value = "-/-")]
         key: String,
     },
     /// Show one version.
