@@ -1,1 +1,54 @@
-//! placeholder
+//! Client of the EMC2 key management service.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), kms_client::Error> {
+//! use kms_client::{Bounds, Client, Context, Envelopes, Target};
+//! use std::path::Path;
+//!
+//! let client = Client::connect(&Target {
+//!     endpoint: "https://127.0.0.1:7443".into(),
+//!     ca: "pki/ca.pem".into(),
+//!     certificate: "pki/service-lyon-etl.pem".into(),
+//!     key: "pki/service-lyon-etl.key".into(),
+//! })
+//! .await?;
+//! let envelopes = Envelopes::new(client, Bounds::default());
+//! let key = "spaces/ingest-lyon/keys/object";
+//! envelopes
+//!     .seal_file(key, &Context::none(), Path::new("visits.parquet"), Path::new("visits.parquet.kms"))
+//!     .await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - [`Client`] speaks to one service over mutual TLS: every call of the interface, with a
+//!   deadline, retried where that is safe ([`Effect`] says where).
+//! - [`Envelopes`] seals files and streams of any size under a data-at-rest key: the content is
+//!   sealed here with a data key, the data key is sealed by the HSM ([`Header`] is the format).
+//! - [`Error`] says what to do about a failure; its [`Kind`] has a stable exit code.
+
+mod address;
+mod call;
+mod connect;
+mod data_key;
+mod envelope;
+mod error;
+mod header;
+mod identity;
+pub mod name;
+mod output;
+mod retry;
+mod seal;
+mod tls;
+
+pub use address::Address;
+pub use call::Effect;
+pub use connect::{Client, Target};
+pub use data_key::{Bounds, Context};
+pub use envelope::{Envelopes, Rewrapped, Sealed};
+pub use error::{Error, Kind};
+pub use header::{HEADER_LENGTH, Header, HeaderError, SLOT_LENGTH, Slots};
+pub use identity::Identity;
+pub use kms_proto::{to_json, v1};
+pub use output::{Output, discard_unfinished};
+pub use retry::Backoff;

@@ -1,6 +1,7 @@
 //! The configuration file: read once, from the file that the operator named.
 
 use crate::grpc::Service;
+use crate::hsm::Settings;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ pub struct Config {
     /// Where Prometheus reads.
     pub metrics: Option<MetricsListener>,
     /// The HSM.
-    pub hsm: Hsm,
+    pub hsm: Settings,
     /// The server's own log.
     #[serde(default)]
     pub log: Log,
@@ -46,26 +47,6 @@ pub struct Listener {
 pub struct MetricsListener {
     /// Address and port.
     pub address: SocketAddr,
-}
-
-/// The HSM.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Hsm {
-    /// The vendor's PKCS#11 library.
-    pub module: PathBuf,
-    /// The label of the token.
-    pub token: String,
-    /// A file that holds the PIN of the normal user, readable by the server alone.
-    pub pin_file: PathBuf,
-    /// Token threads, each with a session of its own.
-    #[serde(default = "two")]
-    pub threads: usize,
-    /// Visits to the token that wait, at most.
-    #[serde(default = "queue")]
-    pub queue: usize,
-    /// Held while logging in: concurrent logins on one soft token are unsafe.
-    pub lock_file: Option<PathBuf>,
 }
 
 /// The server's own log, on standard error.
@@ -104,14 +85,6 @@ fn all() -> Vec<Service> {
     vec![Service::All]
 }
 
-fn two() -> usize {
-    2
-}
-
-fn queue() -> usize {
-    1024
-}
-
 fn info() -> String {
     "info".into()
 }
@@ -135,21 +108,12 @@ impl Config {
         let place = |file: &mut PathBuf| *file = base.join(&*file);
         place(&mut config.data);
         place(&mut config.hsm.pin_file);
-        config.hsm.lock_file.iter_mut().for_each(place);
+        place(&mut config.hsm.lock_file);
         for listener in &mut config.listeners {
             place(&mut listener.certificate);
             place(&mut listener.key);
             place(&mut listener.client_ca);
         }
         Ok(config)
-    }
-
-    /// Held while logging in.
-    #[must_use]
-    pub fn token_lock(&self) -> PathBuf {
-        self.hsm
-            .lock_file
-            .clone()
-            .unwrap_or_else(|| self.data.join("token.lock"))
     }
 }

@@ -1,1 +1,108 @@
-fn main() {}
+//! The key management server.
+
+use clap::{Parser, Subcommand};
+use kms_server::config::Config;
+use kms_server::{doctor, init, process, serve};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A gRPC key management service in front of a PKCS#11 HSM.
+#[derive(Debug, Parser)]
+#[command(name = "kms-server", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a new deployment: store, logs, policy, bindings, the deployment's own keys.
+    ///
+    /// Example: kms-server init --config kms-server.toml --deployment deployment.yaml
+    /// --policy ops/policy --bindings bindings.yaml
+    Init {
+        /// The server's configuration.
+        #[arg(long)]
+        config: PathBuf,
+        /// What the deployment is: name, trust domain, environment, side (YAML).
+        #[arg(long)]
+        deployment: PathBuf,
+        /// The directory of `schema.cedarschema` and `policy.cedar`.
+        #[arg(long)]
+        policy: PathBuf,
+        /// Who has which roles (YAML).
+        #[arg(long)]
+        bindings: PathBuf,
+    },
+    /// Serve a deployment until SIGTERM or SIGINT; SIGHUP reads the certificates again.
+    Serve {
+        /// The server's configuration.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Compare store and token, both ways. Changes nothing unless told; the server must be stopped.
+    ///
+    /// Exit code 0: all is well; 2: something was found.
+    Doctor {
+        /// The server's configuration.
+        #[arg(long)]
+        config: PathBuf,
+        /// Destroy this orphan: an object of the token, by its id, that is in no record.
+        #[arg(long, value_name = "ID")]
+        destroy_orphan: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments.command) {
+        Ok(code) => code,
+        Err(sentence) => {
+            eprintln!("kms-server: {sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode, String> {
+    process::harden()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| format!("cannot start: {e}"))?;
+    match command {
+        Command::Init {
+            config,
+            deployment,
+            policy,
+            bindings,
+        } => {
+            let config = Config::read(&config)?;
+            serve::start_log(&config)?;
+            let founding = init::Founding::read(&deployment, &policy, &bindings)?;
+            runtime.block_on(init::init(config, founding))?;
+            println!("The deployment is made. Start it with: kms-server serve --config FILE");
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Serve { config } => {
+            let config = Config::read(&config)?;
+            serve::start_log(&config)?;
+            runtime.block_on(serve::serve(config))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Doctor {
+            config,
+            destroy_orphan,
+        } => {
+            let config = Config::read(&config)?;
+            serve::start_log(&config)?;
+            let report = runtime.block_on(doctor::doctor(config, &destroy_orphan))?;
+            print!("{report}");
+            Ok(if report.is_well() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(2)
+            })
+        }
+    }
+}

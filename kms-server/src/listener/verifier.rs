@@ -88,23 +88,24 @@ impl ClientCertVerifier for IdentityVerifier {
 /// or several is nobody's (SPIFFE X509-SVID section 2).
 pub(super) fn identity(certificate: &CertificateDer<'_>) -> Option<Identity> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
-    let mut uris = certificate
-        .extensions()
-        .iter()
-        .flat_map(|e| match e.parsed_extension() {
-            ParsedExtension::SubjectAlternativeName(names) => names
-                .general_names
-                .iter()
-                .filter_map(|n| {
-                    if let GeneralName::URI(uri) = n {
-                        Some(*uri)
-                    } else {
-                        None
-                    }
-                })
-                .collect(),
-            _ => vec![],
-        });
+    let mut uris = certificate.extensions().iter().flat_map(|extension| {
+        let ParsedExtension::SubjectAlternativeName(names) = extension.parsed_extension() else {
+            return vec![];
+        };
+        let uri = |name| {
+            if let GeneralName::URI(uri) = name {
+                Some(uri.to_owned())
+            } else {
+                None
+            }
+        };
+        names
+            .general_names
+            .clone()
+            .into_iter()
+            .filter_map(uri)
+            .collect()
+    });
     let (first, second) = (uris.next(), uris.next());
     match (first, second) {
         (Some(uri), None) => uri.parse().ok(),

@@ -1,1 +1,84 @@
-fn main() {}
+//! `kms`, the operator's command line of the EMC2 key management service.
+//!
+//! It exits with a code that scripts may rely on; `kms --help` lists them.
+
+mod cli;
+mod confirm;
+mod contexts;
+mod inventory;
+mod noun;
+mod progress;
+mod screen;
+mod session;
+mod table;
+mod verify;
+
+use clap::Parser;
+use kms_client::{Error, Kind, discard_unfinished};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => return told_by_clap(&told),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(e) => return told(&Error::new(Kind::Internal, format!("cannot start: {e}"))),
+    };
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            ended = cli.run() => Some(ended),
+            () = interrupted() => None,
+        }
+    });
+    let code = match ended {
+        Some(Ok(())) => ExitCode::SUCCESS,
+        Some(Err(error)) => told(&error),
+        None => {
+            screen::complain("interrupted; no half file is left");
+            ExitCode::from(130)
+        }
+    };
+    // Background work cannot be cancelled, and a read of a terminal never ends: files are removed
+    // here, and the process does not wait.
+    discard_unfinished();
+    runtime.shutdown_background();
+    code
+}
+
+fn told(error: &Error) -> ExitCode {
+    screen::complain(&error.to_string());
+    ExitCode::from(error.kind().exit_code())
+}
+
+/// Help and version go to the standard output and are a success; the rest is usage.
+fn told_by_clap(told: &clap::Error) -> ExitCode {
+    // Where even this cannot be written, the exit code says it.
+    drop(told.print());
+    if told.use_stderr() {
+        ExitCode::from(Kind::Usage.exit_code())
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+/// Ctrl-C, or a polite request to end.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) {
+        (Ok(mut interrupt), Ok(mut terminate)) => {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        (Err(_), _) | (_, Err(_)) => std::future::pending().await,
+    }
+}

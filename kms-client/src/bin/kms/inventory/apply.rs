@@ -1,0 +1,158 @@
+//! Takes the steps of a plan, in order, each under its own check.
+
+use super::document::{Class, Domain, Edge, Input, Key, Origin, Space, SpaceKind};
+use super::plan::{Plan, Step, Update};
+use crate::progress;
+use kms_client::{Client, Error, Kind, v1};
+
+/// Applies all of it; returns how many steps were taken. A failure leaves the steps before it
+/// done, names its own step, and is mended by planning and applying again.
+pub(crate) async fn apply(client: &Client, plan: &Plan) -> Result<usize, Error> {
+    let bar = progress::steps(plan.steps.len());
+    for (done, step) in plan.steps.iter().enumerate() {
+        let (kind, name) = (step.kind(), step.name());
+        bar.set_message(format!("{kind} {name}"));
+        take(client, step).await.map_err(|e| {
+            let stale = match e.kind() {
+                Kind::Conflict => "the plan is stale, plan again: ",
+                Kind::Invalid
+                | Kind::Refused
+                | Kind::NotFound
+                | Kind::State
+                | Kind::Exhausted
+                | Kind::Unavailable
+                | Kind::Unknown
+                | Kind::Internal
+                | Kind::Tls
+                | Kind::Usage
+                | Kind::Io => "",
+            };
+            let all = plan.steps.len();
+            e.within(format!(
+                "{stale}{kind} {name} ({done} of {all} steps are done)"
+            ))
+        })?;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(plan.steps.len())
+}
+
+async fn take(client: &Client, step: &Step) -> Result<(), Error> {
+    let request_id = String::new();
+    match step {
+        Step::CreateSpace(space) => {
+            let space = Some(made_space(space));
+            client
+                .create_space(v1::CreateSpaceRequest { space, request_id })
+                .await
+                .map(drop)
+        }
+        Step::CreateDomain(domain) => {
+            let domain = Some(made_domain(domain));
+            client
+                .create_domain(v1::CreateDomainRequest { domain, request_id })
+                .await
+                .map(drop)
+        }
+        Step::CreateKey(key) => {
+            let key = Some(made_key(key)?);
+            client
+                .create_key(v1::CreateKeyRequest { key, request_id })
+                .await
+                .map(drop)
+        }
+        Step::CreateEdge(edge) => {
+            let edge = Some(made_edge(edge));
+            client
+                .create_edge(v1::CreateEdgeRequest { edge, request_id })
+                .await
+                .map(drop)
+        }
+        Step::UpdateKey(update) => client.update_key(updated(update)?).await.map(drop),
+    }
+}
+
+fn made_space(space: &Space) -> v1::Space {
+    let kind = match space.kind {
+        SpaceKind::Ingest => v1::SpaceKind::Ingest,
+        SpaceKind::Warehouse => v1::SpaceKind::Warehouse,
+        SpaceKind::Project => v1::SpaceKind::Project,
+        SpaceKind::Platform => v1::SpaceKind::Platform,
+    };
+    v1::Space {
+        name: format!("spaces/{}", space.name),
+        title: space.title.clone().unwrap_or_default(),
+        kind: kind.into(),
+        ..v1::Space::default()
+    }
+}
+
+fn made_domain(domain: &Domain) -> v1::Domain {
+    let source = domain
+        .source
+        .as_ref()
+        .map(|space| format!("spaces/{space}"));
+    v1::Domain {
+        name: format!("domains/{}", domain.name),
+        title: domain.title.clone().unwrap_or_default(),
+        source: source.unwrap_or_default(),
+        ..v1::Domain::default()
+    }
+}
+
+fn made_key(key: &Key) -> Result<v1::Key, Error> {
+    let class = match key.class {
+        Class::DataAtRest => v1::KeyClass::DataAtRest,
+        Class::ImportWrapping => v1::KeyClass::ImportWrapping,
+    };
+    let origin = match key.origin {
+        Origin::Generated => v1::Origin::Generated,
+        Origin::External => v1::Origin::External,
+    };
+    Ok(v1::Key {
+        name: kms_client::name::key(&key.name)?,
+        class: class.into(),
+        title: key.title.clone().unwrap_or_default(),
+        origin: origin.into(),
+        exportable: key.exportable,
+        labels: key.labels.clone().unwrap_or_default(),
+        ..v1::Key::default()
+    })
+}
+
+fn made_edge(edge: &Edge) -> v1::Edge {
+    let input = match edge.input {
+        Input::Opaque => v1::InputType::Opaque,
+        Input::Pseudonym => v1::InputType::Pseudonym,
+    };
+    v1::Edge {
+        name: format!("spaces/{}/edges/{}", edge.target, edge.domain),
+        code: edge.code.clone(),
+        input: input.into(),
+        exportable: edge.exportable,
+        ..v1::Edge::default()
+    }
+}
+
+fn updated(update: &Update) -> Result<v1::UpdateKeyRequest, Error> {
+    let mut paths = Vec::new();
+    let mut key = v1::Key {
+        name: kms_client::name::key(&update.name)?,
+        etag: update.etag.clone(),
+        ..v1::Key::default()
+    };
+    if let Some(title) = &update.title {
+        paths.push("title".to_owned());
+        key.title.clone_from(&title.to);
+    }
+    if let Some(labels) = &update.labels {
+        paths.push("labels".to_owned());
+        key.labels.clone_from(&labels.to);
+    }
+    Ok(v1::UpdateKeyRequest {
+        key: Some(key),
+        update_mask: Some(prost_types::FieldMask { paths }),
+        request_id: String::new(),
+    })
+}

@@ -1,0 +1,374 @@
+//! What leads from the current state to the document: a pure function of both.
+
+use super::document::{Document, Domain, Edge, Key, Space};
+use super::draft::Draft;
+use super::state::State;
+use kms_client::{Error, Kind};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Steps in the order in which they are taken. It can be kept in a file and applied later: each
+/// step says what it expects, a creation that the name is free, an update the etag it was planned
+/// on.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct Plan {
+    /// The deployment that it was made for.
+    pub(crate) deployment: String,
+    pub(crate) steps: Vec<Step>,
+    /// What exists and is not declared. It is kept: nothing is destroyed by omission.
+    pub(crate) undeclared: Vec<String>,
+    /// How many declared things are as declared.
+    pub(crate) unchanged: usize,
+}
+
+/// One change.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Step {
+    CreateSpace(Space),
+    CreateDomain(Domain),
+    CreateKey(Key),
+    CreateEdge(Edge),
+    UpdateKey(Update),
+}
+
+/// A change of what can change in a key.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct Update {
+    /// `space/key`.
+    pub(crate) name: String,
+    /// What it was planned on.
+    pub(crate) etag: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) title: Option<Change<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) labels: Option<Change<BTreeMap<String, String>>>,
+}
+
+/// From one value to another.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Change<T> {
+    pub(crate) from: T,
+    pub(crate) to: T,
+}
+
+impl Plan {
+    /// Compares; every fault of the document is told at once, each with its line.
+    pub(crate) fn new(deployment: &str, document: &Document, state: &State) -> Result<Self, Error> {
+        let draft = Draft::new(document, state);
+        if !draft.faults.is_empty() {
+            return Err(Error::new(Kind::Invalid, draft.faults.join("\n  ")));
+        }
+        Ok(Self {
+            deployment: deployment.to_owned(),
+            undeclared: draft.undeclared(),
+            steps: draft.steps,
+            unchanged: draft.unchanged,
+        })
+    }
+
+    /// Whether each step still meets what it expects; where it does not, the plan is stale.
+    pub(crate) fn check(&self, deployment: &str, state: &State) -> Result<(), Error> {
+        if self.deployment != deployment {
+            return Err(Error::new(
+                Kind::Conflict,
+                format!(
+                    "the plan is for deployment {}, this one is {deployment}",
+                    self.deployment
+                ),
+            ));
+        }
+        let stale = |what: String| {
+            Err(Error::new(
+                Kind::Conflict,
+                format!("the plan is stale, plan again: {what}"),
+            ))
+        };
+        for step in &self.steps {
+            let (kind, name) = (step.kind(), step.name());
+            let exists = match step {
+                Step::CreateSpace(space) => state.spaces.contains_key(&space.name),
+                Step::CreateDomain(domain) => state.domains.contains_key(&domain.name),
+                Step::CreateKey(key) => state.keys.contains_key(&key.name),
+                Step::CreateEdge(edge) => state.edges.contains_key(&edge.name()),
+                Step::UpdateKey(update) => match state.keys.get(&update.name) {
+                    Some(current) if current.etag == update.etag => false,
+                    Some(_) => return stale(format!("{kind} {name} has changed since")),
+                    None => return stale(format!("{kind} {name} does not exist")),
+                },
+            };
+            if exists {
+                return stale(format!("{kind} {name} exists by now"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Step {
+    /// The noun.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::CreateSpace(_) => "space",
+            Self::CreateDomain(_) => "domain",
+            Self::CreateKey(_) | Self::UpdateKey(_) => "key",
+            Self::CreateEdge(_) => "edge",
+        }
+    }
+
+    /// The short name.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::CreateSpace(space) => space.name.clone(),
+            Self::CreateDomain(domain) => domain.name.clone(),
+            Self::CreateKey(key) => key.name.clone(),
+            Self::CreateEdge(edge) => edge.name(),
+            Self::UpdateKey(update) => update.name.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+mod tests {
+    use super::super::document::Class;
+    use super::super::export;
+    use super::super::state::Current;
+    use super::*;
+
+    const WHOLE: &str = "\
+spaces:
+  - {name: ingest-lyon, kind: ingest, title: Centre Léon Bérard}
+  - {name: warehouse, kind: warehouse}
+  - {name: project-01, kind: project}
+domains:
+  - {name: link, title: Hospital link}
+  - {name: warehouse, source: warehouse}
+edges:
+  - {target: warehouse, domain: link, code: whlink, input: opaque, exportable: false}
+  - {target: project-01, domain: warehouse, code: p01, input: pseudonym}
+keys:
+  - {name: ingest-lyon/object, class: data-at-rest, title: Objects, labels: {tier: hot}}
+  - {name: ingest-lyon/import, class: import-wrapping}
+  - {name: ingest-lyon/legacy, class: data-at-rest, origin: external}
+";
+
+    fn document(text: &str) -> Document {
+        Document::parse(text).unwrap()
+    }
+
+    fn plan(text: &str, state: &State) -> Result<Plan, Error> {
+        Plan::new("emc2-dev", &document(text), state)
+    }
+
+    /// The state after a plan was applied, as the service would show it.
+    fn applied(plan: &Plan, mut state: State) -> State {
+        for step in plan.steps.clone() {
+            match step {
+                Step::CreateSpace(mut one) => {
+                    one.title.get_or_insert_default();
+                    state.spaces.insert(one.name.clone(), one);
+                }
+                Step::CreateDomain(mut one) => {
+                    one.title.get_or_insert_default();
+                    state.domains.insert(one.name.clone(), one);
+                }
+                Step::CreateEdge(one) => {
+                    state.edges.insert(one.name(), one);
+                }
+                Step::CreateKey(mut key) => {
+                    key.title.get_or_insert_default();
+                    key.labels.get_or_insert_default();
+                    let etag = "1".to_owned();
+                    state.keys.insert(key.name.clone(), Current { key, etag });
+                }
+                Step::UpdateKey(update) => {
+                    let current = state.keys.get_mut(&update.name).unwrap();
+                    current.etag.push('1');
+                    if let Some(title) = update.title {
+                        current.key.title = Some(title.to);
+                    }
+                    if let Some(labels) = update.labels {
+                        current.key.labels = Some(labels.to);
+                    }
+                }
+            }
+        }
+        state
+    }
+
+    fn whole() -> State {
+        applied(&plan(WHOLE, &State::default()).unwrap(), State::default())
+    }
+
+    fn fault(text: &str, state: &State) -> String {
+        let refused = plan(text, state).unwrap_err();
+        assert_eq!(refused.kind(), Kind::Invalid);
+        refused.to_string()
+    }
+
+    #[test]
+    fn everything_is_made_in_an_order_that_works_and_then_nothing() {
+        let first = plan(WHOLE, &State::default()).unwrap();
+        let kinds: Vec<_> = first.steps.iter().map(Step::kind).collect();
+        assert_eq!(
+            kinds,
+            [
+                "space", "space", "space", "domain", "domain", "key", "key", "key", "edge", "edge"
+            ]
+        );
+        let again = plan(WHOLE, &whole()).unwrap();
+        assert_eq!((again.steps.len(), again.unchanged), (0, 10));
+        assert!(again.undeclared.is_empty());
+    }
+
+    #[test]
+    fn the_plan_of_an_export_is_empty() {
+        let state = whole();
+        let text = export::yaml(state.clone()).unwrap();
+        let plan = plan(&text, &state).unwrap();
+        assert!(
+            plan.steps.is_empty() && plan.undeclared.is_empty(),
+            "{text}"
+        );
+        assert_eq!(plan.unchanged, 10);
+    }
+
+    #[test]
+    fn title_and_labels_change_under_the_planned_etag() {
+        let text = WHOLE.replace("Objects, labels: {tier: hot}", "Hot objects, labels: {}");
+        let plan = plan(&text, &whole()).unwrap();
+        let [Step::UpdateKey(update)] = plan.steps.as_slice() else {
+            unreachable!("{plan:?}");
+        };
+        assert_eq!(
+            (update.name.as_str(), update.etag.as_str()),
+            ("ingest-lyon/object", "1")
+        );
+        assert_eq!(update.title.as_ref().unwrap().to, "Hot objects");
+        assert!(update.labels.as_ref().unwrap().to.is_empty());
+        assert_eq!(plan.unchanged, 9);
+    }
+
+    #[test]
+    fn what_is_left_out_is_kept() {
+        let without = WHOLE.replace(", title: Objects, labels: {tier: hot}", "");
+        assert!(plan(&without, &whole()).unwrap().steps.is_empty());
+        let fewer = plan("spaces: [{name: warehouse, kind: warehouse}]", &whole()).unwrap();
+        assert!(fewer.steps.is_empty());
+        assert_eq!(fewer.undeclared.len(), 9);
+        assert!(
+            fewer
+                .undeclared
+                .contains(&"key ingest-lyon/object".to_owned())
+        );
+    }
+
+    #[test]
+    fn what_can_never_change_names_both_values() {
+        let text = WHOLE
+            .replace("kind: ingest", "kind: project")
+            .replace("code: p01", "code: p1")
+            .replace("origin: external", "origin: generated");
+        let told = fault(&text, &whole());
+        assert!(told.contains("line 2: ! space ingest-lyon: kind is ingest and can never change, the file says project"), "{told}");
+        assert!(
+            told.contains("code is p01 and can never change, the file says p1"),
+            "{told}"
+        );
+        assert!(
+            told.contains("origin is external and can never change, the file says generated"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn faults_of_the_file_are_told_together_each_with_its_line() {
+        let told = fault(
+            "\
+spaces: [{name: warehouse, kind: warehouse}]
+domains:
+  - {name: link}
+  - {name: link}
+  - {name: local, source: nowhere}
+edges:
+  - {target: warehouse, domain: link, code: a1, input: opaque}
+  - {target: project-01, domain: link, code: a1, input: pseudonym}
+  - {target: warehouse, domain: lnik, code: a2, input: opaque}
+keys:
+  - {name: warehose/object, class: data-at-rest}
+  - {name: warehouse/edge-link, class: data-at-rest}
+  - {name: object, class: data-at-rest}
+",
+            &State::default(),
+        );
+        insta::assert_snapshot!(told);
+    }
+
+    #[test]
+    fn a_file_that_is_not_an_inventory_is_told_by_line() {
+        let told = |text: &str| Document::parse(text).unwrap_err().to_string();
+        insta::assert_snapshot!(
+            [
+                told("spaces:\n  - {name: a, kind: ingest, titel: b}\n"),
+                told("spaces:\n  - {name: a, kind: ingst}\n"),
+                told("keys:\n  - {name: a/b, class: pseudonymisation}\n"),
+                told("keys: []\nkeys: []\n"),
+                told("spaces:\n  - {name: a}\n"),
+                told("keyz: []\n"),
+                told("spaces: {"),
+            ]
+            .join("\n")
+        );
+    }
+
+    #[test]
+    fn a_stale_plan_is_refused() {
+        let empty = State::default();
+        let first = plan(WHOLE, &empty).unwrap();
+        first.check("emc2-dev", &empty).unwrap();
+        assert_eq!(
+            first.check("emc2", &empty).unwrap_err().kind(),
+            Kind::Conflict
+        );
+        let late = first.check("emc2-dev", &whole()).unwrap_err();
+        assert_eq!(late.kind(), Kind::Conflict);
+        assert!(
+            late.to_string().contains("space ingest-lyon exists by now"),
+            "{late}"
+        );
+
+        let text = WHOLE.replace("Objects", "Hot objects");
+        let update = plan(&text, &whole()).unwrap();
+        let mut changed = whole();
+        update.check("emc2-dev", &changed).unwrap();
+        changed.keys.get_mut("ingest-lyon/object").unwrap().etag = "2".into();
+        assert_eq!(
+            update.check("emc2-dev", &changed).unwrap_err().kind(),
+            Kind::Conflict
+        );
+    }
+
+    #[test]
+    fn a_plan_is_kept_and_read_again() {
+        let text = WHOLE.replace("Objects", "Hot objects");
+        for plan in [
+            plan(WHOLE, &State::default()).unwrap(),
+            plan(&text, &whole()).unwrap(),
+        ] {
+            let kept = serde_json::to_string(&plan).unwrap();
+            assert_eq!(serde_json::from_str::<Plan>(&kept).unwrap(), plan);
+        }
+        let Step::CreateKey(key) = &plan(WHOLE, &State::default()).unwrap().steps[5] else {
+            unreachable!("keys come after spaces and domains");
+        };
+        assert_eq!(key.class, Class::DataAtRest);
+    }
+}

@@ -1,0 +1,120 @@
+//! What there is, in the words of the document.
+
+use super::document::{Class, Domain, Edge, Input, Key, Origin, Space, SpaceKind};
+use kms_client::{Client, Error, name, v1};
+use std::collections::BTreeMap;
+
+/// The current state, by short name; what a document cannot say (service keys, the keys of edges)
+/// is left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct State {
+    pub(crate) spaces: BTreeMap<String, Space>,
+    pub(crate) domains: BTreeMap<String, Domain>,
+    pub(crate) edges: BTreeMap<String, Edge>,
+    pub(crate) keys: BTreeMap<String, Current>,
+}
+
+/// A key, and the etag that a change of it must carry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Current {
+    pub(crate) key: Key,
+    pub(crate) etag: String,
+}
+
+impl State {
+    /// Reads all of it.
+    pub(crate) async fn read(client: &Client) -> Result<Self, Error> {
+        let spaces = client.all_spaces().await?;
+        let domains = client.all_domains().await?;
+        let edges = client.all_edges("spaces/-").await?;
+        let keys = client.all_keys("spaces/-").await?;
+        Ok(Self {
+            spaces: spaces
+                .iter()
+                .filter_map(space)
+                .map(|one| (one.name.clone(), one))
+                .collect(),
+            domains: domains
+                .iter()
+                .map(domain)
+                .map(|one| (one.name.clone(), one))
+                .collect(),
+            edges: edges
+                .iter()
+                .filter_map(edge)
+                .map(|one| (one.name(), one))
+                .collect(),
+            keys: keys
+                .iter()
+                .filter_map(key)
+                .map(|one| (one.key.name.clone(), one))
+                .collect(),
+        })
+    }
+}
+
+fn space(space: &v1::Space) -> Option<Space> {
+    let kind = match space.kind() {
+        v1::SpaceKind::Ingest => SpaceKind::Ingest,
+        v1::SpaceKind::Warehouse => SpaceKind::Warehouse,
+        v1::SpaceKind::Project => SpaceKind::Project,
+        v1::SpaceKind::Platform => SpaceKind::Platform,
+        v1::SpaceKind::Unspecified => return None,
+    };
+    Some(Space {
+        name: name::short(&space.name),
+        kind,
+        title: Some(space.title.clone()),
+    })
+}
+
+fn domain(domain: &v1::Domain) -> Domain {
+    let source = name::short(&domain.source);
+    Domain {
+        name: name::short(&domain.name),
+        source: (!source.is_empty()).then_some(source),
+        title: Some(domain.title.clone()),
+    }
+}
+
+fn edge(edge: &v1::Edge) -> Option<Edge> {
+    let short = name::short(&edge.name);
+    let (target, domain) = short.split_once('/')?;
+    let input = match edge.input() {
+        v1::InputType::Opaque => Input::Opaque,
+        v1::InputType::Pseudonym => Input::Pseudonym,
+        v1::InputType::Unspecified => return None,
+    };
+    Some(Edge {
+        target: target.to_owned(),
+        domain: domain.to_owned(),
+        code: edge.code.clone(),
+        input,
+        exportable: edge.exportable,
+    })
+}
+
+fn key(key: &v1::Key) -> Option<Current> {
+    let class = match key.class() {
+        v1::KeyClass::DataAtRest => Class::DataAtRest,
+        v1::KeyClass::ImportWrapping => Class::ImportWrapping,
+        v1::KeyClass::Pseudonymisation | v1::KeyClass::Service | v1::KeyClass::Unspecified => {
+            return None;
+        }
+    };
+    let origin = match key.origin() {
+        v1::Origin::External => Origin::External,
+        v1::Origin::Generated | v1::Origin::Unspecified => Origin::Generated,
+    };
+    Some(Current {
+        key: Key {
+            name: name::short(&key.name),
+            class,
+            title: Some(key.title.clone()),
+            labels: Some(key.labels.clone()),
+            origin,
+            exportable: key.exportable,
+        },
+        etag: key.etag.clone(),
+    })
+}

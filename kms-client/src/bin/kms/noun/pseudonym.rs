@@ -1,0 +1,124 @@
+//! `kms pseudonym`.
+
+use super::edge::Input;
+use super::pseudonym_map::Map;
+use crate::session::Session;
+use clap::{Args, Subcommand};
+use kms_client::{Error, Kind, name, v1};
+use serde_json::json;
+use std::io::BufRead;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Pseudonymise a few identifiers: arguments, or the lines of the standard input.
+    #[command(after_help = "Examples:
+  kms pseudonym eval --edge warehouse/link < identifiers.txt
+  kms pseudonym eval --edge project-01/warehouse --input pseudonym WHLINK1...")]
+    Eval(Eval),
+    /// Pseudonymise one column of a CSV file of any size.
+    #[command(after_help = "Examples:
+  kms pseudonym map patients.csv --column ID --edge warehouse/link
+  kms pseudonym map visits.csv --column patient --edge warehouse/link --delimiter ';' -O out.csv
+  kms pseudonym map - --column ID --edge warehouse/link < patients.csv > pseudonyms.csv")]
+    Map(Map),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Eval {
+    /// The edge, for example warehouse/link.
+    #[arg(long, value_parser = name::edge)]
+    edge: String,
+    /// What the edge evaluates.
+    #[arg(long, value_enum, default_value = "opaque")]
+    input: Input,
+    /// The identifiers; others on this machine can see arguments, so prefer the standard input.
+    identifiers: Vec<String>,
+}
+
+impl Verb {
+    pub(crate) async fn run(self, session: &Session) -> Result<(), Error> {
+        match self {
+            Self::Eval(asked) => asked.run(session).await,
+            Self::Map(asked) => asked.run(session).await,
+        }
+    }
+}
+
+impl Eval {
+    async fn run(self, session: &Session) -> Result<(), Error> {
+        let identifiers = if self.identifiers.is_empty() {
+            let lines = std::io::stdin()
+                .lock()
+                .lines()
+                .collect::<Result<Vec<_>, _>>();
+            lines.map_err(|e| Error::file("read the identifiers", &e))?
+        } else {
+            self.identifiers
+        };
+        if identifiers.len() > MOST {
+            return Err(Error::new(
+                Kind::Usage,
+                format!("at most {MOST} identifiers at a time; use kms pseudonym map for a file"),
+            ));
+        }
+        let results = evaluate(session, &self.edge, self.input, identifiers).await?;
+        let mut pseudonyms = Vec::with_capacity(results.len());
+        for (position, result) in results.into_iter().enumerate() {
+            pseudonyms.push(result.map_err(|e| e.within(format!("identifier {}", position + 1)))?);
+        }
+        if session.screen.is_json() {
+            return session.screen.json(&json!({ "pseudonyms": pseudonyms }));
+        }
+        session.screen.line(&pseudonyms.join("\n"))
+    }
+}
+
+/// The most that one call takes.
+pub(super) const MOST: usize = 10_000;
+
+/// One call; each identifier has its own result, in order.
+pub(super) async fn evaluate(
+    session: &Session,
+    edge: &str,
+    input: Input,
+    identifiers: Vec<String>,
+) -> Result<Vec<Result<String, Error>>, Error> {
+    use v1::identifier::Identifier::{Opaque, Pseudonym};
+    use v1::pseudonymise_response::result::Result as Answer;
+    let asked = identifiers.len();
+    let identifiers = identifiers
+        .into_iter()
+        .map(|text| v1::Identifier {
+            identifier: Some(match input {
+                Input::Opaque => Opaque(text),
+                Input::Pseudonym => Pseudonym(text),
+            }),
+        })
+        .collect();
+    let answer = session
+        .client
+        .pseudonymise(v1::PseudonymiseRequest {
+            name: edge.to_owned(),
+            identifiers,
+        })
+        .await?;
+    if answer.results.len() != asked {
+        return Err(Error::new(
+            Kind::Internal,
+            format!(
+                "the service gave {} results for {asked} identifiers",
+                answer.results.len()
+            ),
+        ));
+    }
+    let unsaid = || Error::new(Kind::Internal, "the service gave no result");
+    Ok(answer
+        .results
+        .into_iter()
+        .map(|result| match result.result {
+            Some(Answer::Pseudonym(pseudonym)) => Ok(pseudonym),
+            Some(Answer::Error(error)) => Err(error.into()),
+            None => Err(unsaid()),
+        })
+        .collect())
+}

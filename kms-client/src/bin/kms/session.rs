@@ -1,0 +1,43 @@
+//! One run of the command line.
+
+use crate::contexts::Contexts;
+use crate::screen::{Form, Screen};
+use kms_client::{Client, Error};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What was asked for all commands.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    pub(crate) config: Option<PathBuf>,
+    pub(crate) context: Option<String>,
+    pub(crate) form: Form,
+    pub(crate) timeout: Duration,
+}
+
+/// A connected client, and where answers go.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) client: Client,
+    pub(crate) screen: Screen,
+}
+
+impl Setting {
+    /// The contexts file.
+    pub(crate) fn contexts(&self) -> Result<Contexts, Error> {
+        Contexts::read(self.config.as_deref())
+    }
+
+    pub(crate) fn screen(&self) -> Screen {
+        Screen::new(self.form)
+    }
+
+    /// Connects.
+    pub(crate) async fn session(&self) -> Result<Session, Error> {
+        let target = self.contexts()?.target(self.context.as_deref())?;
+        Ok(Session {
+            client: Client::connect(&target).await?.with_deadline(self.timeout),
+            screen: self.screen(),
+        })
+    }
+}

@@ -1,0 +1,258 @@
+//! Every call of the interface, in one table.
+
+use crate::connect::failed;
+use crate::{Client, Error, Kind, v1};
+use std::future::Future;
+use tonic::{Code, Request, Response, Status};
+
+/// What a call does to the service, and therefore what may be done about its failure.
+///
+/// Either may be asked again when the service is `UNAVAILABLE` or `RESOURCE_EXHAUSTED`, or when the
+/// connection broke: asking twice is harmless for the first, and made harmless for the second by
+/// its `request_id`, a UUID that stays the same over the attempts (the client draws one when the
+/// caller gave none). Every other answer is final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Reads, or uses a key: nothing is different afterwards.
+    Asks,
+    /// Makes a resource or moves it to another state.
+    Changes,
+}
+
+macro_rules! calls {
+    ($($effect:ident $client:path, $method:ident($request:ty) -> $response:ty;)*) => {
+        impl Client {$(
+            #[doc = concat!("`", stringify!($method), "` of the interface; see its `.proto`.")]
+            ///
+            /// # Errors
+            /// What the service answers; [`Kind::Unavailable`] when it cannot be reached or does
+            /// not answer an asking call in time, [`Kind::Unknown`] when it does not answer a
+            /// changing one, [`Kind::Tls`] when it refuses our certificate.
+            pub async fn $method(&self, request: $request) -> Result<$response, Error> {
+                let request = identified!($effect request);
+                self.attempt(Effect::$effect, &request, |request| {
+                    let mut client = <$client>::new(self.channel.clone())
+                        .max_decoding_message_size(LARGEST_ANSWER);
+                    async move { client.$method(request).await }
+                })
+                .await
+            }
+        )*}
+    };
+}
+
+macro_rules! identified {
+    (Asks $request:ident) => {
+        $request
+    };
+    (Changes $request:ident) => {{
+        let mut request = $request;
+        if request.request_id.is_empty() {
+            request.request_id = uuid::Uuid::new_v4().to_string();
+        }
+        request
+    }};
+}
+
+/// A page of 1,000 log entries of the largest size that a log takes.
+const LARGEST_ANSWER: usize = 72 * 1024 * 1024;
+
+use v1::{
+    admin_service_client::AdminServiceClient as Admin,
+    audit_service_client::AuditServiceClient as Audit,
+    crypto_service_client::CryptoServiceClient as Crypto,
+    import_service_client::ImportServiceClient as Import,
+    key_service_client::KeyServiceClient as Keys,
+    pseudonym_service_client::PseudonymServiceClient as Pseudonyms,
+    space_service_client::SpaceServiceClient as Spaces,
+};
+
+calls! {
+    Changes Spaces<_>, create_space(v1::CreateSpaceRequest) -> v1::Space;
+    Asks    Spaces<_>, get_space(v1::GetSpaceRequest) -> v1::Space;
+    Asks    Spaces<_>, list_spaces(v1::ListSpacesRequest) -> v1::ListSpacesResponse;
+    Changes Spaces<_>, create_domain(v1::CreateDomainRequest) -> v1::Domain;
+    Asks    Spaces<_>, get_domain(v1::GetDomainRequest) -> v1::Domain;
+    Asks    Spaces<_>, list_domains(v1::ListDomainsRequest) -> v1::ListDomainsResponse;
+    Changes Spaces<_>, create_edge(v1::CreateEdgeRequest) -> v1::Edge;
+    Asks    Spaces<_>, get_edge(v1::GetEdgeRequest) -> v1::Edge;
+    Asks    Spaces<_>, list_edges(v1::ListEdgesRequest) -> v1::ListEdgesResponse;
+
+    Changes Keys<_>, create_key(v1::CreateKeyRequest) -> v1::Key;
+    Asks    Keys<_>, get_key(v1::GetKeyRequest) -> v1::Key;
+    Asks    Keys<_>, list_keys(v1::ListKeysRequest) -> v1::ListKeysResponse;
+    Changes Keys<_>, update_key(v1::UpdateKeyRequest) -> v1::Key;
+    Asks    Keys<_>, get_version(v1::GetVersionRequest) -> v1::KeyVersion;
+    Asks    Keys<_>, list_versions(v1::ListVersionsRequest) -> v1::ListVersionsResponse;
+    Changes Keys<_>, rotate_key(v1::RotateKeyRequest) -> v1::KeyVersion;
+    Changes Keys<_>, activate_version(v1::MoveVersionRequest) -> v1::KeyVersion;
+    Changes Keys<_>, deactivate_version(v1::MoveVersionRequest) -> v1::KeyVersion;
+    Changes Keys<_>, suspend_version(v1::SuspendVersionRequest) -> v1::KeyVersion;
+    Changes Keys<_>, resume_version(v1::MoveVersionRequest) -> v1::KeyVersion;
+    Changes Keys<_>, compromise_version(v1::MoveVersionRequest) -> v1::KeyVersion;
+
+    Asks    Crypto<_>, encrypt(v1::EncryptRequest) -> v1::EncryptResponse;
+    Asks    Crypto<_>, decrypt(v1::DecryptRequest) -> v1::DecryptResponse;
+    Asks    Crypto<_>, re_encrypt(v1::ReEncryptRequest) -> v1::ReEncryptResponse;
+    Asks    Crypto<_>, generate_data_key(v1::GenerateDataKeyRequest) -> v1::GenerateDataKeyResponse;
+    Asks    Crypto<_>, generate_data_key_without_plaintext(v1::GenerateDataKeyRequest) -> v1::GenerateDataKeyWithoutPlaintextResponse;
+    Asks    Crypto<_>, generate_random(v1::GenerateRandomRequest) -> v1::GenerateRandomResponse;
+    Asks    Crypto<_>, batch_encrypt(v1::BatchEncryptRequest) -> v1::BatchEncryptResponse;
+    Asks    Crypto<_>, batch_decrypt(v1::BatchDecryptRequest) -> v1::BatchDecryptResponse;
+    Asks    Crypto<_>, batch_re_encrypt(v1::BatchReEncryptRequest) -> v1::BatchReEncryptResponse;
+    Asks    Crypto<_>, batch_generate_data_key(v1::BatchGenerateDataKeyRequest) -> v1::BatchGenerateDataKeyResponse;
+
+    Asks    Pseudonyms<_>, pseudonymise(v1::PseudonymiseRequest) -> v1::PseudonymiseResponse;
+
+    Changes Import<_>, get_import_parameters(v1::GetImportParametersRequest) -> v1::ImportParameters;
+    Changes Import<_>, import_key(v1::ImportKeyRequest) -> v1::KeyVersion;
+
+    Asks    Audit<_>, get_logs(v1::GetLogsRequest) -> v1::GetLogsResponse;
+    Asks    Audit<_>, list_entries(v1::ListEntriesRequest) -> v1::ListEntriesResponse;
+
+    Asks    Admin<_>, get_deployment(v1::GetDeploymentRequest) -> v1::Deployment;
+    Asks    Admin<_>, get_hsm(v1::GetHsmRequest) -> v1::Hsm;
+}
+
+macro_rules! pages {
+    ($($all:ident($($parent:ident)?): $list:ident($request:ident) -> $items:ident: $item:ty;)*) => {
+        impl Client {$(
+            #[doc = concat!("Every page of `", stringify!($list), "`, in order.")]
+            ///
+            /// # Errors
+            /// As the call.
+            pub async fn $all(&self $(, $parent: &str)?) -> Result<Vec<$item>, Error> {
+                let mut all = Vec::new();
+                let mut page_token = String::new();
+                loop {
+                    let page = self
+                        .$list(v1::$request {
+                            $($parent: $parent.to_owned(),)?
+                            page_size: LARGEST_PAGE,
+                            page_token,
+                        })
+                        .await?;
+                    all.extend(page.$items);
+                    if page.next_page_token.is_empty() {
+                        return Ok(all);
+                    }
+                    page_token = page.next_page_token;
+                }
+            }
+        )*}
+    };
+}
+
+const LARGEST_PAGE: i32 = 1_000;
+
+pages! {
+    all_spaces(): list_spaces(ListSpacesRequest) -> spaces: v1::Space;
+    all_domains(): list_domains(ListDomainsRequest) -> domains: v1::Domain;
+    all_edges(parent): list_edges(ListEdgesRequest) -> edges: v1::Edge;
+    all_keys(parent): list_keys(ListKeysRequest) -> keys: v1::Key;
+    all_versions(parent): list_versions(ListVersionsRequest) -> versions: v1::KeyVersion;
+}
+
+impl Client {
+    /// Sends until there is a final answer, the attempts are used up, or the deadline passes.
+    async fn attempt<Q, A, F>(
+        &self,
+        effect: Effect,
+        request: &Q,
+        send: impl Fn(Request<Q>) -> F,
+    ) -> Result<A, Error>
+    where
+        Q: Clone,
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        let asked = async {
+            for attempt in 1_u32.. {
+                let mut once = Request::new(request.clone());
+                once.set_timeout(self.deadline);
+                let status = match send(once).await {
+                    Ok(answer) => return Ok(answer.into_inner()),
+                    Err(status) => status,
+                };
+                let error = self.judge(effect, &status);
+                let again = match error.kind() {
+                    Kind::Unavailable | Kind::Exhausted => true,
+                    Kind::Unknown => broke(&status),
+                    Kind::Invalid
+                    | Kind::Refused
+                    | Kind::NotFound
+                    | Kind::Conflict
+                    | Kind::State
+                    | Kind::Internal
+                    | Kind::Tls
+                    | Kind::Usage
+                    | Kind::Io => false,
+                };
+                match self.backoff.wait_after(attempt) {
+                    Some(wait) if again => tokio::time::sleep(wait).await,
+                    Some(_) | None => return Err(error),
+                }
+            }
+            Err(self.late(effect))
+        };
+        tokio::time::timeout(self.deadline, asked)
+            .await
+            .unwrap_or_else(|_| Err(self.late(effect)))
+    }
+
+    fn judge(&self, effect: Effect, status: &Status) -> Error {
+        if timed_out(status) {
+            return self.late(effect);
+        }
+        let Some(source) = std::error::Error::source(status) else {
+            return Error::from_answer(status);
+        };
+        let error = failed(&self.address, source);
+        match (effect, error.kind()) {
+            // Only a connection that could not be made is known to have carried nothing.
+            (Effect::Changes, Kind::Unavailable) if status.code() != Code::Unavailable => {
+                Error::new(
+                    Kind::Unknown,
+                    format!(
+                        "the connection to {} broke before the answer: the change may have happened; look before you ask again",
+                        self.address
+                    ),
+                )
+            }
+            (Effect::Asks | Effect::Changes, _) => error,
+        }
+    }
+
+    fn late(&self, effect: Effect) -> Error {
+        let (address, seconds) = (&self.address, self.deadline.as_secs_f32());
+        match effect {
+            Effect::Asks => Error::new(
+                Kind::Unavailable,
+                format!(
+                    "{address} gave no answer within {seconds} s; try again, or allow more time"
+                ),
+            ),
+            Effect::Changes => Error::new(
+                Kind::Unknown,
+                format!(
+                    "{address} gave no answer within {seconds} s: the change may have happened; look before you ask again"
+                ),
+            ),
+        }
+    }
+}
+
+/// Whether the transport failed, rather than the service answered.
+fn broke(status: &Status) -> bool {
+    std::error::Error::source(status).is_some()
+}
+
+fn timed_out(status: &Status) -> bool {
+    let mut next = std::error::Error::source(status);
+    while let Some(cause) = next {
+        if cause.is::<tonic::TimeoutExpired>() {
+            return true;
+        }
+        next = cause.source();
+    }
+    status.code() == Code::DeadlineExceeded
+}

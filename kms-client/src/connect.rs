@@ -1,0 +1,129 @@
+//! A connection to one service.
+
+use crate::{Address, Backoff, Error, Identity, Kind, tls};
+use hyper_util::rt::TokioIo;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tonic::transport::{Channel, Endpoint, Uri};
+
+/// Which service, and as whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// `https://host:port`.
+    pub endpoint: String,
+    /// PEM: the authorities that the service's certificate may come from.
+    pub ca: PathBuf,
+    /// PEM: our certificate, then any intermediate ones.
+    pub certificate: PathBuf,
+    /// PEM: our private key; a file that only its owner may read.
+    pub key: PathBuf,
+}
+
+/// A client of one service. Cheap to clone; clones share one HTTP/2 connection, which is made
+/// again by itself when it is lost.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub(crate) channel: Channel,
+    pub(crate) address: Address,
+    pub(crate) deadline: Duration,
+    pub(crate) backoff: Backoff,
+}
+
+impl Client {
+    /// Connects, with mutual TLS 1.3. A certificate that the service refuses may show only on the
+    /// first call: TLS 1.3 lets a client finish before the server has judged it.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for an endpoint that is none, [`Kind::Io`] and [`Kind::Tls`] as
+    /// [`Identity::load`], [`Kind::Tls`] when the service cannot be trusted, and
+    /// [`Kind::Unavailable`] when nobody listens or nobody answers within ten seconds.
+    pub async fn connect(target: &Target) -> Result<Self, Error> {
+        let address = Address::parse(&target.endpoint)?;
+        let identity = Identity::load(target)?;
+        Self::connect_as(address, &identity).await
+    }
+
+    /// As [`Client::connect`], with the files read already.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn connect_as(address: Address, identity: &Identity) -> Result<Self, Error> {
+        let wrong = |e| Error::new(Kind::Usage, format!("{address} is not an endpoint: {e}"));
+        let origin: Uri = address.to_string().parse().map_err(wrong)?;
+        // TLS is our connector's: tonic, where its own is compiled in, would insist on it for https.
+        let plain = address.to_string().replacen("https", "http", 1);
+        let endpoint = Endpoint::from(plain.parse::<Uri>().map_err(wrong)?)
+            .origin(origin)
+            .tcp_nodelay(true)
+            .http2_adaptive_window(true)
+            .keep_alive_while_idle(true)
+            .http2_keep_alive_interval(Duration::from_secs(20));
+        let dialled = address.clone();
+        let connector = TlsConnector::from(identity.config());
+        let service = tower::service_fn(move |_: Uri| {
+            let (address, connector) = (dialled.clone(), connector.clone());
+            async move { dial(&address, &connector).await.map(TokioIo::new) }
+        });
+        let channel = endpoint
+            .connect_with_connector(service)
+            .await
+            .map_err(|e| failed(&address, &e))?;
+        Ok(Self {
+            channel,
+            address,
+            deadline: Duration::from_secs(30),
+            backoff: Backoff::default(),
+        })
+    }
+
+    /// The same connection with another deadline for each call, retries included. The default is
+    /// 30 seconds.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// The same connection with other waits between attempts.
+    #[must_use]
+    pub fn with_backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+}
+
+/// What a broken transport means. [`Kind::Unavailable`] when it is not about certificates.
+pub(crate) fn failed(address: &Address, error: &(dyn std::error::Error + 'static)) -> Error {
+    if let Some(explained) = tls::explain(address, error) {
+        return explained;
+    }
+    let mut deepest = error;
+    while let Some(cause) = deepest.source() {
+        deepest = cause;
+    }
+    let why = match deepest.downcast_ref::<io::Error>().map(io::Error::kind) {
+        Some(io::ErrorKind::ConnectionRefused) => {
+            "nobody listens there; is the service running?".to_owned()
+        }
+        Some(io::ErrorKind::TimedOut) => "nobody answers; check host, port and network".to_owned(),
+        Some(_) | None => deepest.to_string(),
+    };
+    Error::new(Kind::Unavailable, format!("cannot reach {address}: {why}"))
+}
+
+const DIAL: Duration = Duration::from_secs(10);
+
+async fn dial(address: &Address, connector: &TlsConnector) -> io::Result<TlsStream<TcpStream>> {
+    let reached = async {
+        let tcp = TcpStream::connect((address.host(), address.port())).await?;
+        tcp.set_nodelay(true)?;
+        connector.connect(address.name(), tcp).await
+    };
+    tokio::time::timeout(DIAL, reached)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}

@@ -1,0 +1,239 @@
+//! What went wrong, as what to do about it.
+
+use std::fmt;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+/// What the caller should do. The numbers of [`Kind::exit_code`] are stable: scripts rely on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Mend the request.
+    Invalid,
+    /// You may not.
+    Refused,
+    /// There is no such thing, or you may not know of it.
+    NotFound,
+    /// It changed since you looked, or exists already: read again.
+    Conflict,
+    /// The key is not in a state for it.
+    State,
+    /// Slow down.
+    Exhausted,
+    /// Try again.
+    Unavailable,
+    /// It may have happened: look first.
+    Unknown,
+    /// The service's fault, or ours.
+    Internal,
+    /// The two ends do not trust each other: certificates.
+    Tls,
+    /// The command was not understood.
+    Usage,
+    /// A local file could not be read or written.
+    Io,
+}
+
+impl Kind {
+    /// The exit code of `kms`: 1 internal, 2 usage, 3 invalid, 4 refused, 5 not found, 6 conflict,
+    /// 7 state of the key, 8 try again, 9 unknown outcome, 10 TLS, 11 local file. 0 is success.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Internal => 1,
+            Self::Usage => 2,
+            Self::Invalid => 3,
+            Self::Refused => 4,
+            Self::NotFound => 5,
+            Self::Conflict => 6,
+            Self::State => 7,
+            Self::Exhausted | Self::Unavailable => 8,
+            Self::Unknown => 9,
+            Self::Tls => 10,
+            Self::Io => 11,
+        }
+    }
+}
+
+/// A failure: one sentence for a person, a kind and a stable word for a program.
+///
+/// It holds no secret: the service's sentences never do, and ours name files, keys and lines.
+#[derive(Clone, Debug)]
+pub struct Error {
+    kind: Kind,
+    message: String,
+    reason: String,
+}
+
+impl Error {
+    /// A failure found on this side. The message is one sentence without a full stop.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            reason: String::new(),
+        }
+    }
+
+    /// A local file could not be read or written. `doing` reads on from "cannot", for example
+    /// `read pki/ca.pem`.
+    #[must_use]
+    pub fn file(doing: &str, error: &std::io::Error) -> Self {
+        Self::new(Kind::Io, format!("cannot {doing}: {error}"))
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The service's stable word (`google.rpc.ErrorInfo.reason` of domain `kms.emc2`), empty when
+    /// the failure was found on this side.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// The same failure, told as part of something larger: `prefix: sentence`.
+    #[must_use]
+    pub fn within(mut self, prefix: impl fmt::Display) -> Self {
+        self.message = format!("{prefix}: {}", self.message);
+        self
+    }
+
+    /// What the service answered.
+    pub(crate) fn from_answer(status: &Status) -> Self {
+        let details = status.get_error_details();
+        let reason = details
+            .error_info()
+            .filter(|said| said.domain == DOMAIN)
+            .map(|said| said.reason.clone())
+            .unwrap_or_default();
+        let mut message = if status.message().is_empty() {
+            format!("the service answered {}", status.code().description())
+        } else {
+            status.message().trim_end_matches('.').to_owned()
+        };
+        if let Some(request) = details.bad_request() {
+            let fields: Vec<String> = request
+                .field_violations
+                .iter()
+                .filter(|field| !message.contains(&field.description))
+                .map(|field| format!("{}: {}", field.field, field.description))
+                .collect();
+            if !fields.is_empty() {
+                message = format!("{message} ({})", fields.join("; "));
+            }
+        }
+        Self {
+            kind: kind(status.code(), &reason),
+            message,
+            reason,
+        }
+    }
+}
+
+/// What one item of a batch says about itself.
+impl From<kms_proto::v1::ItemError> for Error {
+    fn from(item: kms_proto::v1::ItemError) -> Self {
+        Self {
+            kind: kind(Code::from_i32(item.code), &item.reason),
+            message: item.message,
+            reason: item.reason,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// `google.rpc.ErrorInfo.domain` of the service's own words.
+const DOMAIN: &str = "kms.emc2";
+
+/// The service's word decides; where it gave none (a proxy answered, or the transport), the status
+/// does.
+fn kind(code: Code, reason: &str) -> Kind {
+    match kms_core::Kind::ALL
+        .into_iter()
+        .find(|kind| kind.word() == reason)
+    {
+        Some(kms_core::Kind::Invalid) => Kind::Invalid,
+        Some(kms_core::Kind::Refused) => Kind::Refused,
+        Some(kms_core::Kind::NotFound) => Kind::NotFound,
+        Some(kms_core::Kind::Conflict) => Kind::Conflict,
+        Some(kms_core::Kind::State) => Kind::State,
+        Some(kms_core::Kind::Exhausted) => Kind::Exhausted,
+        Some(kms_core::Kind::Unavailable) => Kind::Unavailable,
+        Some(kms_core::Kind::Unknown) => Kind::Unknown,
+        Some(kms_core::Kind::Internal) => Kind::Internal,
+        None => kind_of_code(code),
+    }
+}
+
+fn kind_of_code(code: Code) -> Kind {
+    match code {
+        Code::InvalidArgument | Code::OutOfRange => Kind::Invalid,
+        Code::PermissionDenied | Code::Unauthenticated => Kind::Refused,
+        Code::NotFound => Kind::NotFound,
+        Code::AlreadyExists | Code::Aborted => Kind::Conflict,
+        Code::FailedPrecondition => Kind::State,
+        Code::ResourceExhausted => Kind::Exhausted,
+        Code::Unavailable => Kind::Unavailable,
+        Code::Unknown | Code::Cancelled | Code::DeadlineExceeded => Kind::Unknown,
+        Code::Ok | Code::Internal | Code::DataLoss | Code::Unimplemented => Kind::Internal,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+    use tonic_types::ErrorDetails;
+
+    fn answer(code: Code, reason: &str, domain: &str) -> Error {
+        let details = ErrorDetails::with_error_info(reason, domain, HashMap::new());
+        Error::from_answer(&Status::with_error_details(code, "no.", details))
+    }
+
+    #[test]
+    fn the_services_word_wins_over_the_status() {
+        let said = answer(Code::FailedPrecondition, "REFUSED", DOMAIN);
+        assert_eq!(said.kind(), Kind::Refused);
+        assert_eq!(said.reason(), "REFUSED");
+        assert_eq!(said.to_string(), "no");
+    }
+
+    #[test]
+    fn a_strangers_word_is_not_ours() {
+        let said = answer(Code::FailedPrecondition, "REFUSED", "elsewhere");
+        assert_eq!(said.kind(), Kind::State);
+        assert_eq!(said.reason(), "");
+    }
+
+    #[test]
+    fn the_fields_at_fault_are_named_once() {
+        let mut details = ErrorDetails::new();
+        details.add_bad_request_violation("key.title", "is longer than 128 bytes");
+        let said = Error::from_answer(&Status::with_error_details(
+            Code::InvalidArgument,
+            "the request is not valid",
+            details.clone(),
+        ));
+        assert_eq!(
+            said.to_string(),
+            "the request is not valid (key.title: is longer than 128 bytes)"
+        );
+        let said = Error::from_answer(&Status::with_error_details(
+            Code::InvalidArgument,
+            "key.title is longer than 128 bytes",
+            details,
+        ));
+        assert_eq!(said.to_string(), "key.title is longer than 128 bytes");
+    }
+}

@@ -1,0 +1,387 @@
+//! A service for tests: mutual TLS as the real one, data keys wrapped by writing them down.
+
+use kms_client::v1;
+use kms_client::v1::crypto_service_server::{CryptoService, CryptoServiceServer};
+use kms_client::v1::pseudonym_service_server::{PseudonymService, PseudonymServiceServer};
+use kms_client::{Backoff, Client, Error, Target};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tonic::{Request, Response, Status};
+
+/// A certificate authority and the files of a deployment, in a directory of their own.
+pub struct Pki {
+    pub place: tempfile::TempDir,
+    authority: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Pki {
+    pub fn new() -> Self {
+        Self::named("authority of the test")
+    }
+
+    fn named(authority: &str) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, authority);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("ca.pem"), authority.pem()).unwrap();
+        let pki = Self { place, authority };
+        pki.issue("server", |_| ());
+        pki.issue("client", |_| ());
+        pki
+    }
+
+    /// Writes `NAME.pem` and `NAME.key`, for localhost, after `change` had its way.
+    pub fn issue(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) {
+        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let mut params = CertificateParams::new(names).unwrap();
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.authority).unwrap();
+        std::fs::write(self.path(&format!("{name}.pem")), certificate.pem()).unwrap();
+        let path = self.path(&format!("{name}.key"));
+        std::fs::write(&path, key.serialize_pem()).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// Adds a certificate of another authority, of that name.
+    pub fn issue_elsewhere(&self, name: &str, authority: &str) {
+        let other = Self::named(authority);
+        for ending in ["pem", "key"] {
+            let from = other.path(&format!("client.{ending}"));
+            std::fs::copy(from, self.path(&format!("{name}.{ending}"))).unwrap();
+        }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    /// As whom `name` connects.
+    pub fn target(&self, port: u16, name: &str) -> Target {
+        Target {
+            endpoint: format!("https://127.0.0.1:{port}"),
+            ca: self.path("ca.pem"),
+            certificate: self.path(&format!("{name}.pem")),
+            key: self.path(&format!("{name}.key")),
+        }
+    }
+}
+
+/// What the service keeps, and how it misbehaves.
+#[derive(Default)]
+pub struct Shared {
+    /// Data keys by their wrapped form: of which key and context, which version, which bytes.
+    wrapped: Mutex<BTreeMap<Vec<u8>, Wrapped>>,
+    /// The primary version.
+    pub primary: AtomicU32,
+    /// How many calls came.
+    pub calls: AtomicU32,
+    /// How many calls to answer with UNAVAILABLE first.
+    pub unavailable: AtomicU32,
+}
+
+#[derive(Clone)]
+struct Wrapped {
+    name: String,
+    context: BTreeMap<String, String>,
+    version: u32,
+    plaintext: Vec<u8>,
+}
+
+pub struct Service {
+    pub port: u16,
+    pub shared: Arc<Shared>,
+}
+
+impl Service {
+    /// Serves on a free port with `server.pem`, to clients of `ca.pem`.
+    pub async fn start(pki: &Pki) -> Self {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut roots = rustls::RootCertStore::empty();
+        roots
+            .add(CertificateDer::from_pem_file(pki.path("ca.pem")).unwrap())
+            .unwrap();
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                .build()
+                .unwrap();
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(
+                vec![CertificateDer::from_pem_file(pki.path("server.pem")).unwrap()],
+                PrivateKeyDer::from_pem_file(pki.path("server.key")).unwrap(),
+            )
+            .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (sender, receiver) = tokio::sync::mpsc::channel::<std::io::Result<_>>(8);
+        tokio::spawn(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                let (acceptor, sender) = (acceptor.clone(), sender.clone());
+                tokio::spawn(async move {
+                    if let Ok(session) = acceptor.accept(tcp).await {
+                        drop(sender.send(Ok(session)).await);
+                    }
+                });
+            }
+        });
+        let shared = Arc::new(Shared::default());
+        shared.primary.store(1, Ordering::SeqCst);
+        let crypto = CryptoServiceServer::new(Fake(Arc::clone(&shared)));
+        let pseudonyms = PseudonymServiceServer::new(Fake(Arc::clone(&shared)));
+        tokio::spawn(
+            tonic::transport::Server::builder()
+                .add_service(crypto)
+                .add_service(pseudonyms)
+                .serve_with_incoming(tokio_stream::wrappers::ReceiverStream::new(receiver)),
+        );
+        Self { port, shared }
+    }
+
+    pub async fn client(&self, pki: &Pki) -> Client {
+        let quick = Backoff {
+            first: Duration::from_millis(1),
+            most: Duration::from_millis(1),
+            attempts: 4,
+        };
+        Client::connect(&pki.target(self.port, "client"))
+            .await
+            .unwrap()
+            .with_backoff(quick)
+    }
+
+    pub fn calls(&self) -> u32 {
+        self.shared.calls.load(Ordering::SeqCst)
+    }
+}
+
+/// A key file that only its owner may read, or not.
+pub fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Connects and asks once: a refused certificate shows at one or the other.
+pub async fn first_call(target: &Target) -> Error {
+    match Client::connect(target).await {
+        Err(error) => error,
+        Ok(client) => {
+            let asked = v1::GenerateRandomRequest { length: 1 };
+            client.generate_random(asked).await.unwrap_err()
+        }
+    }
+}
+
+struct Fake(Arc<Shared>);
+
+impl Fake {
+    fn called(&self) -> Result<(), Status> {
+        self.0.calls.fetch_add(1, Ordering::SeqCst);
+        let left = self
+            .0
+            .unavailable
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                left.checked_sub(1)
+            });
+        match left {
+            Ok(_) => Err(Status::unavailable("the token is away")),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn wrap(&self, wrapped: Wrapped) -> Vec<u8> {
+        let mut all = self.0.wrapped.lock().unwrap();
+        let ciphertext = format!("wrapped data key {}", all.len()).into_bytes();
+        all.insert(ciphertext.clone(), wrapped);
+        ciphertext
+    }
+
+    fn unwrap(
+        &self,
+        name: &str,
+        context: &BTreeMap<String, String>,
+        ciphertext: &[u8],
+    ) -> Result<Wrapped, Status> {
+        let all = self.0.wrapped.lock().unwrap();
+        let found = all
+            .get(ciphertext)
+            .filter(|one| one.name == name && one.context == *context);
+        found
+            .cloned()
+            .ok_or_else(|| Status::invalid_argument("the ciphertext does not open"))
+    }
+}
+
+fn version(name: &str, number: u32) -> String {
+    format!("{name}/versions/{number}")
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl CryptoService for Fake {
+    async fn generate_data_key(
+        &self,
+        request: Request<v1::GenerateDataKeyRequest>,
+    ) -> Answer<v1::GenerateDataKeyResponse> {
+        self.called()?;
+        let v1::GenerateDataKeyRequest {
+            name,
+            context,
+            length,
+        } = request.into_inner();
+        let number = self.0.primary.load(Ordering::SeqCst);
+        let mut plaintext = vec![0; usize::try_from(length).unwrap()];
+        getrandom::fill(&mut plaintext).unwrap();
+        let ciphertext = self.wrap(Wrapped {
+            name: name.clone(),
+            context,
+            version: number,
+            plaintext: plaintext.clone(),
+        });
+        let version = version(&name, number);
+        Ok(Response::new(v1::GenerateDataKeyResponse {
+            plaintext,
+            ciphertext,
+            version,
+        }))
+    }
+
+    async fn decrypt(&self, request: Request<v1::DecryptRequest>) -> Answer<v1::DecryptResponse> {
+        self.called()?;
+        let v1::DecryptRequest {
+            name,
+            ciphertext,
+            context,
+        } = request.into_inner();
+        let found = self.unwrap(&name, &context, &ciphertext)?;
+        let version = version(&name, found.version);
+        Ok(Response::new(v1::DecryptResponse {
+            plaintext: found.plaintext,
+            version,
+        }))
+    }
+
+    async fn re_encrypt(
+        &self,
+        request: Request<v1::ReEncryptRequest>,
+    ) -> Answer<v1::ReEncryptResponse> {
+        self.called()?;
+        let v1::ReEncryptRequest {
+            name,
+            ciphertext,
+            context,
+        } = request.into_inner();
+        let found = self.unwrap(&name, &context, &ciphertext)?;
+        let number = self.0.primary.load(Ordering::SeqCst);
+        let former_version = version(&name, found.version);
+        let ciphertext = self.wrap(Wrapped {
+            version: number,
+            ..found
+        });
+        let version = version(&name, number);
+        Ok(Response::new(v1::ReEncryptResponse {
+            ciphertext,
+            version,
+            former_version,
+        }))
+    }
+
+    async fn generate_random(
+        &self,
+        request: Request<v1::GenerateRandomRequest>,
+    ) -> Answer<v1::GenerateRandomResponse> {
+        self.called()?;
+        let length = usize::try_from(request.into_inner().length).unwrap();
+        Ok(Response::new(v1::GenerateRandomResponse {
+            random: vec![7; length],
+        }))
+    }
+
+    async fn encrypt(&self, _: Request<v1::EncryptRequest>) -> Answer<v1::EncryptResponse> {
+        Err(Status::unimplemented("not in this test"))
+    }
+
+    async fn generate_data_key_without_plaintext(
+        &self,
+        _: Request<v1::GenerateDataKeyRequest>,
+    ) -> Answer<v1::GenerateDataKeyWithoutPlaintextResponse> {
+        Err(Status::unimplemented("not in this test"))
+    }
+
+    async fn batch_encrypt(
+        &self,
+        _: Request<v1::BatchEncryptRequest>,
+    ) -> Answer<v1::BatchEncryptResponse> {
+        Err(Status::unimplemented("not in this test"))
+    }
+
+    async fn batch_decrypt(
+        &self,
+        _: Request<v1::BatchDecryptRequest>,
+    ) -> Answer<v1::BatchDecryptResponse> {
+        Err(Status::unimplemented("not in this test"))
+    }
+
+    async fn batch_re_encrypt(
+        &self,
+        _: Request<v1::BatchReEncryptRequest>,
+    ) -> Answer<v1::BatchReEncryptResponse> {
+        Err(Status::unimplemented("not in this test"))
+    }
+
+    async fn batch_generate_data_key(
+        &self,
+        _: Request<v1::BatchGenerateDataKeyRequest>,
+    ) -> Answer<v1::BatchGenerateDataKeyResponse> {
+        Err(Status::unimplemented("not in this test"))
+    }
+}
+
+/// A pseudonym is the identifier reversed; an empty identifier is refused.
+#[tonic::async_trait]
+impl PseudonymService for Fake {
+    async fn pseudonymise(
+        &self,
+        request: Request<v1::PseudonymiseRequest>,
+    ) -> Answer<v1::PseudonymiseResponse> {
+        use v1::identifier::Identifier::{Opaque, Pseudonym};
+        use v1::pseudonymise_response::{Result as One, result::Result as Said};
+        self.called()?;
+        let v1::PseudonymiseRequest { name, identifiers } = request.into_inner();
+        let results = identifiers.into_iter().map(|identifier| {
+            let said = match identifier.identifier {
+                Some(Opaque(text) | Pseudonym(text)) if !text.is_empty() => {
+                    Said::Pseudonym(text.chars().rev().collect())
+                }
+                Some(Opaque(_) | Pseudonym(_)) | None => Said::Error(v1::ItemError {
+                    code: 3,
+                    message: "an identifier is empty".into(),
+                    reason: "INVALID".into(),
+                }),
+            };
+            One { result: Some(said) }
+        });
+        let results = results.collect();
+        Ok(Response::new(v1::PseudonymiseResponse {
+            results,
+            version: version(&name, 1),
+        }))
+    }
+}

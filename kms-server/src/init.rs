@@ -1,0 +1,177 @@
+//! `init`: makes a new deployment. Interrupted, it can be run again and goes on where it was: a
+//! deployment is one once its own document is there, which comes last.
+
+use crate::audit::DiskJournal;
+use crate::config::Config;
+use crate::engine::{Call, Engine};
+use crate::serve::{STORE, open, said};
+use crate::store::SledStore;
+use kms_core::binding::Binding;
+use kms_core::caller::Caller;
+use kms_core::class::Class;
+use kms_core::command::{Change, Command, LogName};
+use kms_core::deployment::Deployment;
+use kms_core::name::{IMPORT_TOKEN_KEY, SERVICE_SPACE};
+use kms_core::policy::Policy;
+use kms_core::space::{Space, SpaceKind};
+use kms_core::time::Time;
+use kms_core::value::{Document, DocumentName, Value};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What `init` reads.
+#[derive(Debug)]
+pub struct Founding {
+    deployment: Deployment,
+    schema: String,
+    policy: String,
+    bindings: Vec<Binding>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bindings {
+    bindings: Vec<Binding>,
+}
+
+impl Founding {
+    /// Reads and checks the documents: nothing is made before all of them are sound.
+    ///
+    /// # Errors
+    /// One sentence that names the file.
+    pub fn read(deployment: &Path, policy: &Path, bindings: &Path) -> Result<Self, String> {
+        let schema = text(&policy.join("schema.cedarschema"))?;
+        let policy = text(&policy.join("policy.cedar"))?;
+        Policy::parse(&schema, &policy).map_err(|e| e.message().to_owned())?;
+        let bound: Bindings = yaml(bindings)?;
+        let mut seen = BTreeSet::new();
+        for binding in &bound.bindings {
+            if !seen.insert(binding.principal().clone()) {
+                let who = binding.principal();
+                return Err(format!(
+                    "{}: {who} is bound twice; list all roles in one entry",
+                    bindings.display()
+                ));
+            }
+        }
+        Ok(Founding {
+            deployment: yaml(deployment)?,
+            schema,
+            policy,
+            bindings: bound.bindings,
+        })
+    }
+
+    /// The first changes of a deployment, in order. The deployment's own document comes last.
+    fn changes(self) -> Result<Vec<Change>, String> {
+        let document = |document, text| Value::Document(Document { document, text });
+        let space = Space {
+            name: SERVICE_SPACE.parse().map_err(|e| said(&e))?,
+            title: "The deployment's own keys".into(),
+            kind: SpaceKind::Platform,
+            created: Time::default(),
+        };
+        let mut values = vec![
+            document(DocumentName::Schema, self.schema),
+            document(DocumentName::Policy, self.policy),
+            Value::Space(space),
+        ];
+        values.extend(self.bindings.into_iter().map(Value::Binding));
+        let found = |value| Change::Found(Box::new(value));
+        let mut changes: Vec<Change> = values.into_iter().map(found).collect();
+        changes.push(Change::FoundKey {
+            name: IMPORT_TOKEN_KEY.parse().map_err(|e| said(&e))?,
+            class: Class::ServiceImportToken,
+        });
+        changes.push(found(Value::Deployment(self.deployment)));
+        Ok(changes)
+    }
+}
+
+fn text(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+fn yaml<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
+    serde_saphyr::from_str(&text(path)?).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// Makes the deployment.
+///
+/// # Errors
+/// One sentence that says what is in the way.
+pub async fn init(config: Config, founding: Founding) -> Result<(), String> {
+    let made = config.clone();
+    let opened = tokio::task::spawn_blocking(move || {
+        create(&made)?;
+        open(&made)
+    });
+    let opened = opened.await.map_err(|e| e.to_string())??;
+    let pool = Arc::clone(&opened.pool);
+    let engine = Engine::open(opened.parts)
+        .await
+        .map_err(|e| e.to_string())?;
+    let result = found(Arc::new(engine), founding).await;
+    tokio::task::spawn_blocking(move || pool.stop())
+        .await
+        .map_err(|e| e.to_string())?;
+    result
+}
+
+async fn found(engine: Arc<Engine>, founding: Founding) -> Result<(), String> {
+    let view = engine.view();
+    if let Some(deployment) = view.deployment() {
+        let name = &deployment.name;
+        return Err(format!(
+            "there is a deployment here already, {name}; `init` never changes one"
+        ));
+    }
+    let now = Time(u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0));
+    for change in founding.changes()? {
+        let change = dated(change, now);
+        let (_, name) = change.resource();
+        let there = view.get(&name).is_some();
+        if there && matches!(change, Change::FoundKey { .. }) {
+            continue;
+        }
+        let call = Call {
+            caller: Caller::Founder,
+            id: Uuid::new_v4().to_string(),
+            request: None,
+        };
+        let done = engine.run(call, Command::Change(change)).await;
+        done.map_err(|e| format!("{name}: {}", said(&e)))?;
+    }
+    Ok(())
+}
+
+fn dated(change: Change, now: Time) -> Change {
+    let Change::Found(value) = change else {
+        return change;
+    };
+    let mut value = *value;
+    if let Value::Deployment(deployment) = &mut value {
+        deployment.created = now;
+    } else if let Value::Space(space) = &mut value {
+        space.created = now;
+    }
+    Change::Found(Box::new(value))
+}
+
+/// Makes what is not there yet: an interrupted `init` left some of it.
+fn create(config: &Config) -> Result<(), String> {
+    std::fs::create_dir_all(&config.data).map_err(|e| format!("{}: {e}", config.data.display()))?;
+    for log in [LogName::Changes, LogName::Uses] {
+        if !config.data.join(log.name()).exists() {
+            DiskJournal::create(&config.data, log).map_err(|e| e.to_string())?;
+        }
+    }
+    if !config.data.join(STORE).exists() {
+        SledStore::create(&config.data.join(STORE)).map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}

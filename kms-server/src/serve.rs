@@ -1,0 +1,267 @@
+//! `serve`: all the wiring, in one visible place.
+
+use crate::audit::DiskJournal;
+use crate::clock::SystemClock;
+use crate::config::{Config, LogFormat};
+use crate::engine::{Engine, Parts};
+use crate::grpc::{self, Door};
+use crate::hsm::{Health, Hsm, Pool};
+use crate::listener::{Listener, Tls};
+use crate::metrics::Metrics;
+use crate::process;
+use crate::store::SledStore;
+use kms_core::command::LogName;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+/// Calls that are under way when the server is told to stop have this long to end.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Everything that a deployment is made of, opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// The HSM's threads.
+    pub pool: Arc<Pool>,
+    /// What the engine works with.
+    pub parts: Parts,
+}
+
+/// Opens what is under `config.data`, and the HSM. Blocks.
+///
+/// # Errors
+/// One sentence that says what is wrong and what to do.
+pub fn open(config: &Config) -> Result<Opened, String> {
+    let absent = || {
+        format!(
+            "there is no deployment under {}; if this is a new one run `kms-server init`, and if \
+             a disk is missing bring it back",
+            config.data.display()
+        )
+    };
+    if !config.data.join(STORE).exists() {
+        return Err(absent());
+    }
+    let store = SledStore::open(&config.data.join(STORE)).map_err(|e| e.to_string())?;
+    let changes = DiskJournal::open(&config.data, LogName::Changes).map_err(|e| e.to_string())?;
+    let uses = DiskJournal::open(&config.data, LogName::Uses).map_err(|e| e.to_string())?;
+    let pool = Arc::new(Pool::start(config.hsm.clone()).map_err(|e| said(&e))?);
+    let hsm: Arc<dyn Hsm> = pool.clone();
+    let parts = Parts {
+        hsm,
+        store: Arc::new(store),
+        changes: Arc::new(changes),
+        uses: Arc::new(uses),
+        clock: Arc::new(SystemClock::default()),
+        metrics: Arc::new(Metrics::default()),
+    };
+    Ok(Opened { pool, parts })
+}
+
+/// The store's directory under the data directory.
+pub const STORE: &str = "store";
+
+/// An error and its cause, for an operator.
+#[must_use]
+pub fn said(error: &kms_core::Error) -> String {
+    let cause = error.cause().map(|c| format!(" ({c})")).unwrap_or_default();
+    format!("{}{cause}", error.message())
+}
+
+/// Starts the server's own log.
+///
+/// # Errors
+/// When the filter does not parse.
+pub fn start_log(config: &Config) -> Result<(), String> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log.level)
+        .map_err(|e| format!("log.level: {e}"))?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let started = match config.log.format {
+        LogFormat::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_ansi(false)
+            .try_init(),
+        LogFormat::Text => builder.with_ansi(false).try_init(),
+    };
+    started.map_err(|e| e.to_string())
+}
+
+/// Serves until SIGTERM or SIGINT, then drains.
+///
+/// # Errors
+/// One sentence that says why nothing is served.
+pub async fn serve(config: Config) -> Result<(), String> {
+    process::outlive_file_limits().map_err(|e| e.to_string())?;
+    let opened = open_apart(config.clone()).await?;
+    let metrics = Arc::clone(&opened.parts.metrics);
+    let engine = Arc::new(
+        Engine::open(opened.parts)
+            .await
+            .map_err(|e| e.to_string())?,
+    );
+    let domain = engine.trust_domain().map_err(|e| said(&e))?;
+    let (stop, stopping) = watch::channel(false);
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let follower = tokio::spawn(follow_health(
+        engine.health(),
+        reporter,
+        Arc::clone(&metrics),
+        stopping.clone(),
+    ));
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(kms_proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .build_v1()
+            .map_err(|e| e.to_string())
+    };
+    let door = Door::new(engine);
+    let (mut listeners, mut certificates, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
+    for files in &config.listeners {
+        let listener = Listener::bind(files, domain.clone(), Arc::clone(&metrics)).await?;
+        let address = listener.address().map_err(|e| e.to_string())?;
+        certificates.push(listener.tls());
+        addresses.push(address.to_string());
+        let mut routes = grpc::routes(&door, &files.services);
+        routes
+            .add_service(health.clone())
+            .add_service(reflection()?);
+        let server = tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(Duration::from_secs(30)))
+            .add_routes(routes.routes());
+        let mut stopping = stopping.clone();
+        let stopped = async move { stopping.wait_for(|stop| *stop).await.map_or((), |_| ()) };
+        let connections = listener.connections();
+        listeners.push(tokio::spawn(
+            server.serve_with_incoming_shutdown(connections, stopped),
+        ));
+    }
+    let scraped = serve_metrics(&config, metrics, stopping).await?;
+    tell_endpoints(&config.data, &addresses, scraped.as_deref())?;
+    tracing::info!(listeners = ?addresses, metrics = scraped, "serving");
+    wait_for_the_end(&certificates).await?;
+    tracing::info!("stopping: calls under way are finished");
+    stop.send_replace(true);
+    let drained = async {
+        for listener in listeners {
+            match listener.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "a listener ended badly"),
+                Err(error) => tracing::warn!(%error, "a listener ended badly"),
+            }
+        }
+    };
+    if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        tracing::warn!("some calls did not end within 30 seconds and were given up");
+    }
+    follower.abort();
+    drop(door);
+    let pool = opened.pool;
+    tokio::task::spawn_blocking(move || pool.stop())
+        .await
+        .map_err(|e| e.to_string())?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn open_apart(config: Config) -> Result<Opened, String> {
+    tokio::task::spawn_blocking(move || open(&config))
+        .await
+        .map_err(|e| e.to_string())?
+}
+
+/// The health service says what the HSM's health is, until the server stops.
+async fn follow_health(
+    mut health: watch::Receiver<Health>,
+    reporter: HealthReporter,
+    metrics: Arc<Metrics>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    loop {
+        let serving = *health.borrow_and_update() == Health::Serving && !*stopping.borrow();
+        let status = if serving {
+            ServingStatus::Serving
+        } else {
+            ServingStatus::NotServing
+        };
+        metrics.hsm_serving.set(i64::from(serving));
+        for name in grpc::NAMES.iter().chain(&[""]) {
+            reporter.set_service_status(*name, status).await;
+        }
+        tokio::select! {
+            changed = health.changed() => if changed.is_err() { return },
+            changed = stopping.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+async fn serve_metrics(
+    config: &Config,
+    metrics: Arc<Metrics>,
+    mut stopping: watch::Receiver<bool>,
+) -> Result<Option<String>, String> {
+    let Some(listener) = &config.metrics else {
+        return Ok(None);
+    };
+    let socket = tokio::net::TcpListener::bind(listener.address)
+        .await
+        .map_err(|e| {
+            format!(
+                "cannot listen on {}: {e}; is another server there?",
+                listener.address
+            )
+        })?;
+    let address = socket.local_addr().map_err(|e| e.to_string())?.to_string();
+    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let text = move || {
+        let text = metrics.text();
+        async move { ([("content-type", OPEN_METRICS)], text) }
+    };
+    let router = axum::Router::new().route("/metrics", axum::routing::get(text));
+    let stopped = async move { stopping.wait_for(|stop| *stop).await.map_or((), |_| ()) };
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(socket, router)
+            .with_graceful_shutdown(stopped)
+            .await
+        {
+            tracing::warn!(%error, "metrics ended badly");
+        }
+    });
+    Ok(Some(address))
+}
+
+/// Where the server can be reached, for whoever let the system choose a port.
+fn tell_endpoints(data: &Path, listeners: &[String], metrics: Option<&str>) -> Result<(), String> {
+    let text = serde_json::json!({ "listeners": listeners, "metrics": metrics }).to_string();
+    let (new, place) = (data.join("endpoints.json.new"), data.join("endpoints.json"));
+    std::fs::write(&new, text)
+        .and_then(|()| std::fs::rename(&new, &place))
+        .map_err(|e| format!("{}: {e}", place.display()))
+}
+
+/// Returns when the server must stop; SIGHUP reads the certificates again.
+async fn wait_for_the_end(certificates: &[Arc<Tls>]) -> Result<(), String> {
+    let listen = |kind| signal(kind).map_err(|e| e.to_string());
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut reload = listen(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = reload.recv() => for tls in certificates {
+                match tls.reload() {
+                    Ok(()) => tracing::info!("certificates were read again"),
+                    Err(error) => tracing::error!(error, "certificates stay as they were"),
+                }
+            },
+        }
+    }
+}
