@@ -39,7 +39,12 @@ fn init_refuses_documents_with_a_fault_and_leaves_room_for_the_right_ones() {
         "environnement:",
         "environnement",
     );
-    refuses("deployment.yaml", "development", "staging", "staging");
+    refuses(
+        "deployment.yaml",
+        "environment: development",
+        "environment: staging",
+        "staging",
+    );
     refuses("deployment.yaml", "emc2-dev", "EMC2 dev", "name");
     refuses(
         "bindings.yaml",
