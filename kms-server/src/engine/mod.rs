@@ -78,13 +78,13 @@ pub struct Engine {
 #[derive(Debug)]
 struct Seat {
     view: View,
-    policy: Option<Policy>,
+    policy: Option<Arc<Policy>>,
 }
 
 impl Seat {
     fn bench(&self, fresh: KeyUid) -> Bench<'_> {
         Bench {
-            policy: self.policy.as_ref(),
+            policy: self.policy.as_deref(),
             view: &self.view,
             fresh,
         }

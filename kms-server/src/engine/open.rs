@@ -11,6 +11,7 @@ use kms_core::replay::Replay;
 use kms_core::revision::Revision;
 use kms_core::value::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tokio::sync::Mutex;
 
 /// Why a deployment is not served: one sentence that says what is wrong and what to do.
@@ -55,7 +56,7 @@ impl Engine {
             )));
         }
         let view = replay.view().clone();
-        let policy = policy_of(&view).map_err(|e| Refusal::of(&e))?;
+        let policy = policy_of(&view).map_err(|e| Refusal::of(&e))?.map(Arc::new);
         let engine = Engine {
             parts,
             seat: ArcSwap::from_pointee(Seat { view, policy }),

@@ -251,10 +251,12 @@ impl Engine {
         for value in values {
             view.put(value.clone(), revision);
         }
-        self.seat.store(Arc::new(Seat {
-            policy: policy_of(&view)?,
-            view,
-        }));
+        let policy = if values.iter().any(|v| matches!(v, Value::Document(_))) {
+            policy_of(&view)?.map(Arc::new)
+        } else {
+            seat.policy.clone()
+        };
+        self.seat.store(Arc::new(Seat { policy, view }));
         Ok(())
     }
 }
