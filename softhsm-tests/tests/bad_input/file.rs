@@ -1,6 +1,9 @@
 use softhsm_tests::{Cli, Deployment};
 use std::{fs, path::Path};
 
+/// Of a sealed file, in bytes: two copies.
+const HEADER: usize = 8_192;
+
 #[test]
 fn a_sealed_file_that_is_not_what_it_was_opens_nothing_and_leaves_no_file() {
     let kms = Deployment::emc2().start();
@@ -33,8 +36,18 @@ fn a_sealed_file_that_is_not_what_it_was_opens_nothing_and_leaves_no_file() {
         bytes
     };
     let end = sealed.len();
-    for position in [0, 7, 9, 200, 9_000, end / 2, end - 1] {
+    for position in [HEADER, HEADER + 100, end / 2, end - 1] {
         refused("flipped.kms", &flipped(position), &context, 3);
+    }
+    // The header is there twice: one copy may be damaged, both may not.
+    for position in [0, 7, 9, 30, 200, HEADER / 2 - 1] {
+        fs::write(directory.join("half.kms"), flipped(position)).unwrap();
+        let force = [&context[..], &["--force"]].concat();
+        opens(&etl, "half.kms", &force).succeeds();
+        assert_eq!(fs::read(directory.join("half")).unwrap(), content);
+        let mut both = flipped(position);
+        both[HEADER / 2 + position] ^= 1;
+        refused("both.kms", &both, &context, 3);
     }
     for length in [0, 5, 100, 4_000, 8_192, 8_300, end / 2, end - 1] {
         refused("short.kms", &sealed[..length], &context, 3);

@@ -139,8 +139,8 @@ fn an_import_that_is_not_what_it_should_be_brings_nothing_in() {
     let (key, by, who) = ("ingest-lyon/partner", "ingest-lyon/import", "lyon-ingest");
     let right = partner::wrap(&kms, who, key, by, &[0x42; 32]);
 
-    // Another length than the key's, another token, another blob.
-    let short = partner::wrap(&kms, who, key, by, &[0x42; 16]);
+    // No length of an AES key, another token, another blob, another key.
+    let short = partner::wrap(&kms, who, key, by, &[0x42; 20]);
     partner::submit(&kms, who, key, &short).fails(3);
     let mut forged = right.clone();
     forged.token = kms.directory().join("forged");
