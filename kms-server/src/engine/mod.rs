@@ -8,6 +8,7 @@ mod open;
 mod read;
 mod reply;
 mod request;
+mod seal;
 mod settle;
 mod usage;
 
