@@ -18,6 +18,26 @@ use crate::{
     setting,
 };
 
+/// Three spaces in a row, an edge from outside and one between them, and a key of each class.
+pub const SMALL_INVENTORY: &str = "\
+spaces:
+  - {name: ingest-lyon, kind: ingest, title: Lyon}
+  - {name: warehouse, kind: warehouse, title: The warehouse}
+  - {name: project-01, kind: project, title: A project}
+domains:
+  - {name: link, title: Shared identifiers}
+  - {name: warehouse, source: warehouse, title: Pseudonyms of the warehouse}
+edges:
+  - {target: warehouse, domain: link, code: whlink, input: opaque, exportable: false}
+  - {target: project-01, domain: warehouse, code: p01, input: pseudonym, exportable: false}
+keys:
+  - {name: ingest-lyon/object, class: data-at-rest, title: Objects}
+  - {name: ingest-lyon/backup, class: data-at-rest, title: Backups}
+  - {name: ingest-lyon/import, class: import-wrapping, title: Imports}
+  - {name: ingest-lyon/partner, class: data-at-rest, origin: external, title: A partner}
+  - {name: warehouse/object, class: data-at-rest, title: Objects}
+";
+
 /// What a deployment will be; made into one by [`Builder::start`].
 #[derive(Debug, Clone)]
 pub struct Builder {
@@ -128,6 +148,19 @@ impl Deployment {
         let mut identity = identity.unwrap_or_else(|cause| panic!("{cause}"));
         identity.principal = format!("{principal}-{flaw:?}");
         self.admit(identity)
+    }
+
+    /// Declares, as the steward `stella`, enough for most tests: [`SMALL_INVENTORY`].
+    ///
+    /// # Panics
+    /// When the inventory cannot be applied.
+    pub fn furnish(&self) {
+        let path = self.directory().join("small.yaml");
+        fs::write(&path, SMALL_INVENTORY).unwrap_or_else(|cause| panic!("{cause}"));
+        let steward = self.cli("stella");
+        steward
+            .run(["inventory", "apply", "-f", "small.yaml"])
+            .succeeds();
     }
 
     /// Kills the server as a power cut would.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use cryptoki::error::RvError;
-use cryptoki::session::UserType;
+use cryptoki::session::{SessionState, UserType};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
@@ -62,6 +62,20 @@ impl Session {
             Err(error) if error.is(RvError::UserAlreadyLoggedIn) => Ok(Login::Already),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether the process is still logged in here, as the user (`C_GetSessionInfo`). On
+    /// some tokens (SoftHSM) private objects simply seem not to exist when it is not.
+    ///
+    /// # Errors
+    /// [`Kind::Lost`] where the session itself is gone.
+    pub fn logged_in(&self) -> Result<bool, Error> {
+        Ok(match self.session.get_session_info()?.session_state() {
+            SessionState::RoUser | SessionState::RwUser => true,
+            SessionState::RoPublic | SessionState::RwPublic | SessionState::RwSecurityOfficer => {
+                false
+            }
+        })
     }
 
     /// `C_Logout`: of every session of this process with this token.

@@ -106,16 +106,21 @@ impl Desk {
         }
     }
 
-    /// Whether the token itself still answers. A token that went away shows, on SoftHSM, as one
-    /// that has no objects: absence means something only while this says yes.
+    /// Whether the token still answers, and to us. One that went away, or that we are no longer
+    /// logged in to, shows on SoftHSM as one that has no objects: absence means something only
+    /// while this says yes.
     pub(super) fn alive(&self) -> Visit<()> {
-        self.module
-            .token(self.slot)
-            .map(|_| ())
-            .map_err(|error| Fault::Lost {
-                why: error.to_string(),
-                maybe_done: false,
-            })
+        let lost = |why: String| Fault::Lost {
+            why,
+            maybe_done: false,
+        };
+        let answer = |error: kms_pkcs11::Error| lost(error.to_string());
+        self.module.token(self.slot).map_err(answer)?;
+        if self.session.logged_in().map_err(answer)? {
+            Ok(())
+        } else {
+            Err(lost("the login is gone".to_owned()))
+        }
     }
 
     /// The object of this class with this id, if there is one; `None` is the token's own word.

@@ -31,6 +31,17 @@ impl Fault {
         Self::from_token(error, true)
     }
 
+    /// The same, after something may have been made.
+    pub(super) fn perhaps_done(self) -> Self {
+        match self {
+            Self::Told(error) => Self::Told(error),
+            Self::Lost { why, .. } => Self::Lost {
+                why,
+                maybe_done: true,
+            },
+        }
+    }
+
     /// What the caller hears.
     pub(super) fn into_error(self) -> Error {
         match self {

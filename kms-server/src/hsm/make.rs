@@ -56,6 +56,10 @@ impl Desk {
             Wrapping::AesKw => (Algorithm::Aes256Kw, Mechanism::AesKeyWrap),
             Wrapping::AesKwp => (Algorithm::Aes256Kw, kwp),
         };
+        // RFC 3394 and RFC 5649 add eight bytes to 32; of OAEP nothing can be told from outside.
+        if by == Algorithm::Aes256Kw && wrapped.blob.len() != 40 {
+            return Err(wrong_length().into());
+        }
         let template = template::unwrap(spec);
         let mut unwrapping_key = self.key(&wrapped.by, by, &wrapped.fingerprint)?;
         let mut made = self
@@ -72,7 +76,10 @@ impl Desk {
                 .unwrap(&mechanism, unwrapping_key, &wrapped.blob, &template);
         }
         match made {
-            Ok(key) => self.learn_or_destroy(spec, key, Origin::External),
+            Ok(key) => {
+                self.try_out(wrapped, spec, key)?;
+                self.learn_or_destroy(spec, key, Origin::External)
+            }
             Err(error) => Err(match error.kind() {
                 Kind::InvalidInput => does_not_unwrap(&error),
                 // A blob that does not unwrap, or a dying token: the token does not say which.
@@ -90,6 +97,18 @@ impl Desk {
                 | Kind::Other => Fault::changing(&error),
             }),
         }
+    }
+
+    /// A token may unwrap any bytes as a key and find out at its first use that they are none.
+    /// That is the sender's mistake, as long as token and unwrapping key are well.
+    fn try_out(&mut self, wrapped: &Wrapped, spec: &KeySpec, key: Handle) -> Visit<()> {
+        let algorithm = spec.class.algorithm();
+        let Err(error) = fingerprint::of(&self.session, algorithm, key, &spec.id) else {
+            return Ok(());
+        };
+        self.prove(&wrapped.by).map_err(Fault::perhaps_done)?;
+        self.destroy(&spec.id)?;
+        Err(wrong_length().because(error).into())
     }
 
     /// What the token tells of this key, or `None` where it is not there as a whole.
@@ -147,10 +166,7 @@ impl Desk {
                 self.destroy(&spec.id)?;
                 Err(Fault::Told(error))
             }
-            Err(Fault::Lost { why, .. }) => Err(Fault::Lost {
-                why,
-                maybe_done: true,
-            }),
+            Err(lost @ Fault::Lost { .. }) => Err(lost.perhaps_done()),
             Ok(learned) => Ok(learned),
         }
     }
@@ -181,13 +197,10 @@ impl Desk {
                 .map_err(|error| Fault::reading(&error))?;
             match reading {
                 Reading::Value(value) if same(&value, demanded) => {}
-                // Imported material of another length: the caller's mistake, not the token's.
-                Reading::Value(value) if name == AttributeName::ValueLen => {
-                    return Err(Error::invalid(
-                        "wrapped_key",
-                        format!("the key must have 256 bits; the token reads {value:?} bytes"),
-                    )
-                    .into());
+                // SoftHSM keeps no length of what it unwraps: nothing can be said there.
+                Reading::Value(Attribute::ValueLen(0)) if origin != Some(Origin::Generated) => {}
+                Reading::Value(Attribute::ValueLen(_)) if origin == Some(Origin::External) => {
+                    return Err(wrong_length().into());
                 }
                 // A token may keep a template without showing it; the probe tried whether it
                 // holds.
@@ -231,6 +244,10 @@ fn same(read: &Attribute, demanded: &Attribute) -> bool {
         }
         (read, demanded) => read == demanded,
     }
+}
+
+fn wrong_length() -> Error {
+    Error::invalid("wrapped_key", "what was wrapped is not a key of 256 bits")
 }
 
 fn does_not_unwrap(error: &kms_pkcs11::Error) -> Fault {

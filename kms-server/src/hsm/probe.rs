@@ -46,11 +46,13 @@ pub(super) fn probe(module: &Module, slot: Slot, session: &Session) -> Result<Pr
         slot,
     };
     let (kwp, kwp_found) = bench.aes_kwp();
+    // One pair for all that need one: making it is what takes the time.
+    let pair = bench.pair();
     let tried = [
         (Capability::AesGcm, bench.aes_gcm()),
         (Capability::HmacSha256, bench.hmac()),
-        (Capability::OaepSha256, bench.oaep(OaepHash::Sha256)),
-        (Capability::OaepSha1, bench.oaep(OaepHash::Sha1)),
+        (Capability::OaepSha256, bench.oaep(&pair, OaepHash::Sha256)),
+        (Capability::OaepSha1, bench.oaep(&pair, OaepHash::Sha1)),
         (
             Capability::AesKw,
             bench.unwraps_published_key(Mechanism::AesKeyWrap, &RFC_3394),
@@ -61,7 +63,7 @@ pub(super) fn probe(module: &Module, slot: Slot, session: &Session) -> Result<Pr
             bench.lists(MechanismType::RSA_AES_KEY_WRAP),
         ),
         (Capability::AllowedMechanisms, bench.allowed_mechanisms()),
-        (Capability::UnwrapTemplate, bench.unwrap_template()),
+        (Capability::UnwrapTemplate, bench.unwrap_template(&pair)),
         (Capability::SessionCopy, bench.session_copy()),
     ];
     let mut findings = Vec::new();
@@ -179,15 +181,14 @@ impl Bench<'_> {
         }
     }
 
-    fn oaep(&self, hash: OaepHash) -> Found {
-        let (public, private) = self.pair(Template::default())?;
-        // The token encrypts for itself: it is compared with itself here, and with OpenSSL's
-        // OAEP by the product's tests.
+    fn oaep(&self, pair: &Result<Pair, Error>, hash: OaepHash) -> Found {
+        let pair = pair.as_ref().map_err(Error::clone)?;
+        // The token encrypts for itself: it is compared with itself here, and with another
+        // implementation's OAEP by the product's tests.
         let oaep = Mechanism::RsaOaep(hash);
-        let blob = self.session.encrypt(&oaep, public, &HMAC_KEY)?;
-        let unwrapped = self
-            .session
-            .unwrap(&oaep, private, &blob, &hmac_template(false))?;
+        let blob = self.session.encrypt(&oaep, pair.public, &HMAC_KEY)?;
+        let template = hmac_template(false);
+        let unwrapped = self.session.unwrap(&oaep, pair.private, &blob, &template)?;
         self.gives_published_tag(unwrapped)?;
         Ok("unwraps a key that then gives the answer of RFC 4231".to_owned())
     }
@@ -252,38 +253,31 @@ impl Bench<'_> {
         }
     }
 
-    fn unwrap_template(&self) -> Found {
-        let forced = Template::from([Attribute::Sensitive(true), Attribute::Extractable(false)]);
-        let (public, private) = self.pair(forced)?;
-        // Whichever of the two this token has.
-        let (oaep, blob) = match self.encrypted(OaepHash::Sha256, public, private) {
-            Ok(found) => found,
-            Err(_) => self.encrypted(OaepHash::Sha1, public, private)?,
-        };
-        match self
-            .session
-            .unwrap(&oaep, private, &blob, &hmac_template(true))
-        {
-            Ok(_) => Err(Missing::Wrong(
-                "it unwraps as readable what must be sensitive",
-            )),
-            Err(error) if error.kind() == Kind::Lost => Err(error.into()),
-            Err(error) => Ok(format!("unwrapping as readable: {error}")),
+    fn unwrap_template(&self, pair: &Result<Pair, Error>) -> Found {
+        let pair = pair.as_ref().map_err(Error::clone)?;
+        if let Some(error) = &pair.no_template {
+            return Err(error.clone().into());
         }
-    }
-
-    /// A blob that this key is known to unwrap, so that a later refusal means the template.
-    fn encrypted(
-        &self,
-        hash: OaepHash,
-        public: Handle,
-        private: Handle,
-    ) -> Result<(Mechanism<'static>, Vec<u8>), Error> {
-        let oaep = Mechanism::RsaOaep(hash);
-        let blob = self.session.encrypt(&oaep, public, &HMAC_KEY)?;
-        self.session
-            .unwrap(&oaep, private, &blob, &hmac_template(false))?;
-        Ok((oaep, blob))
+        // By whichever OAEP this token has, and only once the blob is known to unwrap: then a
+        // refusal means the template.
+        for hash in [OaepHash::Sha256, OaepHash::Sha1] {
+            let oaep = Mechanism::RsaOaep(hash);
+            let Ok(blob) = self.session.encrypt(&oaep, pair.public, &HMAC_KEY) else {
+                continue;
+            };
+            let unwrap = |template| self.session.unwrap(&oaep, pair.private, &blob, &template);
+            if unwrap(hmac_template(false)).is_err() {
+                continue;
+            }
+            return match unwrap(hmac_template(true)) {
+                Ok(_) => Err(Missing::Wrong(
+                    "it unwraps as readable what must be sensitive",
+                )),
+                Err(error) if error.kind() == Kind::Lost => Err(error.into()),
+                Err(error) => Ok(format!("unwrapping as readable: {error}")),
+            };
+        }
+        Err(Missing::Wrong("no OAEP to try it with"))
     }
 
     fn session_copy(&self) -> Found {
@@ -328,7 +322,9 @@ impl Bench<'_> {
             .generate(&Mechanism::Plain(MechanismType::AES_KEY_GEN), &template)
     }
 
-    fn pair(&self, unwrap_template: Template) -> Result<(Handle, Handle), Error> {
+    /// A pair that forces what it unwraps to be sensitive, or, on a token that knows no such
+    /// template, one that does not.
+    fn pair(&self) -> Result<Pair, Error> {
         let public = Template::from([
             Attribute::Token(false),
             Attribute::Private(false),
@@ -337,7 +333,7 @@ impl Bench<'_> {
             Attribute::PublicExponent(vec![1, 0, 1]),
             Attribute::Encrypt(true),
         ]);
-        let mut private = Template::from([
+        let private = Template::from([
             Attribute::Token(false),
             Attribute::Private(true),
             Attribute::Sensitive(true),
@@ -345,12 +341,33 @@ impl Bench<'_> {
             Attribute::Unwrap(true),
             Attribute::AllowedMechanisms(vec![MechanismType::RSA_OAEP]),
         ]);
-        if !unwrap_template.attributes().is_empty() {
-            private.extend([Attribute::UnwrapTemplate(unwrap_template)]);
-        }
         let generate = Mechanism::Plain(MechanismType::RSA_KEY_PAIR_GEN);
-        self.session.generate_pair(&generate, &public, &private)
+        let forced = Template::from([Attribute::Sensitive(true), Attribute::Extractable(false)]);
+        let forcing = private.clone().with(Attribute::UnwrapTemplate(forced));
+        match self.session.generate_pair(&generate, &public, &forcing) {
+            Ok((public, private)) => Ok(Pair {
+                public,
+                private,
+                no_template: None,
+            }),
+            Err(error) => self
+                .session
+                .generate_pair(&generate, &public, &private)
+                .map(|(public, private)| Pair {
+                    public,
+                    private,
+                    no_template: Some(error),
+                }),
+        }
     }
+}
+
+/// The probe's own RSA keys.
+struct Pair {
+    public: Handle,
+    private: Handle,
+    /// Why it has no `CKA_UNWRAP_TEMPLATE`, if it has none.
+    no_template: Option<Error>,
 }
 
 /// A published key as a session object.

@@ -140,7 +140,7 @@ fn protected(spec: &KeySpec) -> Template {
     if let Some(forced) = unwrap_template(spec.class) {
         template.extend([Attribute::UnwrapTemplate(forced)]);
     }
-    template
+    template.with(FIXED)
 }
 
 /// The public half of a pair: only to be read. Whoever wraps for us does it outside the token.
@@ -151,7 +151,6 @@ fn public(spec: &KeySpec) -> Template {
         Attribute::KeyType(KeyType::Rsa),
         Attribute::Token(true),
         Attribute::Private(false),
-        Attribute::Modifiable(false),
         Attribute::Copyable(false),
         Attribute::ModulusBits(3072),
         Attribute::PublicExponent(F4.to_vec()),
@@ -160,6 +159,7 @@ fn public(spec: &KeySpec) -> Template {
         Attribute::VerifyRecover(false),
         Attribute::Wrap(false),
         Attribute::Derive(false),
+        FIXED,
     ]);
     template
 }
@@ -184,7 +184,6 @@ fn rights(class: Class, exportable: bool) -> Vec<Attribute> {
         Attribute::Private(true),
         Attribute::Sensitive(true),
         Attribute::Extractable(exportable),
-        Attribute::Modifiable(false),
         Attribute::Copyable(false),
         Attribute::AllowedMechanisms(mechanisms(class).to_vec()),
         Attribute::Decrypt(algorithm == Algorithm::Aes256),
@@ -213,9 +212,16 @@ fn rights(class: Class, exportable: bool) -> Vec<Attribute> {
     rights
 }
 
+/// Last in every template: SoftHSM takes attributes in their order, and none after this one when it
+/// unwraps.
+const FIXED: Attribute = Attribute::Modifiable(false);
+
 fn unwrap_template(class: Class) -> Option<Template> {
     match class {
-        Class::ImportWrapping => Some(rights(Class::DataAtRest, false).into_iter().collect()),
+        Class::ImportWrapping => {
+            let forced: Template = rights(Class::DataAtRest, false).into_iter().collect();
+            Some(forced.with(FIXED))
+        }
         // A service-exchange key brings in what another deployment sends: any class.
         Class::ServiceExchange
         | Class::DataAtRest

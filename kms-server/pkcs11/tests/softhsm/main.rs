@@ -421,7 +421,9 @@ fn a_login_tells_a_wrong_pin_from_an_earlier_login() {
     assert_eq!(wrong.to_string(), "C_Login: CKR_PIN_INCORRECT");
     assert_eq!(session.login(&pin()).unwrap(), kms_pkcs11::Login::New);
     assert_eq!(session.login(&pin()).unwrap(), kms_pkcs11::Login::Already);
+    assert!(session.logged_in().unwrap());
     session.logout().unwrap();
+    assert!(!session.logged_in().unwrap());
     // Logged out, the process has no right to a private object any more.
     let key = Mechanism::Plain(MechanismType::AES_KEY_GEN);
     assert_eq!(

@@ -2,17 +2,19 @@
 //! contain: a token, certificates, a configuration and fictitious patients.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
-    process::ExitCode,
+    process::{self, ExitCode},
     time::Duration,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use softhsm_tests::{
-    Authority, Failure, Token,
+    Authority, Failure, PinHolder, Token,
     configuration::{ServerFile, principals, trust_domain, write_contexts},
     patients,
+    pin_holder::Object,
     server::serving,
     wait::within,
 };
@@ -69,6 +71,10 @@ enum Verb {
         #[arg(long)]
         pid: Option<u32>,
     },
+    /// Read every key object of a deployment's token back, as any PKCS#11 program may
+    Objects(Inside),
+    /// Try with the PIN in hand what the token must refuse; fails when it does not
+    Abuse(Inside),
     /// Write a CSV file of fictitious patients: ID,BIRTH_YEAR,SEX,SITE
     Patients {
         /// The file to write; `-` is standard output
@@ -80,6 +86,19 @@ enum Verb {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+}
+
+/// What runs inside the token's module, which takes its configuration from the environment.
+#[derive(Args)]
+struct Inside {
+    /// The deployment's directory
+    directory: PathBuf,
+    /// Print everything, as JSON
+    #[arg(long)]
+    json: bool,
+    /// This process has the environment already
+    #[arg(long, hide = true)]
+    inside: bool,
 }
 
 fn main() -> ExitCode {
@@ -118,6 +137,8 @@ fn run(verb: Verb) -> Result<(), Failure> {
             seconds,
             pid,
         } => ready(&absolute(directory)?, seconds, pid),
+        Verb::Objects(asked) => asked.within("objects", objects),
+        Verb::Abuse(asked) => asked.within("abuse", abuse),
         Verb::Patients { file, count, seed } if file.as_os_str() == "-" => {
             patients::write(io::stdout().lock(), count, seed)
         }
@@ -182,6 +203,94 @@ fn is_gone(pid: u32) -> bool {
             .unwrap_or_default()
             .starts_with(" Z")
     })
+}
+
+impl Inside {
+    /// Does `work` in a process whose environment names the deployment's token: another
+    /// one, because changing one's own environment is not safe.
+    fn within(
+        self,
+        verb: &str,
+        work: fn(&PinHolder, json: bool) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let directory = absolute(self.directory)?;
+        let token = Token::create(&directory, "emc2")?;
+        if self.inside {
+            let lock = directory.join("data/token.lock");
+            return work(&PinHolder::log_in(&token, &lock)?, self.json);
+        }
+        let failed = |cause| Failure::because("cannot run kms-dev again", cause);
+        let mut again = process::Command::new(std::env::current_exe().map_err(failed)?);
+        again.arg(verb).arg(&directory).arg("--inside");
+        if self.json {
+            again.arg("--json");
+        }
+        let status = again
+            .env("SOFTHSM2_CONF", token.conf())
+            .status()
+            .map_err(failed)?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(Failure::new(format!("{verb} failed")))
+        }
+    }
+}
+
+fn objects(holder: &PinHolder, json: bool) -> Result<(), Failure> {
+    let objects = holder.objects()?;
+    if json {
+        return print_json(&objects);
+    }
+    // A pair counts once, by its private half.
+    let keys: Vec<&Object> = objects
+        .iter()
+        .filter(|object| object.class != "public")
+        .collect();
+    let count = |test: fn(&Object) -> bool| keys.iter().filter(|key| test(key)).count();
+    println!(
+        "{} keys: {} sensitive, {} extractable, {} bound to their mechanisms, {} made in the \
+         token, {} imported",
+        keys.len(),
+        count(|key| key.sensitive == Some(true)),
+        count(|key| key.extractable != Some(false)),
+        count(|key| !key.mechanisms.is_empty()),
+        count(|key| key.local == Some(true)),
+        count(|key| key.local != Some(true)),
+    );
+    Ok(())
+}
+
+fn abuse(holder: &PinHolder, json: bool) -> Result<(), Failure> {
+    let attempts = holder.abuse()?;
+    if json {
+        print_json(&attempts)?;
+    } else {
+        for attempt in &attempts {
+            let answer = attempt
+                .refusal
+                .as_deref()
+                .unwrap_or("DONE: it should have refused");
+            println!("{:<46} {:<36} {answer}", attempt.victim, attempt.what);
+        }
+    }
+    match attempts
+        .iter()
+        .filter(|attempt| attempt.refusal.is_none())
+        .count()
+    {
+        0 => Ok(()),
+        done => Err(Failure::new(format!(
+            "the token did {done} things that it must refuse"
+        ))),
+    }
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let failed = |cause| Failure::because("cannot print", cause);
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, value).map_err(|cause| failed(cause.into()))?;
+    writeln!(out).map_err(failed)
 }
 
 fn absolute(directory: PathBuf) -> Result<PathBuf, Failure> {

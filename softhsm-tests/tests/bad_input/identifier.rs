@@ -1,0 +1,134 @@
+use super::LINK;
+use kms_proto::v1::identifier::Identifier::{Opaque, Pseudonym};
+use softhsm_tests::{
+    Deployment,
+    gateway::{Gateway, identifier},
+};
+use std::fs;
+use tonic::Code;
+
+#[test]
+fn an_identifier_of_the_wrong_type_has_its_own_error_and_spoils_no_other() {
+    let mut kms = Deployment::emc2().start();
+    kms.furnish();
+    let service = Gateway::connect(&mut kms, "link-pseudonymiser");
+    let right = service
+        .pseudonymise(LINK, &["SYNTHETIC-1"])
+        .unwrap()
+        .remove(0);
+
+    let asked = vec![
+        identifier(Opaque("SYNTHETIC-1".into())),
+        identifier(Pseudonym(right.clone())),
+        identifier(Opaque(String::new())),
+        identifier(Opaque(" SYNTHETIC-1".into())),
+        identifier(Opaque("SYNTHÉTIQUE".into())),
+        identifier(Opaque("x".repeat(257))),
+        kms_proto::v1::Identifier { identifier: None },
+        identifier(Opaque("SYNTHETIC-2".into())),
+    ];
+    let results = service.evaluate(LINK, asked).unwrap();
+    assert_eq!(results.len(), 8);
+    assert_eq!(results[0].as_ref().unwrap(), &right);
+    assert!(results[7].is_ok());
+    for result in &results[1..7] {
+        let error = result.as_ref().unwrap_err();
+        assert_eq!(error.code(), Code::InvalidArgument, "{error:?}");
+        assert!(!error.message().contains("SYNTH"), "{error:?}");
+    }
+
+    let project = Gateway::connect(&mut kms, "project-01-pseudonymiser");
+    let edge = "spaces/project-01/edges/warehouse";
+    let mut mistyped = right.clone().into_bytes();
+    let last = mistyped.len() - 1;
+    mistyped[last] = if mistyped[last] == b'q' { b'p' } else { b'q' };
+    let asked = vec![
+        identifier(Pseudonym(right.to_uppercase())),
+        identifier(Pseudonym(String::from_utf8(mistyped).unwrap())),
+        identifier(Opaque(right.clone())),
+        identifier(Pseudonym(project_pseudonym(&project, edge, &right))),
+        identifier(Pseudonym("SYNTHETIC-1".into())),
+    ];
+    let results = project.evaluate(edge, asked).unwrap();
+    assert_eq!(
+        results[0].as_ref().unwrap(),
+        &project_pseudonym(&project, edge, &right)
+    );
+    for result in &results[1..] {
+        assert_eq!(
+            result.as_ref().unwrap_err().code(),
+            Code::InvalidArgument,
+            "{result:?}"
+        );
+    }
+
+    let all: Vec<_> = (0..10_001)
+        .map(|n| identifier(Opaque(format!("SYNTHETIC-{n}"))))
+        .collect();
+    let refused = service.evaluate(LINK, all).unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused:?}");
+    assert!(refused.message().contains("10,000"), "{refused:?}");
+}
+
+fn project_pseudonym(service: &Gateway, edge: &str, parent: &str) -> String {
+    let one = vec![identifier(Pseudonym(parent.to_owned()))];
+    service.evaluate(edge, one).unwrap().remove(0).unwrap()
+}
+
+#[test]
+fn a_csv_file_is_refused_whole_and_no_value_of_it_is_told() {
+    let kms = Deployment::emc2().start();
+    kms.furnish();
+    let service = kms.cli("link-pseudonymiser");
+    let directory = kms.directory();
+    let map = |column: &str| {
+        service.run([
+            "pseudonym",
+            "map",
+            "p.csv",
+            "--column",
+            column,
+            "--edge",
+            "warehouse/link",
+        ])
+    };
+    let out = directory.join("p.pseudonymised.csv");
+
+    fs::write(directory.join("p.csv"), "ID,SITE\nSYNTHETIC-1,LYON\n").unwrap();
+    map("PATIENT")
+        .fails(3)
+        .saying("PATIENT")
+        .saying("ID")
+        .saying("SITE");
+    assert!(!out.exists());
+
+    fs::write(
+        directory.join("p.csv"),
+        "ID,SITE\nSYNTHETIC-1,LYON\nSYNTHÉTIQUE,LYON\n,LYON\n",
+    )
+    .unwrap();
+    let refused = map("ID").fails(3).saying("3, 4");
+    assert!(!refused.stderr.contains("SYNTH"), "{refused}");
+    assert!(!out.exists());
+
+    fs::write(directory.join("p.csv"), "ID,SITE\nSYNTHETIC-1\n").unwrap();
+    map("ID").fails(3).saying("line 2");
+    assert!(!out.exists());
+
+    let edge = [
+        "pseudonym",
+        "map",
+        "p.csv",
+        "--column",
+        "ID",
+        "--edge",
+        "warehouse/lynk",
+    ];
+    let refused = service.run(edge);
+    assert!(matches!(refused.code(), Some(4 | 5)), "{refused}");
+
+    fs::write(directory.join("p.csv"), "ID,SITE\nSYNTHETIC-1,LYON\n").unwrap();
+    map("ID").succeeds();
+    let written = fs::read_to_string(&out).unwrap();
+    assert!(written.starts_with("ID,SITE\nh1-whlink-v1-1"), "{written}");
+}

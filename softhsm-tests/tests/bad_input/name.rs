@@ -1,0 +1,102 @@
+use super::{OBJECT, refusals, told};
+use softhsm_tests::{Deployment, gateway::Gateway};
+
+#[test]
+fn a_typo_in_a_keys_name_never_makes_a_key() {
+    let mut kms = Deployment::emc2().start();
+    kms.furnish();
+    let keys = |kms: &Deployment| {
+        kms.cli("ada")
+            .run(["key", "list", "-o", "json"])
+            .succeeds()
+            .json()
+    };
+    let before = keys(&kms);
+
+    let etl = Gateway::connect(&mut kms, "lyon-etl");
+    told(
+        etl.encrypt("spaces/ingest-lyon/keys/objekt", b"x", &[]),
+        "NOT_FOUND",
+        "objekt",
+    );
+    for malformed in [
+        "",
+        "objekt",
+        "spaces/ingest-lyon/keys/",
+        "spaces/ingest-lyon/keys/Objekt",
+        "keys/object",
+    ] {
+        told(etl.encrypt(malformed, b"x", &[]), "INVALID", "name");
+    }
+    assert_eq!(
+        refusals(&mut kms, "service/lyon-etl", "Encrypt", "NOT_FOUND").len(),
+        1
+    );
+    assert_eq!(
+        refusals(&mut kms, "service/lyon-etl", "Encrypt", "INVALID").len(),
+        5
+    );
+
+    let operator = kms.cli("olivia");
+    let rotate = ["key", "rotate", "ingest-lyon/objekt", "--reason", "a test"];
+    operator.run(rotate).fails(5).saying("objekt");
+    let suspend = [
+        "version",
+        "suspend",
+        "ingest-lyon/object/7",
+        "--reason",
+        "a test",
+    ];
+    operator.run(suspend).fails(5).saying("7");
+    std::fs::write(kms.directory().join("data"), "x").unwrap();
+    kms.cli("lyon-etl")
+        .run(["encrypt", "data", "--key", "ingest-lyon/objekt"])
+        .fails(5);
+    assert!(!kms.directory().join("data.kms").exists());
+    assert_eq!(keys(&kms), before);
+
+    // A key of another class is no key for it.
+    told(
+        etl.encrypt("spaces/ingest-lyon/keys/import", b"x", &[]),
+        "REFUSED",
+        "Encrypt",
+    );
+    assert!(etl.encrypt(OBJECT, b"x", &[]).is_ok());
+}
+
+#[test]
+fn a_name_is_never_used_again_and_a_class_never_bent() {
+    let kms = Deployment::emc2().start();
+    kms.furnish();
+    let operator = kms.cli("olivia");
+    let create = |name: &str, more: &[&str]| {
+        operator.run(
+            ["key", "create", name, "--class", "data-at-rest"]
+                .iter()
+                .chain(more),
+        )
+    };
+    create("ingest-lyon/object", &[])
+        .fails(6)
+        .saying("exists already");
+    create("nowhere/object", &[]).fails(5).saying("nowhere");
+    create("kms/object", &[]).fails(4).saying("own keys");
+    create("ingest-lyon/edge-link", &[])
+        .fails(3)
+        .saying("edge-");
+    create("ingest-lyon/new", &["--exportable"])
+        .fails(3)
+        .saying("never leave");
+    let rotate = ["key", "rotate", "warehouse/edge-link", "--reason", "a test"];
+    operator.run(rotate).fails(7).saying("renewal campaign");
+    let rotate = ["key", "rotate", "ingest-lyon/partner", "--reason", "a test"];
+    operator.run(rotate).fails(7).saying("import");
+    let resume = [
+        "version",
+        "resume",
+        "ingest-lyon/object/1",
+        "--reason",
+        "a test",
+    ];
+    operator.run(resume).fails(7).saying("active");
+}

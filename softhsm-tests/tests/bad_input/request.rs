@@ -1,0 +1,170 @@
+use super::{BACKUP, OBJECT, refusals, told};
+use kms_proto::v1::{self, crypto_service_client::CryptoServiceClient};
+use softhsm_tests::{Deployment, gateway::Gateway, partner};
+use tonic::Code;
+
+const ONE: &str = "6b29fc40-ca47-4f06-8a2b-1d2e1f9f0c01";
+
+#[test]
+fn a_payload_that_is_too_long_is_told_of_data_keys() {
+    let mut kms = Deployment::emc2().start();
+    kms.furnish();
+    let etl = Gateway::connect(&mut kms, "lyon-etl");
+    assert!(etl.encrypt(OBJECT, &vec![7; 65_536], &[]).is_ok());
+    told(
+        etl.encrypt(OBJECT, &vec![7; 65_537], &[]),
+        "INVALID",
+        "data key",
+    );
+    assert_eq!(
+        refusals(&mut kms, "service/lyon-etl", "Encrypt", "INVALID").len(),
+        1
+    );
+
+    let huge = etl.encrypt(OBJECT, &vec![7; 20 << 20], &[]).unwrap_err();
+    assert!(
+        matches!(
+            huge.code(),
+            Code::OutOfRange | Code::ResourceExhausted | Code::InvalidArgument
+        ),
+        "{huge:?}"
+    );
+
+    let batch = |items: usize, size: usize| {
+        let item = v1::batch_encrypt_request::Item {
+            plaintext: vec![7; size],
+            context: [].into(),
+        };
+        let request = v1::BatchEncryptRequest {
+            name: OBJECT.into(),
+            items: vec![item; items],
+        };
+        etl.call(async |channel| {
+            CryptoServiceClient::new(channel)
+                .batch_encrypt(request)
+                .await
+        })
+        .map(|answer| answer.into_inner().results.len())
+    };
+    assert_eq!(batch(1_000, 10).unwrap(), 1_000);
+    told(batch(1_001, 10), "INVALID", "1,000");
+    let wide = batch(70, 65_536).unwrap_err();
+    assert!(
+        matches!(wide.code(), Code::InvalidArgument | Code::OutOfRange),
+        "{wide:?}"
+    );
+    assert!(
+        wide.message().contains("MiB") || wide.message().contains("large"),
+        "{wide:?}"
+    );
+
+    let pairs: Vec<(String, String)> = (0..17).map(|n| (format!("n{n}"), String::new())).collect();
+    let pairs: Vec<(&str, &str)> = pairs
+        .iter()
+        .map(|(n, v)| (n.as_str(), v.as_str()))
+        .collect();
+    told(etl.encrypt(OBJECT, b"x", &pairs), "INVALID", "16 pairs");
+    told(etl.encrypt(OBJECT, b"x", &[("", "x")]), "INVALID", "names");
+    assert!(etl.encrypt(OBJECT, b"x", &[]).is_ok());
+}
+
+#[test]
+fn a_request_id_gives_the_same_result_and_only_for_the_same_request() {
+    let mut kms = Deployment::emc2().start();
+    kms.furnish();
+    let operator = Gateway::connect(&mut kms, "olivia");
+    let name = "spaces/ingest-lyon/keys/once";
+    let first = operator.create_key(name, ONE).unwrap();
+    assert_eq!(operator.create_key(name, ONE).unwrap(), first);
+    told(
+        operator.create_key("spaces/ingest-lyon/keys/twice", ONE),
+        "INVALID",
+        "request",
+    );
+    told(
+        operator.create_key("spaces/ingest-lyon/keys/twice", "not a UUID"),
+        "INVALID",
+        "UUID",
+    );
+    told(operator.create_key(name, ""), "CONFLICT", "exists already");
+
+    let rotated = operator.rotate(BACKUP, ONE);
+    told(rotated, "INVALID", "request");
+    let two = ONE.replace("0c01", "0c02");
+    let version = operator.rotate(BACKUP, &two).unwrap();
+    assert_eq!(operator.rotate(BACKUP, &two).unwrap(), version);
+    assert_eq!(operator.versions(BACKUP).unwrap().len(), 2);
+
+    // Also after a crash.
+    drop(operator);
+    kms.kill();
+    kms.restart();
+    let operator = Gateway::connect(&mut kms, "olivia");
+    assert_eq!(operator.create_key(name, ONE).unwrap().name, first.name);
+    assert_eq!(operator.rotate(BACKUP, &two).unwrap().name, version.name);
+    assert_eq!(operator.versions(BACKUP).unwrap().len(), 2);
+}
+
+/// `SoftHSM` 2.6.1 has RSA-OAEP with SHA-1 alone: the other is refused, never fallen back from.
+#[test]
+fn a_mechanism_that_the_token_lacks_is_refused_with_those_that_it_has() {
+    let kms = Deployment::emc2().start();
+    kms.furnish();
+    let service = kms.cli("lyon-ingest");
+    let params = [
+        "import",
+        "params",
+        "ingest-lyon/partner",
+        "--wrapping-key",
+        "ingest-lyon/import",
+    ];
+    let refused =
+        service.run(
+            params
+                .iter()
+                .chain(&["--mechanism", "oaep-sha256", "-O", "transfer"]),
+        );
+    assert!(matches!(refused.code(), Some(3 | 7)), "{refused}");
+    let refused = refused.saying("SHA1");
+    assert!(
+        !kms.directory().join("transfer/import-token").exists(),
+        "{refused}"
+    );
+}
+
+#[test]
+fn an_import_that_is_not_what_it_should_be_brings_nothing_in() {
+    let mut kms = Deployment::emc2().start();
+    kms.furnish();
+    let (key, by, who) = ("ingest-lyon/partner", "ingest-lyon/import", "lyon-ingest");
+    let right = partner::wrap(&kms, who, key, by, &[0x42; 32]);
+
+    // Another length than the key's, another token, another blob.
+    let short = partner::wrap(&kms, who, key, by, &[0x42; 16]);
+    partner::submit(&kms, who, key, &short).fails(3);
+    let mut forged = right.clone();
+    forged.token = kms.directory().join("forged");
+    let mut token = std::fs::read(&right.token).unwrap();
+    let last = token.len() - 1;
+    token[last] ^= 1;
+    std::fs::write(&forged.token, &token).unwrap();
+    partner::submit(&kms, who, key, &forged)
+        .fails(3)
+        .saying("import token");
+    let mut mixed = right.clone();
+    mixed.wrapped = kms.directory().join("mixed");
+    let mut blob = std::fs::read(&right.wrapped).unwrap();
+    blob[100] ^= 1;
+    std::fs::write(&mixed.wrapped, &blob).unwrap();
+    partner::submit(&kms, who, key, &mixed).fails(3);
+    partner::submit(&kms, who, "ingest-lyon/object", &right).fails(3);
+
+    partner::submit(&kms, who, key, &right).succeeds();
+    partner::submit(&kms, who, key, &right)
+        .fails(6)
+        .saying("import");
+    let versions = Gateway::connect(&mut kms, "olivia").versions("spaces/ingest-lyon/keys/partner");
+    let versions = versions.unwrap();
+    assert_eq!(versions.len(), 1, "{versions:?}");
+    assert_eq!(versions[0].origin(), v1::Origin::External);
+}

@@ -1,0 +1,149 @@
+use softhsm_tests::{Deployment, gateway::Gateway, pki::write_private, wait::until};
+use std::{fs, path::Path};
+
+/// Changes a file for as long as `act` takes.
+fn changed(path: &Path, change: impl Fn(&str) -> String, act: impl FnOnce()) {
+    let right = fs::read_to_string(path).unwrap();
+    let wrong = change(&right);
+    assert_ne!(wrong, right, "{}", path.display());
+    fs::write(path, wrong).unwrap();
+    act();
+    fs::write(path, right).unwrap();
+}
+
+#[test]
+fn init_refuses_documents_with_a_fault_and_leaves_room_for_the_right_ones() {
+    let mut kms = Deployment::emc2().prepare();
+    let file = |name: &str| kms.directory().join(name);
+    let refuses = |name: &str, from: &str, to: &str, says: &str| {
+        changed(
+            &file(name),
+            |text| text.replacen(from, to, 1),
+            || {
+                let refused = kms.init();
+                assert_ne!(refused.code(), Some(0), "{name} with {to:?}: {refused}");
+                assert!(refused.stderr.contains(says), "{says:?}: {refused}");
+            },
+        );
+    };
+    refuses("kms-server.toml", "threads", "treads", "treads");
+    refuses(
+        "kms-server.toml",
+        "format = \"json\"",
+        "format = \"xml\"",
+        "xml",
+    );
+    refuses(
+        "deployment.yaml",
+        "environment:",
+        "environnement:",
+        "environnement",
+    );
+    refuses("deployment.yaml", "development", "staging", "staging");
+    refuses("deployment.yaml", "emc2-dev", "EMC2 dev", "name");
+    refuses(
+        "bindings.yaml",
+        "role: auditor",
+        "role: auditeur",
+        "auditeur",
+    );
+    refuses("bindings.yaml", "person/ada", "ada", "person/{id}");
+    refuses("bindings.yaml", "person/ada", "person/olivia", "olivia");
+    refuses(
+        "bindings.yaml",
+        "roles: [{role: key-operator}]",
+        "roles: [{role: key-operator}, {role: key-custodian}]",
+        "incompatible",
+    );
+    refuses(
+        "bindings.yaml",
+        "edges: [spaces/project-01/edges/warehouse]",
+        "spaces: [project-01]",
+        "edges",
+    );
+    refuses(
+        "bindings.yaml",
+        "{role: data-service, spaces: [warehouse]}",
+        "{role: data-service, spaces: [\"*\"]}",
+        "*",
+    );
+
+    let refused = kms.try_restart().expect_err("serving nothing");
+    assert!(refused.log.contains("init"), "{refused}");
+    kms.init().succeeds();
+    kms.restart();
+    kms.cli("stella").run(["status"]).succeeds();
+    assert!(kms.terminate().success());
+    let again = kms.init();
+    assert_ne!(again.code(), Some(0), "{again}");
+    kms.restart();
+}
+
+#[test]
+fn a_policy_with_a_typo_is_refused_by_name() {
+    let policy = tempfile::tempdir().unwrap();
+    let ours = softhsm_tests::program::repository().join("ops/policy");
+    for file in fs::read_dir(ours).unwrap() {
+        let file = file.unwrap();
+        let text = fs::read_to_string(file.path()).unwrap();
+        let text = text.replace("principal.dataReader", "principal.dataReeder");
+        fs::write(policy.path().join(file.file_name()), text).unwrap();
+    }
+    let kms = Deployment::emc2().policy(policy.path()).prepare();
+    let refused = kms.init();
+    assert_ne!(refused.code(), Some(0), "{refused}");
+    assert!(refused.stderr.contains("dataReeder"), "{refused}");
+}
+
+/// A wrong PIN and a missing token: health says so, calls are refused quickly, nothing is lost,
+/// and the right one serves again.
+#[test]
+fn a_wrong_pin_and_a_missing_token_are_said_and_mended() {
+    let mut kms = Deployment::emc2().start();
+    kms.furnish();
+    let sealed = Gateway::connect(&mut kms, "lyon-etl")
+        .encrypt(super::OBJECT, b"before", &[])
+        .unwrap();
+    let pin_file = kms.token().pin_file();
+    let pin = fs::read_to_string(&pin_file).unwrap();
+    let configuration = kms.directory().join("kms-server.toml");
+
+    assert!(kms.terminate().success());
+    write_private(&pin_file, b"WRONGPIN\n").unwrap();
+    starts_without_hsm(&mut kms, "PIN");
+    assert!(!kms.log().contains("WRONGPIN"));
+    write_private(&pin_file, pin.as_bytes()).unwrap();
+
+    let right = fs::read_to_string(&configuration).unwrap();
+    for (from, to, says) in [
+        ("token = \"emc2\"", "token = \"elsewhere\"", "elsewhere"),
+        ("libsofthsm2.so", "libsofthsm3.so", "libsofthsm3.so"),
+    ] {
+        assert!(right.contains(from));
+        fs::write(&configuration, right.replace(from, to)).unwrap();
+        starts_without_hsm(&mut kms, says);
+    }
+    fs::write(&configuration, &right).unwrap();
+
+    set_mode(&pin_file, 0o644);
+    starts_without_hsm(&mut kms, "chmod");
+    set_mode(&pin_file, 0o600);
+
+    kms.restart();
+    let etl = Gateway::connect(&mut kms, "lyon-etl");
+    assert_eq!(etl.decrypt(super::OBJECT, &sealed, &[]).unwrap(), b"before");
+}
+
+/// Either the server ends and says why, or it stays up, says NOT_SERVING and why.
+fn starts_without_hsm(kms: &mut Deployment, says: &str) {
+    let refused = kms.try_restart().expect_err("serving without its HSM");
+    assert!(refused.log.contains(says), "{says:?}: {refused}");
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    until("the mode", || {
+        (fs::metadata(path).ok()?.permissions().mode() & 0o777 == mode).then_some(())
+    });
+}

@@ -1,0 +1,244 @@
+//! Whoever has the PIN, PKCS#11 and not our code: the token refuses, by the keys' own attributes.
+
+use kms_core::class::Class;
+use kms_core::key::KeySpec;
+use kms_pkcs11::{
+    Attribute, AttributeName, Error, Handle, KeyType, Kind, Mechanism, MechanismType, OaepHash,
+    ObjectClass, Reading, Session, Template,
+};
+use softhsm_tests::hsm_contract::{Bench, any, oaep, spec, wrap_for};
+
+use crate::SoftHsm;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_class_refuses_every_use_but_its_own() {
+    let bench = SoftHsm::empty("abuse-uses");
+    let outsider = bench.token.outsider();
+    let session = &outsider.session;
+    let prey = extractable(session);
+    for class in Class::ALL {
+        let spec = spec(class);
+        bench.hsm().generate(&any(), &spec).await.unwrap();
+        let key = handle(session, &spec);
+        let gcm = Mechanism::AesGcm {
+            iv: b"twelve bytes",
+            aad: b"",
+        };
+        let ciphers = [
+            gcm,
+            Mechanism::Plain(MechanismType::AES_ECB),
+            Mechanism::RsaOaep(OaepHash::Sha1),
+            Mechanism::Plain(MechanismType::RSA_PKCS),
+            Mechanism::Plain(MechanismType::RSA_X_509),
+        ];
+        for cipher in ciphers {
+            let own =
+                class == Class::DataAtRest && cipher.mechanism_type() == MechanismType::AES_GCM;
+            let sealed = session.encrypt(&cipher, key, &[0; 16]);
+            assert_eq!(
+                sealed.is_ok(),
+                own,
+                "{class} encrypts by {cipher:?}: {sealed:?}"
+            );
+            if !own {
+                refused(
+                    &format!("{class} decrypts by {cipher:?}"),
+                    session.decrypt(&cipher, key, &[0; 384]),
+                );
+            }
+        }
+        let macs = [
+            Mechanism::Sha256Hmac,
+            Mechanism::Plain(MechanismType::RSA_PKCS),
+        ];
+        for mac in macs {
+            let own = class.algorithm() == kms_core::class::Algorithm::HmacSha256
+                && mac.mechanism_type() == MechanismType::SHA256_HMAC;
+            let tag = session.sign(&mac, key, b"message");
+            assert_eq!(tag.is_ok(), own, "{class} signs by {mac:?}: {tag:?}");
+        }
+        for wrap in [
+            Mechanism::AesKeyWrap,
+            Mechanism::AesKeyWrapPad,
+            Mechanism::RsaOaep(OaepHash::Sha1),
+        ] {
+            let own =
+                class == Class::ServiceExchange && wrap.mechanism_type() != MechanismType::RSA_OAEP;
+            let wrapped = session.wrap(&wrap, key, prey);
+            assert_eq!(
+                wrapped.is_ok(),
+                own,
+                "{class} wraps by {wrap:?}: {wrapped:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_key_leaves_the_token() {
+    let bench = SoftHsm::empty("abuse-leaving");
+    let outsider = bench.token.outsider();
+    let session = &outsider.session;
+    let kek = wrapping_key(session);
+    for class in Class::ALL {
+        let spec = spec(class);
+        bench.hsm().generate(&any(), &spec).await.unwrap();
+        let key = handle(session, &spec);
+        let value = session.read(key, AttributeName::Value).unwrap();
+        assert!(!matches!(value, Reading::Value(_)), "{class}");
+        refused(
+            &format!("{class} wrapped"),
+            session.wrap(&Mechanism::AesKeyWrapPad, kek, key),
+        );
+    }
+    // An exportable one leaves under a trusted key alone, and none is trusted here.
+    let spec = KeySpec {
+        exportable: true,
+        ..spec(Class::Pseudonymisation)
+    };
+    bench.hsm().generate(&any(), &spec).await.unwrap();
+    let key = handle(session, &spec);
+    refused(
+        "exportable, wrapped",
+        session.wrap(&Mechanism::AesKeyWrap, kek, key),
+    );
+    assert!(!matches!(
+        session.read(key, AttributeName::Value).unwrap(),
+        Reading::Value(_)
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_copy_has_more_rights() {
+    let bench = SoftHsm::empty("abuse-copies");
+    let outsider = bench.token.outsider();
+    let session = &outsider.session;
+    for class in Class::ALL {
+        let spec = spec(class);
+        bench.hsm().generate(&any(), &spec).await.unwrap();
+        let key = handle(session, &spec);
+        for more in [
+            Attribute::Sensitive(false),
+            Attribute::Extractable(true),
+            Attribute::Encrypt(true),
+            Attribute::Wrap(true),
+            Attribute::AllowedMechanisms(vec![MechanismType::AES_ECB]),
+            Attribute::Label(b"another name".to_vec()),
+            Attribute::Token(false),
+        ] {
+            let template = Template::from([more.clone()]);
+            refused(
+                &format!("{class} copied with {more:?}"),
+                session.copy(key, &template),
+            );
+        }
+        refused(
+            &format!("{class} copied"),
+            session.copy(key, &Template::default()),
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partners_blob_does_not_unwrap_as_readable() {
+    let bench = SoftHsm::empty("abuse-unwrapping");
+    let outsider = bench.token.outsider();
+    let session = &outsider.session;
+    let wrapping = spec(Class::ImportWrapping);
+    let public = bench.hsm().generate(&any(), &wrapping).await.unwrap();
+    let blob = wrap_for(&wrapping, &public, oaep(bench.hsm()), &[0x42; 32]).blob;
+    let key = handle(session, &wrapping);
+    let mechanism = Mechanism::RsaOaep(OaepHash::Sha1);
+    for template in [
+        unwrapped(
+            KeyType::GenericSecret,
+            [Attribute::Sensitive(false), Attribute::Extractable(true)],
+        ),
+        unwrapped(
+            KeyType::Aes,
+            [Attribute::Sensitive(false), Attribute::Extractable(true)],
+        ),
+        unwrapped(
+            KeyType::Aes,
+            [Attribute::Sensitive(true), Attribute::Extractable(false)],
+        ),
+        unwrapped(
+            KeyType::Aes,
+            [
+                Attribute::Encrypt(true),
+                Attribute::AllowedMechanisms(vec![MechanismType::AES_GCM, MechanismType::AES_ECB]),
+            ],
+        ),
+    ] {
+        refused(
+            &format!("{template:?}"),
+            session.unwrap(&mechanism, key, &blob, &template),
+        );
+    }
+    refused("decrypted", session.decrypt(&mechanism, key, &blob));
+}
+
+/// The token says no, and is not in doubt about itself.
+fn refused<T: std::fmt::Debug>(what: &str, outcome: Result<T, Error>) {
+    match outcome {
+        Ok(done) => panic!("{what}: the token did it: {done:?}"),
+        Err(error) => {
+            assert!(
+                matches!(error.kind(), Kind::Refused | Kind::Unsupported),
+                "{what}: {error}"
+            );
+        }
+    }
+}
+
+fn handle(session: &Session, spec: &KeySpec) -> Handle {
+    let class = match spec.class {
+        Class::ImportWrapping => ObjectClass::PrivateKey,
+        Class::DataAtRest
+        | Class::Pseudonymisation
+        | Class::ServiceImportToken
+        | Class::ServiceExchange => ObjectClass::SecretKey,
+    };
+    let template = Template::from([
+        Attribute::Token(true),
+        Attribute::Id(spec.id.to_bytes().to_vec()),
+        Attribute::Class(class),
+    ]);
+    let found = session.find(&template, 2).unwrap();
+    assert_eq!(found.len(), 1, "{spec:?}");
+    found[0]
+}
+
+fn unwrapped<const N: usize>(key_type: KeyType, more: [Attribute; N]) -> Template {
+    let mut template = Template::from([
+        Attribute::Class(ObjectClass::SecretKey),
+        Attribute::KeyType(key_type),
+        Attribute::Token(false),
+    ]);
+    template.extend(more);
+    template
+}
+
+/// Something that any key may wrap.
+fn extractable(session: &Session) -> Handle {
+    let template = Template::from([
+        Attribute::Token(false),
+        Attribute::ValueLen(32),
+        Attribute::Extractable(true),
+    ]);
+    session
+        .generate(&Mechanism::Plain(MechanismType::AES_KEY_GEN), &template)
+        .unwrap()
+}
+
+/// Something of the abuser's own to wrap with.
+fn wrapping_key(session: &Session) -> Handle {
+    let template = Template::from([
+        Attribute::Token(false),
+        Attribute::ValueLen(32),
+        Attribute::Wrap(true),
+    ]);
+    session
+        .generate(&Mechanism::Plain(MechanismType::AES_KEY_GEN), &template)
+        .unwrap()
+}

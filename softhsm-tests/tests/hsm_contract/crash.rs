@@ -1,0 +1,87 @@
+//! What a crash between two steps leaves on the token, and what the ordinary call makes of it.
+
+use kms_core::class::Class;
+use kms_core::error::Kind;
+use kms_pkcs11::{Attribute, Mechanism, MechanismType, ObjectClass, Template};
+use softhsm_tests::hsm_contract::{Bench, any, spec};
+
+use crate::SoftHsm;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_pair_is_made_again() {
+    let bench = SoftHsm::empty("crash-half");
+    let outsider = bench.token.outsider();
+    for lost in [ObjectClass::PublicKey, ObjectClass::PrivateKey] {
+        let spec = spec(Class::ImportWrapping);
+        let first = bench.hsm().generate(&any(), &spec).await.unwrap();
+        let half = Template::from([
+            Attribute::Token(true),
+            Attribute::Id(spec.id.to_bytes().to_vec()),
+            Attribute::Class(lost),
+        ]);
+        for object in outsider.session.find(&half, 9).unwrap() {
+            outsider.session.destroy(object).unwrap();
+        }
+        assert_eq!(
+            bench.hsm().find(&any(), &spec).await.unwrap(),
+            None,
+            "half is not there"
+        );
+        let again = bench.hsm().generate(&any(), &spec).await.unwrap();
+        assert_ne!(again.public_key, first.public_key);
+        let ours = bench.hsm().objects().await.unwrap();
+        assert_eq!(ours.iter().filter(|one| one.id == Some(spec.id)).count(), 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_is_not_what_its_class_demands_stops_everything() {
+    let bench = SoftHsm::empty("crash-foreign");
+    let outsider = bench.token.outsider();
+    let spec = spec(Class::DataAtRest);
+    let readable = Template::from([
+        Attribute::Token(true),
+        Attribute::Id(spec.id.to_bytes().to_vec()),
+        Attribute::Label(spec.label.to_string().into_bytes()),
+        Attribute::ValueLen(32),
+        Attribute::Extractable(true),
+    ]);
+    let aes = Mechanism::Plain(MechanismType::AES_KEY_GEN);
+    outsider.session.generate(&aes, &readable).unwrap();
+    let found = bench.hsm().find(&any(), &spec).await.unwrap_err();
+    assert_eq!(found.kind(), Kind::Internal);
+    assert_eq!(
+        bench
+            .hsm()
+            .generate(&any(), &spec)
+            .await
+            .unwrap_err()
+            .kind(),
+        Kind::Internal
+    );
+    // It is not destroyed either: nobody knows whose it is.
+    assert_eq!(bench.hsm().objects().await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_objects_of_one_id_stop_everything() {
+    let bench = SoftHsm::empty("crash-twice");
+    let outsider = bench.token.outsider();
+    let spec = spec(Class::DataAtRest);
+    let learned = bench.hsm().generate(&any(), &spec).await.unwrap();
+    let double = Template::from([
+        Attribute::Token(true),
+        Attribute::Id(spec.id.to_bytes().to_vec()),
+        Attribute::ValueLen(32),
+        Attribute::Encrypt(true),
+    ]);
+    let aes = Mechanism::Plain(MechanismType::AES_KEY_GEN);
+    outsider.session.generate(&aes, &double).unwrap();
+    let op = softhsm_tests::hsm_contract::encrypt(b"", b"text");
+    let used = softhsm_tests::hsm_contract::one(bench.hsm(), spec.id, &learned, op).await;
+    assert_eq!(used.unwrap_err().kind(), Kind::Internal);
+    assert_eq!(
+        bench.hsm().find(&any(), &spec).await.unwrap_err().kind(),
+        Kind::Internal
+    );
+}

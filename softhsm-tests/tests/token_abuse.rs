@@ -1,0 +1,235 @@
+//! What is in the token after EMC2's inventory was applied, read back by code that is not the
+//! server's; and what the token refuses to whoever holds the PIN.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use softhsm_tests::{
+    Deployment,
+    cli::finish,
+    partner,
+    pin_holder::{Attempt, Object},
+    program::{find, repository},
+};
+
+#[test]
+fn every_key_of_the_inventory_is_in_the_token_and_can_never_leave_it() {
+    let kms = Deployment::emc2().start();
+    let inventory = apply_inventory(&kms);
+    let (key, wrapping) = ("ingest-lyon/partner", "ingest-lyon/import");
+    let transfer = partner::wrap(&kms, "lyon-ingest", key, wrapping, &[0x42; 32]);
+    partner::submit(&kms, "lyon-ingest", key, &transfer).succeeds();
+
+    let declared = declared(&inventory);
+    assert!(
+        declared.len() >= 120,
+        "{} keys are declared",
+        declared.len()
+    );
+    let objects: Vec<Object> = read(&kms, "objects");
+    let keys: BTreeMap<&str, &Object> = objects
+        .iter()
+        .filter(|object| object.class != "public")
+        .map(|object| (object.label.as_str(), object))
+        .collect();
+    for (name, class) in &declared {
+        let key = keys.get(format!("{name}/versions/1").as_str());
+        let key = key.unwrap_or_else(|| panic!("{name} is not in the token"));
+        assert_eq!(protection(key), PROTECTED, "{name}");
+        assert_eq!(key.local, Some(true), "{name}");
+        assert_eq!(key.always_sensitive, Some(true), "{name}");
+        assert_eq!(key.never_extractable, Some(true), "{name}");
+        let (uses, mechanisms) = class.may();
+        assert_eq!(key.uses, uses, "{name}");
+        assert_eq!(key.mechanisms, mechanisms, "{name}");
+    }
+
+    let imported = keys["spaces/ingest-lyon/keys/partner/versions/1"];
+    assert_eq!(protection(imported), PROTECTED);
+    let (uses, mechanisms) = Class::DataAtRest.may();
+    assert_eq!(
+        (imported.uses.as_slice(), imported.mechanisms.as_slice()),
+        (&uses[..], &mechanisms[..])
+    );
+    // It has been outside, and says so for ever.
+    assert_eq!(imported.local, Some(false));
+    assert_eq!(imported.always_sensitive, Some(false));
+    assert_eq!(imported.never_extractable, Some(false));
+
+    // Nothing else: no helper key, no half of a pair, nothing without protection.
+    let known = |key: &&&Object| {
+        let name = key
+            .label
+            .rsplit_once("/versions/")
+            .map_or("", |(name, _)| name);
+        declared.contains_key(name)
+            || name.starts_with("spaces/kms/")
+            || *key.label == imported.label
+    };
+    let strangers: Vec<_> = keys.values().filter(|key| !known(key)).collect();
+    assert!(strangers.is_empty(), "{strangers:?}");
+    for key in keys.values() {
+        assert_eq!(protection(key), PROTECTED, "{}", key.label);
+        assert!(
+            !key.mechanisms.is_empty(),
+            "{} takes any mechanism",
+            key.label
+        );
+    }
+    for public in objects.iter().filter(|object| object.class == "public") {
+        assert_eq!(
+            public.uses,
+            Vec::<String>::new(),
+            "{}: wrapping is done outside",
+            public.label
+        );
+        assert_eq!(public.modifiable, Some(false), "{}", public.label);
+    }
+}
+
+#[test]
+fn the_token_refuses_whoever_holds_the_pin_what_the_service_would_not_do() {
+    let kms = Deployment::emc2().start();
+    apply_inventory(&kms);
+    let before: Vec<Object> = read(&kms, "objects");
+
+    let attempts: Vec<Attempt> = read(&kms, "abuse");
+    assert!(attempts.len() >= 25, "{attempts:?}");
+    for attempt in &attempts {
+        assert_eq!(attempt.control, None, "proves nothing: {attempt:?}");
+        assert!(attempt.refusal.is_some(), "the token did it: {attempt:?}");
+    }
+    for what in [
+        "decrypt by AES-ECB",
+        "wrap another key under it",
+        "make a copy that may be extracted",
+    ] {
+        assert!(
+            attempts.iter().any(|attempt| attempt.what == what),
+            "{what} was not tried"
+        );
+    }
+
+    assert_eq!(
+        read::<Vec<Object>>(&kms, "objects"),
+        before,
+        "the attempts left a trace"
+    );
+}
+
+fn apply_inventory(kms: &Deployment) -> PathBuf {
+    let inventory = repository().join("ops/emc2/inventory.yaml");
+    let path = inventory.to_str().unwrap();
+    kms.cli("stella")
+        .run(["inventory", "apply", "-f", path])
+        .succeeds();
+    inventory
+}
+
+/// Runs `kms-dev` on the deployment's token, from outside the server.
+fn read<T: DeserializeOwned>(kms: &Deployment, verb: &str) -> T {
+    let mut command = Command::new(find("kms-dev").unwrap());
+    command.args([verb, "--json"]).arg(kms.directory());
+    let finished = finish(command);
+    serde_json::from_slice(&finished.stdout).unwrap_or_else(|cause| panic!("{cause}: {finished}"))
+}
+
+/// Private, sensitive, extractable, modifiable, copyable.
+type Protection = [Option<bool>; 5];
+
+const PROTECTED: Protection = [
+    Some(true),
+    Some(true),
+    Some(false),
+    Some(false),
+    Some(false),
+];
+
+fn protection(key: &Object) -> Protection {
+    [
+        key.private,
+        key.sensitive,
+        key.extractable,
+        key.modifiable,
+        key.copyable,
+    ]
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Class {
+    DataAtRest,
+    ImportWrapping,
+    Pseudonymisation,
+}
+
+impl Class {
+    /// The uses and the mechanisms of its keys. Written here once more, on purpose.
+    fn may(self) -> (Vec<String>, Vec<String>) {
+        let (uses, mechanisms): (&[&str], &[&str]) = match self {
+            Self::DataAtRest => (&["encrypt", "decrypt"], &["CKM_AES_GCM"]),
+            Self::ImportWrapping => (&["unwrap"], &["CKM_RSA_PKCS_OAEP"]),
+            Self::Pseudonymisation => (&["sign"], &["CKM_SHA256_HMAC"]),
+        };
+        let owned = |list: &[&str]| list.iter().map(ToString::to_string).collect();
+        (owned(uses), owned(mechanisms))
+    }
+}
+
+#[derive(Deserialize)]
+struct Inventory {
+    edges: Vec<Edge>,
+    keys: Vec<Key>,
+}
+
+#[derive(Deserialize)]
+struct Edge {
+    target: String,
+    domain: String,
+}
+
+#[derive(Deserialize)]
+struct Key {
+    name: String,
+    class: Class,
+    #[serde(default)]
+    origin: Origin,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Origin {
+    #[default]
+    Generated,
+    External,
+}
+
+/// What the inventory has the token make, by full name: its keys and those of its edges.
+fn declared(path: &Path) -> BTreeMap<String, Class> {
+    let text = fs::read_to_string(path).unwrap();
+    let inventory: Inventory = serde_saphyr::from_str(&text).unwrap();
+    let made = |key: &&Key| key.origin == Origin::Generated;
+    let keys = inventory.keys.iter().filter(made).map(|key| {
+        let (space, slug) = key.name.split_once('/').unwrap();
+        (format!("spaces/{space}/keys/{slug}"), key.class)
+    });
+    let edges = inventory.edges.iter().map(|edge| {
+        let name = format!("spaces/{}/keys/edge-{}", edge.target, edge.domain);
+        (name, Class::Pseudonymisation)
+    });
+    keys.chain(edges).collect()
+}
