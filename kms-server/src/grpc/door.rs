@@ -73,17 +73,17 @@ impl From<Command> for Asked {
 impl Asked {
     /// A change, with the client's id of it, if it gave one.
     pub(super) fn change(change: kms_core::command::Change, request: &str) -> Result<Self> {
-        let request =
-            match request {
-                "" => None,
-                text => Some(text.parse().map_err(|e| {
-                    Error::invalid("request_id", "a request_id is a UUID").because(e)
-                })?),
-            };
-        Ok(Asked {
-            command: Command::Change(change),
-            request,
-        })
+        Asked::again(Command::Change(change), request)
+    }
+
+    /// A command that may be sent again, with the client's id of it, if it gave one.
+    pub(super) fn again(command: Command, request: &str) -> Result<Self> {
+        let wrong = |e| Error::invalid("request_id", "a request_id is a UUID").because(e);
+        let request = match request {
+            "" => None,
+            text => Some(text.parse().map_err(|e: uuid::Error| wrong(e))?),
+        };
+        Ok(Asked { command, request })
     }
 }
 

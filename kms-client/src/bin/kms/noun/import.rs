@@ -151,6 +151,7 @@ impl Submit {
             wrapped_key: read(&self.wrapped)?,
             reason: self.reason,
             request_id: self.once.request_id,
+            etag: String::new(),
         };
         session
             .screen

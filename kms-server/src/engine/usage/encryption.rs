@@ -1,134 +1,23 @@
-//! Commands that use keys.
+//! Encryption, decryption, and keys for data.
 
-use super::import::fingerprint;
-use super::{Call, DataKeyMade, Decrypted, Encrypted, Engine, ReEncrypted, Reply};
+use super::{Bench, Done, number, primary};
+use crate::engine::import::fingerprint;
+use crate::engine::{DataKeyMade, Decrypted, Encrypted, Engine, ReEncrypted, Reply};
 use crate::hsm::{Op, Output, Work};
-use kms_core::command::{Command, DataKey, Plain, Sealed, Use};
-use kms_core::decide::decide;
+use kms_core::command::{DataKey, Plain, Sealed};
 use kms_core::envelope::{EncryptionContext, Envelope, PLAINTEXT_MAX};
 use kms_core::error::{Error, Result};
 use kms_core::key::{Key, Version};
-use kms_core::name::{EdgeName, KeyName, VersionName};
-use kms_core::permit::{Permit, SystemOp};
-use kms_core::pseudonym::{Identifier, Pseudonym};
-use kms_core::record::Counts;
-use kms_core::view::View;
+use kms_core::name::{KeyName, VersionName};
 use zeroize::Zeroizing;
 
-/// Where a use stands: what was decided, and on which view.
-struct Bench<'a> {
-    permit: &'a Permit,
-    view: &'a View,
-}
-
-/// What a use came to: the reply, and for each item how many bytes went through, or its error.
-struct Done {
-    reply: Reply,
-    items: Vec<Result<usize>>,
-    versions: Vec<VersionName>,
-}
-
 impl Engine {
-    /// Uses keys, and records it before anything is answered.
-    pub(super) async fn use_keys(&self, call: Call, usage: Use) -> Result<Reply> {
-        let begun = self.parts.clock.monotonic();
-        let asked = u64::try_from(usage.items()).unwrap_or(u64::MAX);
-        let command = Command::Use(usage);
-        let about = (command.action(), command.resource());
-        let seat = self.seat.load_full();
-        let decided = decide(seat.bench(Self::no_uid()), &call.caller, &command);
-        let done = match (decided, command) {
-            (Ok(permit), Command::Use(usage)) => {
-                let bench = Bench {
-                    permit: &permit,
-                    view: &seat.view,
-                };
-                let policies = permit.policies().to_vec();
-                self.perform(&bench, usage)
-                    .await
-                    .map(|done| (done, policies))
-            }
-            (Ok(_), Command::Change(_) | Command::Read(_)) => {
-                Err(Error::internal("a use became something else"))
-            }
-            (Err(error), _) => Err(error),
-        };
-        let (outcome, counts, reply) = match done {
-            Ok((done, policies)) => {
-                let failed = done.items.iter().filter(|i| i.is_err()).count();
-                let bytes = done.items.iter().flatten().sum();
-                // When nothing came of it, the record says why.
-                let outcome = match done.items.iter().find(|i| i.is_err()) {
-                    Some(Err(error)) if failed == done.items.len() => Err(error.clone()),
-                    Some(_) | None => Ok(()),
-                };
-                let mut versions: Vec<String> =
-                    done.versions.iter().map(ToString::to_string).collect();
-                versions.sort();
-                versions.dedup();
-                let counts = Counts {
-                    items: asked,
-                    failed: number(failed),
-                    bytes: number(bytes),
-                    versions,
-                    policies,
-                };
-                (outcome, counts, Ok(done.reply))
-            }
-            Err(error) => (
-                Err(error.clone()),
-                Counts {
-                    items: asked,
-                    failed: asked,
-                    ..Counts::default()
-                },
-                Err(error),
-            ),
-        };
-        self.record_use(&call, about, outcome, counts, begun)
-            .await?;
-        reply
-    }
-
-    async fn perform(&self, bench: &Bench<'_>, usage: Use) -> Result<Done> {
-        match usage {
-            Use::Encrypt { key, items } => self.encrypt(bench, &key, items).await,
-            Use::Decrypt { key, items } => self.decrypt(bench, &key, items).await,
-            Use::ReEncrypt { key, items } => self.re_encrypt(bench, &key, items).await,
-            Use::GenerateDataKey { key, items, reveal } => {
-                self.data_keys(bench, &key, items, reveal).await
-            }
-            Use::Pseudonymise { edge, identifiers } => {
-                self.pseudonymise(bench, &edge, identifiers).await
-            }
-            Use::GetImportParameters {
-                key,
-                wrapping,
-                mechanism,
-            } => {
-                let asked = (&key, &wrapping, mechanism);
-                let (reply, versions) = self
-                    .import_parameters(bench.permit, bench.view, asked)
-                    .await?;
-                Ok(Done {
-                    reply,
-                    items: vec![Ok(0)],
-                    versions,
-                })
-            }
-            Use::GenerateRandom { length } => {
-                let permit = Permit::system(SystemOp::Random);
-                let random = self.parts.hsm.random(&permit, length).await?;
-                Ok(Done {
-                    reply: Reply::Random(random),
-                    items: vec![Ok(length)],
-                    versions: vec![],
-                })
-            }
-        }
-    }
-
-    async fn encrypt(&self, bench: &Bench<'_>, key: &KeyName, items: Vec<Plain>) -> Result<Done> {
+    pub(super) async fn encrypt(
+        &self,
+        bench: &Bench<'_>,
+        key: &KeyName,
+        items: Vec<Plain>,
+    ) -> Result<Done> {
         let version = primary(bench.view, key)?;
         let plain = items
             .into_iter()
@@ -150,7 +39,12 @@ impl Engine {
         })
     }
 
-    async fn decrypt(&self, bench: &Bench<'_>, key: &KeyName, items: Vec<Sealed>) -> Result<Done> {
+    pub(super) async fn decrypt(
+        &self,
+        bench: &Bench<'_>,
+        key: &KeyName,
+        items: Vec<Sealed>,
+    ) -> Result<Done> {
         let opened = self.open_sealed(bench, key, &items).await?;
         let (mut results, mut counted, mut versions) = (Vec::new(), Vec::new(), Vec::new());
         for item in opened {
@@ -165,7 +59,7 @@ impl Engine {
         })
     }
 
-    async fn re_encrypt(
+    pub(super) async fn re_encrypt(
         &self,
         bench: &Bench<'_>,
         key: &KeyName,
@@ -197,7 +91,7 @@ impl Engine {
         })
     }
 
-    async fn data_keys(
+    pub(super) async fn data_keys(
         &self,
         bench: &Bench<'_>,
         key: &KeyName,
@@ -231,41 +125,6 @@ impl Engine {
             reply: Reply::DataKeys(results),
             items: counted,
             versions,
-        })
-    }
-
-    async fn pseudonymise(
-        &self,
-        bench: &Bench<'_>,
-        name: &EdgeName,
-        identifiers: Vec<Result<Identifier>>,
-    ) -> Result<Done> {
-        let (edge, _) = bench
-            .view
-            .edge(name)
-            .ok_or_else(|| Error::not_found(name))?;
-        let version = primary(bench.view, &edge.key)?;
-        let inputs: Vec<Result<Zeroizing<Vec<u8>>>> = identifiers
-            .into_iter()
-            .map(|i| i.and_then(|i| fits(bench.view, edge, &i).map(|()| i.canonical())))
-            .collect();
-        let work = |input: &Zeroizing<Vec<u8>>| Op::Hmac {
-            input: input.clone(),
-        };
-        let outputs = self.visit(bench, version, &inputs, work).await?;
-        let number = version.name.number();
-        let (mut results, mut counted) = (Vec::new(), Vec::new());
-        for output in outputs {
-            let text = output.and_then(|output| {
-                Pseudonym::of_output(edge.code.clone(), number, &output)?.to_text()
-            });
-            counted.push(text.as_ref().map(String::len).map_err(Clone::clone));
-            results.push(text.map(Zeroizing::new));
-        }
-        Ok(Done {
-            reply: Reply::Pseudonyms(results, version.name.clone()),
-            items: counted,
-            versions: vec![version.name.clone()],
         })
     }
 
@@ -374,64 +233,6 @@ impl Engine {
             .map(|place| place.and_then(|v| Ok((answer()?, v))))
             .collect())
     }
-
-    /// One visit to the token for all items of one version that are fit for it.
-    async fn visit<T>(
-        &self,
-        bench: &Bench<'_>,
-        version: &Version,
-        items: &[Result<T>],
-        op: impl Fn(&T) -> Op,
-    ) -> Result<Vec<Result<Output>>> {
-        let recorded = fingerprint(version)?;
-        let work: Vec<Work> = items
-            .iter()
-            .flatten()
-            .map(|item| Work {
-                id: version.id,
-                fingerprint: recorded.clone(),
-                op: op(item),
-            })
-            .collect();
-        let outputs = if work.is_empty() {
-            vec![]
-        } else {
-            self.parts.hsm.apply(bench.permit, work).await?
-        };
-        let mut outputs = outputs.into_iter();
-        let mut answer = || {
-            outputs
-                .next()
-                .ok_or_else(|| Error::internal("the HSM gave too few answers"))?
-        };
-        let each = |item: &Result<T>| item.as_ref().map_err(Clone::clone).map(|_| ());
-        Ok(items
-            .iter()
-            .map(|item| each(item).and_then(|()| answer()))
-            .collect())
-    }
-
-    async fn random(&self, length: usize) -> Result<Zeroizing<Vec<u8>>> {
-        if length == 0 {
-            return Ok(Zeroizing::new(vec![]));
-        }
-        let bytes = self
-            .parts
-            .hsm
-            .random(&Permit::system(SystemOp::Random), length)
-            .await?;
-        if bytes.len() == length {
-            Ok(bytes)
-        } else {
-            Err(Error::internal("the HSM gave too few random bytes"))
-        }
-    }
-}
-
-fn primary<'a>(view: &'a View, key: &KeyName) -> Result<&'a Version> {
-    let (key, _) = view.key(key).ok_or_else(|| Error::not_found(key))?;
-    view.primary(key)
-        .ok_or_else(|| Error::internal("a permit without a primary version"))
 }
 
 /// A nonce, associated data, and a plaintext.
@@ -471,45 +272,4 @@ fn protected_by<'a>(bench: &Bench<'a>, key: &Key, envelope: &Envelope) -> Result
             version.state
         )))
     }
-}
-
-/// Whether an identifier is what the edge evaluates.
-fn fits(view: &View, edge: &kms_core::space::Edge, identifier: &Identifier) -> Result<()> {
-    if identifier.input_type() != edge.input {
-        let sentence = format!(
-            "{} evaluates identifiers of type {}",
-            edge.name,
-            edge.input.name()
-        );
-        return Err(Error::invalid("identifier", sentence));
-    }
-    let Identifier::Pseudonym(parent) = identifier else {
-        return Ok(());
-    };
-    let source = view
-        .domain(edge.name.domain())
-        .and_then(|(d, _)| d.source.as_ref());
-    let way_in = view
-        .edge_of_code(&parent.code)
-        .filter(|e| Some(e.name.target()) == source);
-    let way_in = way_in.ok_or_else(|| {
-        let sentence = format!(
-            "this is not a pseudonym of {}'s source space",
-            edge.name.domain()
-        );
-        Error::invalid("identifier", sentence)
-    })?;
-    let current = view.key(&way_in.key).and_then(|(key, _)| key.primary);
-    if current == Some(parent.version) {
-        Ok(())
-    } else {
-        Err(Error::invalid(
-            "identifier",
-            "this pseudonym was made by a version of its edge's key that is not the current one; translate it first",
-        ))
-    }
-}
-
-fn number(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
 }
