@@ -17,6 +17,7 @@ story() {
     crash
     audit
     summary
+    rm -f opened.csv flipped.kms kept.kms again.csv identifiers warehouse project
     cd "$REPOSITORY" || die "cannot return to $REPOSITORY"
 }
 
