@@ -201,6 +201,17 @@ impl Deployment {
         Ok(())
     }
 
+    /// Starts the server although its HSM does not answer, and waits until it says so.
+    ///
+    /// # Panics
+    /// When it runs already, or ends instead.
+    pub fn restart_without_hsm(&mut self) {
+        assert!(self.server.is_none(), "the server runs already");
+        let started = Server::start_without_hsm(&self.place);
+        self.server = Some(started.unwrap_or_else(|ended| panic!("{ended}")));
+        self.write_contexts();
+    }
+
     /// `kms-server init` with this deployment's documents.
     ///
     /// # Panics

@@ -62,7 +62,11 @@ fn what_is_secret_or_personal_is_found_nowhere_afterwards() {
         "ingest-lyon/import",
         MATERIAL,
     );
-    said.push_str(&partner::submit(&kms, "lyon-ingest", "ingest-lyon/partner", &transfer).stderr);
+    said.push_str(
+        &partner::submit(&kms, "lyon-ingest", "ingest-lyon/partner", &transfer)
+            .succeeds()
+            .stderr,
+    );
 
     let metrics = kms.metrics().text().to_owned();
     // A crash and a stop, each with what it may say.

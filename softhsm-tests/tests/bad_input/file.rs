@@ -8,17 +8,17 @@ fn a_sealed_file_that_is_not_what_it_was_opens_nothing_and_leaves_no_file() {
     let etl = kms.cli("lyon-etl");
     let directory = kms.directory();
     let content: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();
-    fs::write(directory.join("data"), &content).unwrap();
+    fs::write(directory.join("visits"), &content).unwrap();
     let seal = [
         "encrypt",
-        "data",
+        "visits",
         "--key",
         "ingest-lyon/object",
         "--context",
         "dataset=visits",
     ];
     etl.run(seal).succeeds();
-    let sealed = fs::read(directory.join("data.kms")).unwrap();
+    let sealed = fs::read(directory.join("visits.kms")).unwrap();
 
     let refused = |name: &str, bytes: &[u8], more: &[&str], code: i32| {
         fs::write(directory.join(name), bytes).unwrap();

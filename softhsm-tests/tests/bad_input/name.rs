@@ -48,11 +48,11 @@ fn a_typo_in_a_keys_name_never_makes_a_key() {
         "a test",
     ];
     operator.run(suspend).fails(5).saying("7");
-    std::fs::write(kms.directory().join("data"), "x").unwrap();
+    std::fs::write(kms.directory().join("visits"), "x").unwrap();
     kms.cli("lyon-etl")
-        .run(["encrypt", "data", "--key", "ingest-lyon/objekt"])
+        .run(["encrypt", "visits", "--key", "ingest-lyon/objekt"])
         .fails(5);
-    assert!(!kms.directory().join("data.kms").exists());
+    assert!(!kms.directory().join("visits.kms").exists());
     assert_eq!(keys(&kms), before);
 
     // A key of another class is no key for it.
