@@ -160,6 +160,11 @@ impl Server {
         })
     }
 
+    /// Has it read its certificates again (SIGHUP).
+    pub fn reload(&self) {
+        self.process.signal(Signal::HUP);
+    }
+
     /// Stops it where it is (SIGSTOP): connections stay open, nothing answers.
     pub fn pause(&self) {
         self.process.signal(Signal::STOP);

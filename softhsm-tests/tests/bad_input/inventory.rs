@@ -52,7 +52,8 @@ fn an_inventory_with_a_fault_is_refused_before_anything_is_made() {
     ] {
         fs::write(kms.directory().join("bad.yaml"), &yaml).unwrap();
         for verb in ["plan", "apply"] {
-            let refused = steward.run(["inventory", verb, "-f", "bad.yaml"]).fails(3);
+            let refused = steward.run(["inventory", verb, "-f", "bad.yaml"]);
+            assert_eq!(refused.code(), Some(3), "{verb} {says:?}: {refused}");
             assert!(refused.stderr.contains(says), "{says:?}: {refused}");
         }
     }

@@ -20,7 +20,10 @@ mod start;
 
 use kms_proto::v1;
 use serde_json::Value;
-use softhsm_tests::{Deployment, gateway::Gateway};
+use softhsm_tests::{
+    Deployment,
+    gateway::{Gateway, reason},
+};
 use tonic::Status;
 
 const OBJECT: &str = "spaces/ingest-lyon/keys/object";
@@ -43,11 +46,8 @@ fn refusals(kms: &mut Deployment, principal: &str, action: &str, word: &str) -> 
 /// The answer is this status, its stable word is `word`, and its sentence says `saying`.
 #[track_caller]
 fn told<T: std::fmt::Debug>(answer: Result<T, Status>, word: &str, saying: &str) {
-    use tonic_types::StatusExt as _;
     let status = answer.expect_err("a refusal");
-    let details = status.get_error_details();
-    let reason = details.error_info().map(|info| info.reason.clone());
-    assert_eq!(reason.as_deref(), Some(word), "{status:?}");
+    assert_eq!(reason(&status), word, "{status:?}");
     assert!(
         status.message().contains(saying),
         "{saying:?} in {:?}",

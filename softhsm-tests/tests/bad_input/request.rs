@@ -139,7 +139,8 @@ fn an_import_that_is_not_what_it_should_be_brings_nothing_in() {
     let (key, by, who) = ("ingest-lyon/partner", "ingest-lyon/import", "lyon-ingest");
     let right = partner::wrap(&kms, who, key, by, &[0x42; 32]);
 
-    // No length of an AES key, another token, another blob, another key.
+    // Another length than any AES key's, another token, another blob. (A shorter AES key cannot
+    // be told from outside on SoftHSM, which keeps no length of what it unwraps.)
     let short = partner::wrap(&kms, who, key, by, &[0x42; 20]);
     partner::submit(&kms, who, key, &short).fails(3);
     let mut forged = right.clone();
