@@ -144,10 +144,7 @@ fn a_wrong_pin_and_a_missing_token_are_said_and_mended() {
     fs::write(&configuration, &right).unwrap();
 
     set_mode(&pin_file, 0o644);
-    let ended = kms
-        .try_restart()
-        .expect_err("serving with a PIN that all can read");
-    assert!(ended.log.contains("chmod"), "{ended}");
+    answers_without_hsm(&mut kms, "chmod");
     set_mode(&pin_file, 0o600);
 
     kms.restart();
