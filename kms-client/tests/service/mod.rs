@@ -2,6 +2,7 @@
 
 use kms_client::v1;
 use kms_client::v1::crypto_service_server::{CryptoService, CryptoServiceServer};
+use kms_client::v1::import_service_server::{ImportService, ImportServiceServer};
 use kms_client::v1::pseudonym_service_server::{PseudonymService, PseudonymServiceServer};
 use kms_client::{Backoff, Client, Error, Target};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -11,7 +12,7 @@ use rustls::server::WebPkiClientVerifier;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -91,6 +92,10 @@ pub struct Shared {
     pub calls: AtomicU32,
     /// How many calls to answer with UNAVAILABLE first.
     pub unavailable: AtomicU32,
+    /// Whether calls get no answer.
+    pub silent: AtomicBool,
+    /// The request ids of changes, in the order in which they came.
+    pub request_ids: Mutex<Vec<String>>,
 }
 
 #[derive(Clone)]
@@ -146,9 +151,11 @@ impl Service {
         shared.primary.store(1, Ordering::SeqCst);
         let crypto = CryptoServiceServer::new(Fake(Arc::clone(&shared)));
         let pseudonyms = PseudonymServiceServer::new(Fake(Arc::clone(&shared)));
+        let imports = ImportServiceServer::new(Fake(Arc::clone(&shared)));
         tokio::spawn(
             tonic::transport::Server::builder()
                 .add_service(crypto)
+                .add_service(imports)
                 .add_service(pseudonyms)
                 .serve_with_incoming(tokio_stream::wrappers::ReceiverStream::new(receiver)),
         );
@@ -308,6 +315,9 @@ impl CryptoService for Fake {
         request: Request<v1::GenerateRandomRequest>,
     ) -> Answer<v1::GenerateRandomResponse> {
         self.called()?;
+        if self.0.silent.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         let length = usize::try_from(request.into_inner().length).unwrap();
         Ok(Response::new(v1::GenerateRandomResponse {
             random: vec![7; length],
@@ -351,6 +361,33 @@ impl CryptoService for Fake {
         _: Request<v1::BatchGenerateDataKeyRequest>,
     ) -> Answer<v1::BatchGenerateDataKeyResponse> {
         Err(Status::unimplemented("not in this test"))
+    }
+}
+
+/// Whatever is imported becomes version 1.
+#[tonic::async_trait]
+impl ImportService for Fake {
+    async fn get_import_parameters(
+        &self,
+        _: Request<v1::GetImportParametersRequest>,
+    ) -> Answer<v1::ImportParameters> {
+        Err(Status::unimplemented("not in this test"))
+    }
+
+    async fn import_key(&self, request: Request<v1::ImportKeyRequest>) -> Answer<v1::KeyVersion> {
+        let v1::ImportKeyRequest {
+            name, request_id, ..
+        } = request.into_inner();
+        self.0.request_ids.lock().unwrap().push(request_id);
+        self.called()?;
+        if self.0.silent.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        let name = version(&name, 1);
+        Ok(Response::new(v1::KeyVersion {
+            name,
+            ..v1::KeyVersion::default()
+        }))
     }
 }
 

@@ -8,7 +8,6 @@ mod open;
 mod read;
 mod reply;
 mod request;
-mod seal;
 mod settle;
 mod usage;
 

@@ -4,133 +4,18 @@
 //! ours and not OCSF's stands under `unmapped.kms`. No identifier, pseudonym, plaintext, encryption
 //! context or key material is ever in a record.
 
+mod event;
+
+pub use event::{
+    Counts, Detail, Event, INTENTION_MAX, Intention, Outcome, RequestTag, Settled, state_digest,
+};
+
 use crate::action::{Action, Effect};
 use crate::caller::{Caller, Sort};
-use crate::codec;
 use crate::command::LogName;
 use crate::error::{Error, Kind, Result};
-use crate::key::Learned;
-use crate::plan::Plan;
-use crate::revision::Revision;
 use crate::time::Time;
-use crate::value::Value;
-use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-
-/// The longest intention, in bytes: an entry of a log of C2SP tlog-tiles form holds 65,535.
-pub const INTENTION_MAX: usize = 60 * 1024;
-
-/// What happened: who, what, on what, and what became of it. Appended to a log it is a record.
-#[derive(Debug, Clone)]
-pub struct Event {
-    /// When.
-    pub time: Time,
-    /// Who asked.
-    pub caller: Caller,
-    /// The call's own id, for the reader of two logs.
-    pub call: String,
-    /// What was asked.
-    pub action: Action,
-    /// The resource that it was about: its sort and its name.
-    pub resource: (String, String),
-    /// What became of it: `Ok`, or what the caller was told.
-    pub result: Result<()>,
-    /// How long it took, in milliseconds.
-    pub duration: Option<u64>,
-    /// The part that is ours.
-    pub detail: Detail,
-}
-
-/// The part of a record that is ours.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "record", rename_all = "kebab-case")]
-pub enum Detail {
-    /// A change is about to happen.
-    Intention(Box<Intention>),
-    /// What became of the intention at this index.
-    Outcome(Box<Outcome>),
-    /// A use, a read or a refusal.
-    Use(Counts),
-}
-
-/// What a change will do: enough to carry it out again, or to see that it was.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Intention {
-    /// The plan, with every new value in full.
-    pub plan: Plan,
-    /// The policies that allowed it.
-    pub policies: Vec<String>,
-    /// The client's own id of its request, if it gave one, and a digest of what was asked.
-    pub request: Option<RequestTag>,
-}
-
-/// A client's request, to be recognised when it comes again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RequestTag {
-    /// The client's id: a UUID.
-    pub id: uuid::Uuid,
-    /// SHA-256 of what was asked, hexadecimal.
-    pub digest: String,
-}
-
-/// What became of an intention.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outcome {
-    /// The intention's index in the changes log.
-    pub intention: u64,
-    /// What became of it.
-    pub settled: Settled,
-}
-
-/// What became of an intention.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Settled {
-    /// The store holds it.
-    Committed {
-        /// The store's revision of what was written.
-        revision: Revision,
-        /// A digest of what was written: see [`state_digest`].
-        state: String,
-        /// What the HSM told of new material.
-        learned: Option<Learned>,
-    },
-    /// Nothing was changed.
-    Abandoned {
-        /// Why.
-        why: String,
-    },
-}
-
-/// What a use amounts to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
-    /// How many items were asked.
-    pub items: u64,
-    /// How many of them failed.
-    pub failed: u64,
-    /// How many bytes of plaintext or identifiers went through.
-    pub bytes: u64,
-    /// The versions that were used, by their names.
-    pub versions: Vec<String>,
-    /// The policies that allowed it.
-    pub policies: Vec<String>,
-}
-
-/// SHA-256 over the written values, each as its name and its encoding, length-prefixed, in the
-/// order of the plan; hexadecimal.
-///
-/// # Errors
-/// As [`Value::encode`].
-pub fn state_digest(values: &[Value]) -> Result<String> {
-    let mut bytes = Vec::new();
-    for value in values {
-        codec::put(&mut bytes, value.name().as_bytes());
-        codec::put(&mut bytes, &value.encode()?);
-    }
-    Ok(HEXLOWER.encode(&Sha256::digest(&bytes)))
-}
 
 /// An entry of a log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,21 +1,136 @@
-//! Visits to the token: the cryptographic part of a use.
+//! Encryption, decryption, and keys for data.
 
-use super::Engine;
-use super::import::fingerprint;
-use super::usage::Bench;
+use super::{Bench, Done, number, primary};
+use crate::engine::import::fingerprint;
+use crate::engine::{DataKeyMade, Decrypted, Encrypted, Engine, ReEncrypted, Reply};
 use crate::hsm::{Op, Output, Work};
-use kms_core::command::Sealed;
+use kms_core::command::{DataKey, Plain, Sealed};
 use kms_core::envelope::{EncryptionContext, Envelope, PLAINTEXT_MAX};
 use kms_core::error::{Error, Result};
 use kms_core::key::{Key, Version};
 use kms_core::name::{KeyName, VersionName};
-use kms_core::permit::{Permit, SystemOp};
 use zeroize::Zeroizing;
 
 impl Engine {
+    pub(super) async fn encrypt(
+        &self,
+        bench: &Bench<'_>,
+        key: &KeyName,
+        items: Vec<Plain>,
+    ) -> Result<Done> {
+        let version = primary(bench.view, key)?;
+        let plain = items
+            .into_iter()
+            .map(|item| Ok((item.plaintext, item.context?)))
+            .collect();
+        let sealed = self.seal(bench, key, version, plain).await?;
+        let (mut results, mut counted) = (Vec::new(), Vec::new());
+        for item in sealed {
+            counted.push(item.as_ref().map(|(_, bytes)| *bytes).map_err(Clone::clone));
+            results.push(item.map(|(ciphertext, _)| Encrypted {
+                ciphertext,
+                version: version.name.clone(),
+            }));
+        }
+        Ok(Done {
+            reply: Reply::Encrypted(results),
+            items: counted,
+            versions: vec![version.name.clone()],
+        })
+    }
+
+    pub(super) async fn decrypt(
+        &self,
+        bench: &Bench<'_>,
+        key: &KeyName,
+        items: Vec<Sealed>,
+    ) -> Result<Done> {
+        let opened = self.open_sealed(bench, key, &items).await?;
+        let (mut results, mut counted, mut versions) = (Vec::new(), Vec::new(), Vec::new());
+        for item in opened {
+            counted.push(item.as_ref().map(|(p, _)| p.len()).map_err(Clone::clone));
+            versions.extend(item.as_ref().ok().map(|(_, version)| version.clone()));
+            results.push(item.map(|(plaintext, version)| Decrypted { plaintext, version }));
+        }
+        Ok(Done {
+            reply: Reply::Decrypted(results),
+            items: counted,
+            versions,
+        })
+    }
+
+    pub(super) async fn re_encrypt(
+        &self,
+        bench: &Bench<'_>,
+        key: &KeyName,
+        items: Vec<Sealed>,
+    ) -> Result<Done> {
+        let opened = self.open_sealed(bench, key, &items).await?;
+        let version = primary(bench.view, key)?;
+        let (mut plain, mut formers) = (Vec::new(), Vec::new());
+        for (item, opened) in items.into_iter().zip(opened) {
+            formers.push(opened.as_ref().ok().map(|(_, former)| former.clone()));
+            plain.push(opened.and_then(|(plaintext, _)| Ok((plaintext, item.context?))));
+        }
+        let sealed = self.seal(bench, key, version, plain).await?;
+        let (mut results, mut counted) = (Vec::new(), Vec::new());
+        for (item, former) in sealed.into_iter().zip(&formers) {
+            counted.push(item.as_ref().map(|(_, bytes)| *bytes).map_err(Clone::clone));
+            results.push(item.map(|(ciphertext, _)| ReEncrypted {
+                ciphertext,
+                version: version.name.clone(),
+                former: former.clone().unwrap_or_else(|| version.name.clone()),
+            }));
+        }
+        let mut versions: Vec<VersionName> = formers.into_iter().flatten().collect();
+        versions.push(version.name.clone());
+        Ok(Done {
+            reply: Reply::ReEncrypted(results),
+            items: counted,
+            versions,
+        })
+    }
+
+    pub(super) async fn data_keys(
+        &self,
+        bench: &Bench<'_>,
+        key: &KeyName,
+        items: Vec<DataKey>,
+        reveal: bool,
+    ) -> Result<Done> {
+        let version = primary(bench.view, key)?;
+        let lengths: Vec<usize> = items
+            .iter()
+            .map(|i| i.length.clone().unwrap_or(0))
+            .collect();
+        let mut random = self.random(lengths.iter().sum()).await?;
+        let (mut plain, mut shown) = (Vec::new(), Vec::new());
+        for (item, length) in items.into_iter().zip(lengths) {
+            let made = Zeroizing::new(random.drain(..length).collect::<Vec<u8>>());
+            shown.push(reveal.then(|| made.clone()));
+            plain.push(item.length.and_then(|_| Ok((made, item.context?))));
+        }
+        let sealed = self.seal(bench, key, version, plain).await?;
+        let (mut results, mut counted) = (Vec::new(), Vec::new());
+        for (item, plaintext) in sealed.into_iter().zip(shown) {
+            counted.push(item.as_ref().map(|(_, bytes)| *bytes).map_err(Clone::clone));
+            results.push(item.map(|(ciphertext, _)| DataKeyMade {
+                plaintext,
+                ciphertext,
+                version: version.name.clone(),
+            }));
+        }
+        let versions = vec![version.name.clone()];
+        Ok(Done {
+            reply: Reply::DataKeys(results),
+            items: counted,
+            versions,
+        })
+    }
+
     /// Encrypts each item under a version; the nonces come from the token's generator, and the
     /// count is durable before it is spent. Gives each ciphertext and its plaintext's length.
-    pub(super) async fn seal(
+    async fn seal(
         &self,
         bench: &Bench<'_>,
         key: &KeyName,
@@ -26,11 +141,7 @@ impl Engine {
         let checked: Vec<Result<_>> = items.into_iter().map(|i| i.and_then(fits_in)).collect();
         let wanted = checked.iter().flatten().count();
         self.counts
-            .spend(
-                &*self.parts.store,
-                &version.id,
-                u64::try_from(wanted).unwrap_or(u64::MAX),
-            )
+            .spend(&*self.parts.store, &version.id, number(wanted))
             .await?;
         let nonces = self.random(wanted.saturating_mul(12)).await?;
         let mut nonces = nonces.chunks_exact(12);
@@ -69,7 +180,7 @@ impl Engine {
     }
 
     /// Decrypts each item, whatever version of the key protected it.
-    pub(super) async fn open_sealed(
+    async fn open_sealed(
         &self,
         bench: &Bench<'_>,
         name: &KeyName,
@@ -121,58 +232,6 @@ impl Engine {
             .into_iter()
             .map(|place| place.and_then(|v| Ok((answer()?, v))))
             .collect())
-    }
-
-    /// One visit to the token for all items of one version that are fit for it.
-    pub(super) async fn visit<T>(
-        &self,
-        bench: &Bench<'_>,
-        version: &Version,
-        items: &[Result<T>],
-        op: impl Fn(&T) -> Op,
-    ) -> Result<Vec<Result<Output>>> {
-        let recorded = fingerprint(version)?;
-        let work: Vec<Work> = items
-            .iter()
-            .flatten()
-            .map(|item| Work {
-                id: version.id,
-                fingerprint: recorded.clone(),
-                op: op(item),
-            })
-            .collect();
-        let outputs = if work.is_empty() {
-            vec![]
-        } else {
-            self.parts.hsm.apply(bench.permit, work).await?
-        };
-        let mut outputs = outputs.into_iter();
-        let mut answer = || {
-            outputs
-                .next()
-                .ok_or_else(|| Error::internal("the HSM gave too few answers"))?
-        };
-        let each = |item: &Result<T>| item.as_ref().map_err(Clone::clone).map(|_| ());
-        Ok(items
-            .iter()
-            .map(|item| each(item).and_then(|()| answer()))
-            .collect())
-    }
-
-    pub(super) async fn random(&self, length: usize) -> Result<Zeroizing<Vec<u8>>> {
-        if length == 0 {
-            return Ok(Zeroizing::new(vec![]));
-        }
-        let bytes = self
-            .parts
-            .hsm
-            .random(&Permit::system(SystemOp::Random), length)
-            .await?;
-        if bytes.len() == length {
-            Ok(bytes)
-        } else {
-            Err(Error::internal("the HSM gave too few random bytes"))
-        }
     }
 }
 

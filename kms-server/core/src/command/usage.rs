@@ -1,0 +1,145 @@
+//! Commands that use keys, and what they carry.
+
+use crate::action::Action;
+use crate::envelope::EncryptionContext;
+use crate::key::Wrapping;
+use crate::name::{EdgeName, KeyName};
+use crate::pseudonym::Identifier;
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// A command that uses keys.
+#[derive(Debug)]
+pub enum Use {
+    /// Encrypts each item under the key's primary version.
+    Encrypt {
+        /// The key.
+        key: KeyName,
+        /// What to protect.
+        items: Vec<Plain>,
+    },
+    /// Decrypts each item, if this key protected it.
+    Decrypt {
+        /// The key.
+        key: KeyName,
+        /// What was protected.
+        items: Vec<Sealed>,
+    },
+    /// Moves each item to the key's primary version.
+    ReEncrypt {
+        /// The key.
+        key: KeyName,
+        /// What was protected.
+        items: Vec<Sealed>,
+    },
+    /// Makes a data key for each item.
+    GenerateDataKey {
+        /// The key that wraps them.
+        key: KeyName,
+        /// What to make.
+        items: Vec<DataKey>,
+        /// Whether to show the plaintexts.
+        reveal: bool,
+    },
+    /// Evaluates identifiers along an edge. What is not of the edge's type has its own error.
+    Pseudonymise {
+        /// The edge.
+        edge: EdgeName,
+        /// The identifiers, or why one is none.
+        identifiers: Vec<crate::Result<Identifier>>,
+    },
+    /// A public key to wrap outside material with, and its import token.
+    GetImportParameters {
+        /// The key that will receive it.
+        key: KeyName,
+        /// The key that will unwrap it.
+        wrapping: KeyName,
+        /// How it will be wrapped.
+        mechanism: Wrapping,
+    },
+    /// Bytes of the HSM's generator.
+    GenerateRandom {
+        /// How many.
+        length: usize,
+    },
+}
+
+/// A plaintext and what it is to be bound to.
+pub struct Plain {
+    /// The plaintext.
+    pub plaintext: Zeroizing<Vec<u8>>,
+    /// Or why it is none.
+    pub context: crate::Result<EncryptionContext>,
+}
+
+/// A ciphertext and what it was bound to.
+pub struct Sealed {
+    /// The ciphertext.
+    pub ciphertext: Vec<u8>,
+    /// Or why it is none.
+    pub context: crate::Result<EncryptionContext>,
+}
+
+/// A data key to make.
+#[derive(Debug)]
+pub struct DataKey {
+    /// In bytes, or why that is no length.
+    pub length: crate::Result<usize>,
+    /// Or why it is none.
+    pub context: crate::Result<EncryptionContext>,
+}
+
+impl fmt::Debug for Plain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Plain { redacted }")
+    }
+}
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealed { redacted }")
+    }
+}
+
+impl Use {
+    /// Its name in policy and audit.
+    #[must_use]
+    pub fn action(&self) -> Action {
+        match self {
+            Use::Encrypt { .. } => Action::Encrypt,
+            Use::Decrypt { .. } => Action::Decrypt,
+            Use::ReEncrypt { .. } => Action::ReEncrypt,
+            Use::GenerateDataKey { reveal: true, .. } => Action::GenerateDataKey,
+            Use::GenerateDataKey { reveal: false, .. } => Action::GenerateDataKeyWithoutPlaintext,
+            Use::Pseudonymise { .. } => Action::Pseudonymise,
+            Use::GetImportParameters { .. } => Action::GetImportParameters,
+            Use::GenerateRandom { .. } => Action::GenerateRandom,
+        }
+    }
+
+    /// The resource that it is about.
+    #[must_use]
+    pub fn resource(&self) -> (&'static str, String) {
+        match self {
+            Use::Encrypt { key, .. }
+            | Use::Decrypt { key, .. }
+            | Use::ReEncrypt { key, .. }
+            | Use::GenerateDataKey { key, .. }
+            | Use::GetImportParameters { key, .. } => ("key", key.to_string()),
+            Use::Pseudonymise { edge, .. } => ("edge", edge.to_string()),
+            Use::GenerateRandom { .. } => ("deployment", crate::value::DEPLOYMENT.into()),
+        }
+    }
+
+    /// How many items it asks for.
+    #[must_use]
+    pub fn items(&self) -> usize {
+        match self {
+            Use::Encrypt { items, .. } => items.len(),
+            Use::Decrypt { items, .. } | Use::ReEncrypt { items, .. } => items.len(),
+            Use::GenerateDataKey { items, .. } => items.len(),
+            Use::Pseudonymise { identifiers, .. } => identifiers.len(),
+            Use::GetImportParameters { .. } | Use::GenerateRandom { .. } => 1,
+        }
+    }
+}

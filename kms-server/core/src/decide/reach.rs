@@ -1,0 +1,184 @@
+//! Which versions a command reaches in the HSM, and whether their state and class allow it.
+
+use super::Bench;
+use crate::action::Action;
+use crate::command::{Change, Command, Use};
+use crate::error::{Error, Result};
+use crate::id::KeyId;
+use crate::key::{Key, Origin, Version};
+use crate::name::{IMPORT_TOKEN_KEY, KeyName};
+use crate::state;
+use crate::view::View;
+
+/// The versions that the command reaches in the HSM, all of them in a state for it.
+pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>> {
+    let view = bench.view;
+    let fresh = KeyId {
+        uid: bench.fresh,
+        version: 1,
+    };
+    match command {
+        Command::Read(_) => Ok(vec![]),
+        Command::Change(change) => match change {
+            Change::Found(_)
+            | Change::CreateSpace { .. }
+            | Change::CreateDomain { .. }
+            | Change::UpdateKey { .. }
+            | Change::CreateKey {
+                origin: Origin::External,
+                ..
+            } => Ok(vec![]),
+            Change::FoundKey { .. } | Change::CreateEdge { .. } | Change::CreateKey { .. } => {
+                Ok(vec![fresh])
+            }
+            Change::RotateKey { name, .. } => Ok(vec![next(key(view, name)?)]),
+            Change::MoveVersion {
+                name, transition, ..
+            } => {
+                let (version, _) = view.version(name).ok_or_else(|| Error::not_found(name))?;
+                if transition.moves_from(version.state) {
+                    Ok(vec![version.id])
+                } else {
+                    let sentence = format!(
+                        "{name} is {}; {transition} does not apply to it",
+                        version.state
+                    );
+                    Err(Error::state(sentence))
+                }
+            }
+            Change::ImportKey { name, token, .. } => {
+                let target = key(view, name)?;
+                let (wrapping, _) = view
+                    .version(&token.wrapping)
+                    .ok_or_else(|| Error::not_found(&token.wrapping))?;
+                usable(wrapping, Action::ImportKey, state::Use::Process)?;
+                Ok(vec![next(target), wrapping.id, import_token_key(view)?.id])
+            }
+        },
+        Command::Use(usage) => match usage {
+            Use::GenerateRandom { .. } => Ok(vec![]),
+            Use::Encrypt { key: name, .. } | Use::GenerateDataKey { key: name, .. } => {
+                Ok(vec![protecting(view, name, usage.action())?.id])
+            }
+            Use::Decrypt { key: name, .. } => processing(view, name, usage.action()),
+            Use::ReEncrypt { key: name, .. } => {
+                let mut ids = processing(view, name, usage.action())?;
+                let primary = protecting(view, name, usage.action())?.id;
+                if !ids.contains(&primary) {
+                    ids.push(primary);
+                }
+                Ok(ids)
+            }
+            Use::Pseudonymise { edge: name, .. } => {
+                let (edge, _) = view.edge(name).ok_or_else(|| Error::not_found(name))?;
+                Ok(vec![protecting(view, &edge.key, usage.action())?.id])
+            }
+            Use::GetImportParameters {
+                key: name,
+                wrapping,
+                ..
+            } => {
+                let target = key(view, name)?;
+                if target.origin != Origin::External {
+                    let sentence = format!(
+                        "{name} was declared with generated material; only a key of origin external takes imports"
+                    );
+                    return Err(Error::invalid("name", sentence));
+                }
+                if target.name.space() != wrapping.space() {
+                    let sentence =
+                        "a key is imported through an import-wrapping key of its own space";
+                    return Err(Error::invalid("wrapping_key", sentence));
+                }
+                let wrapping = protecting(view, wrapping, usage.action())?;
+                Ok(vec![wrapping.id, import_token_key(view)?.id])
+            }
+        },
+    }
+}
+
+fn key<'a>(view: &'a View, name: &KeyName) -> Result<&'a Key> {
+    view.key(name)
+        .map(|(key, _)| key)
+        .ok_or_else(|| Error::not_found(name))
+}
+
+fn next(key: &Key) -> KeyId {
+    KeyId {
+        uid: key.uid,
+        version: key.latest.saturating_add(1),
+    }
+}
+
+/// A key of a class that this action is for.
+fn classed<'a>(view: &'a View, name: &KeyName, action: Action) -> Result<&'a Key> {
+    let key = key(view, name)?;
+    if key.class.uses().contains(&action) {
+        Ok(key)
+    } else {
+        let sentence = format!(
+            "{name} is a key of class {}; {action} is not a use of it",
+            key.class
+        );
+        Err(Error::invalid("name", sentence))
+    }
+}
+
+/// The primary version, in a state to protect.
+fn protecting<'a>(view: &'a View, name: &KeyName, action: Action) -> Result<&'a Version> {
+    let key = classed(view, name, action)?;
+    let primary = view.primary(key).ok_or_else(|| {
+        let advice = match key.origin {
+            Origin::Generated => "rotate it to make one",
+            Origin::External => "import one",
+        };
+        Error::state(format!("{name} has no version that protects; {advice}"))
+    })?;
+    usable(primary, action, state::Use::Protect)?;
+    Ok(primary)
+}
+
+/// Every version in a state to process.
+fn processing(view: &View, name: &KeyName, action: Action) -> Result<Vec<KeyId>> {
+    let key = classed(view, name, action)?;
+    let versions = view.versions(&key.name);
+    let fit = versions
+        .iter()
+        .filter(|v| v.state.allows(state::Use::Process, v.suspended_processing))
+        .map(|v| v.id)
+        .collect();
+    Ok(fit)
+}
+
+fn usable(version: &Version, action: Action, usage: state::Use) -> Result<()> {
+    if version.state.allows(usage, version.suspended_processing) {
+        Ok(())
+    } else {
+        let advice = match version.state {
+            state::State::Suspended => "resume it, or rotate the key",
+            state::State::PreActive => "activate it",
+            state::State::Active
+            | state::State::Deactivated
+            | state::State::Compromised
+            | state::State::Destroyed => "rotate the key",
+        };
+        let sentence = format!(
+            "{} is {}, which does not allow {action}; {advice}",
+            version.name, version.state
+        );
+        Err(Error::state(sentence))
+    }
+}
+
+/// The deployment's own key that authenticates import tokens.
+///
+/// # Errors
+/// `Internal` when `init` did not make it.
+pub fn import_token_key(view: &View) -> Result<&Version> {
+    let name: KeyName = IMPORT_TOKEN_KEY.parse()?;
+    let (key, _) = view
+        .key(&name)
+        .ok_or_else(|| Error::internal("no import-token key"))?;
+    view.primary(key)
+        .ok_or_else(|| Error::internal("the import-token key has no primary version"))
+}

@@ -1,0 +1,68 @@
+//! What the policy is asked about.
+
+use crate::action::Action;
+use crate::class::Class;
+use crate::command::{Change, Command, Named, Read, Use};
+use crate::name::{KeyName, SpaceName};
+use crate::policy::Target;
+use crate::space::SpaceKind;
+use crate::view::View;
+
+/// What the policy is asked about. For a key that is not there: a key of the class that the action
+/// is for, so that whoever may use every such key of a space learns that this one is missing, and
+/// nobody else does.
+pub(super) fn target<'a>(view: &View, command: &'a Command) -> Target<'a> {
+    let space = |name: &'a SpaceName| Target::Space(name, kind_of(view, name));
+    let key = |name: &'a KeyName, action: Action| {
+        let expected = Class::OFFERED
+            .into_iter()
+            .find(|c| c.uses().contains(&action));
+        let class = view.key(name).map(|(key, _)| key.class);
+        Target::Key(name, class.or(expected).unwrap_or(Class::DataAtRest))
+    };
+    let action = command.action();
+    match command {
+        Command::Change(change) => match change {
+            Change::Found(_) | Change::FoundKey { .. } => Target::Deployment,
+            Change::CreateSpace { name, kind, .. } => Target::Space(name, *kind),
+            Change::CreateDomain { name, .. } => Target::Domain(name),
+            Change::CreateEdge { name, .. } => Target::Edge(name),
+            Change::CreateKey { name, class, .. } => Target::Key(name, *class),
+            Change::ImportKey { name, .. } => Target::Key(name, Class::DataAtRest),
+            Change::UpdateKey { name, .. } | Change::RotateKey { name, .. } => key(name, action),
+            Change::MoveVersion { name, .. } => key(name.key(), action),
+        },
+        Command::Use(usage) => match usage {
+            Use::Encrypt { key: name, .. }
+            | Use::Decrypt { key: name, .. }
+            | Use::ReEncrypt { key: name, .. }
+            | Use::GenerateDataKey { key: name, .. } => key(name, action),
+            Use::GetImportParameters { key: name, .. } => Target::Key(name, Class::DataAtRest),
+            Use::Pseudonymise { edge, .. } => Target::Edge(edge),
+            Use::GenerateRandom { .. } => Target::Deployment,
+        },
+        Command::Read(read) => match read {
+            Read::Resource(Named::Space(name)) => space(name),
+            Read::Resource(Named::Domain(name)) => Target::Domain(name),
+            Read::Resource(Named::Edge(name)) => Target::Edge(name),
+            Read::Resource(Named::Key(name)) => key(name, action),
+            Read::Resource(Named::Version(name)) => key(name.key(), action),
+            Read::List {
+                key: Some(name), ..
+            } => key(name, action),
+            Read::List {
+                space: Some(name), ..
+            } => space(name),
+            Read::List { .. }
+            | Read::Deployment
+            | Read::Hsm
+            | Read::Logs
+            | Read::Entries { .. } => Target::Deployment,
+        },
+    }
+}
+
+pub(super) fn kind_of(view: &View, space: &SpaceName) -> SpaceKind {
+    view.space(space)
+        .map_or(SpaceKind::Project, |(space, _)| space.kind)
+}

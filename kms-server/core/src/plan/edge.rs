@@ -1,0 +1,69 @@
+//! Plans that make an edge.
+
+use super::key::{first_version, new_key};
+use super::{Ground, Plan, absent, new};
+use crate::class::Class;
+use crate::command::Change;
+use crate::error::{Error, Result};
+use crate::key::Origin;
+use crate::space::{Edge, InputType};
+use crate::value::Value;
+
+pub(super) fn create_edge(ground: Ground<'_>, change: &Change) -> Result<Plan> {
+    let Change::CreateEdge {
+        name,
+        code,
+        input,
+        exportable,
+    } = change
+    else {
+        return Err(Error::internal("create_edge plans CreateEdge alone"));
+    };
+    let view = ground.view;
+    absent(view, &name.to_string())?;
+    view.space(name.target())
+        .ok_or_else(|| Error::not_found(name.target()))?;
+    let (domain, _) = view
+        .domain(name.domain())
+        .ok_or_else(|| Error::not_found(name.domain()))?;
+    if domain.source.as_ref() == Some(name.target()) {
+        return Err(Error::invalid(
+            "name",
+            "an edge cannot lead from a space's own pseudonyms back into it",
+        ));
+    }
+    let fits = match (&domain.source, input) {
+        (Some(_), InputType::Pseudonym) | (None, InputType::Opaque) => true,
+        (Some(_), InputType::Opaque) | (None, InputType::Pseudonym) => false,
+    };
+    if !fits {
+        let sentence = "an edge from a domain that is a space's pseudonyms evaluates pseudonyms; from any other it evaluates opaque identifiers";
+        return Err(Error::invalid("input", sentence));
+    }
+    if let Some(other) = view.edge_of_code(code) {
+        return Err(Error::conflict(format!(
+            "the code {code} is that of {}; codes are never used again",
+            other.name
+        )));
+    }
+    let key_name = name.key()?;
+    absent(view, &key_name.to_string())?;
+    let edge = Edge {
+        name: name.clone(),
+        code: code.clone(),
+        input: *input,
+        exportable: *exportable,
+        key: key_name.clone(),
+        created: ground.now,
+    };
+    let title = format!("Edge from {} to {}", name.domain(), name.target());
+    let key = new_key(
+        ground,
+        &key_name,
+        Class::Pseudonymisation,
+        title,
+        Origin::Generated,
+        *exportable,
+    );
+    first_version(ground, key, vec![new(Value::Edge(edge))])
+}

@@ -1,0 +1,118 @@
+//! Plans that make a key.
+
+use super::version::next_version;
+use super::{Ground, Plan, Write, absent, new, written};
+use crate::class::Class;
+use crate::command::Change;
+use crate::error::{Error, Result};
+use crate::key::{Key, Origin};
+use crate::name::{EDGE_PREFIX, KeyName, SERVICE_SPACE};
+use crate::revision::Revision;
+use crate::state::State;
+use crate::value::Value;
+
+pub(super) fn create_key(ground: Ground<'_>, change: &Change) -> Result<Plan> {
+    let Change::CreateKey {
+        name,
+        class,
+        title,
+        origin,
+        exportable,
+        labels,
+    } = change
+    else {
+        return Err(Error::internal("create_key plans CreateKey alone"));
+    };
+    let space = name.space();
+    if space.to_string() == SERVICE_SPACE {
+        return Err(Error::refused(format!(
+            "{space} holds the deployment's own keys; callers make none there"
+        )));
+    }
+    ground
+        .view
+        .space(space)
+        .ok_or_else(|| Error::not_found(space))?;
+    absent(ground.view, &name.to_string())?;
+    let wrong = match class {
+        Class::ServiceImportToken | Class::ServiceExchange => {
+            Some(("class", "service keys are the deployment's own"))
+        }
+        Class::Pseudonymisation => Some((
+            "class",
+            "a pseudonymisation key belongs to an edge: create the edge, it makes its key",
+        )),
+        _ if name.slug().as_str().starts_with(EDGE_PREFIX) => Some((
+            "name",
+            "names that begin with edge- are those of the edges' own keys",
+        )),
+        _ if *exportable && !class.exportable() => Some((
+            "exportable",
+            "keys of this class never leave the HSM; rotate on the new one and re-wrap",
+        )),
+        _ if *origin == Origin::External && !class.importable() => Some((
+            "origin",
+            "keys of this class are generated in the HSM, never imported",
+        )),
+        Class::DataAtRest | Class::ImportWrapping => None,
+    };
+    if let Some((field, sentence)) = wrong {
+        return Err(Error::invalid(field, sentence));
+    }
+    let mut key = new_key(ground, name, *class, title.clone(), *origin, *exportable);
+    key.labels.clone_from(labels);
+    match origin {
+        Origin::Generated => first_version(ground, key, vec![]),
+        Origin::External => Ok(written(vec![new(Value::Key(key))])),
+    }
+}
+
+pub(super) fn new_key(
+    ground: Ground<'_>,
+    name: &KeyName,
+    class: Class,
+    title: String,
+    origin: Origin,
+    exportable: bool,
+) -> Key {
+    Key {
+        name: name.clone(),
+        uid: ground.fresh,
+        class,
+        title,
+        origin,
+        exportable,
+        primary: None,
+        latest: 0,
+        labels: [].into(),
+        created: ground.now,
+        updated: ground.now,
+    }
+}
+
+/// A key that is not there yet, with its first version, active and primary.
+pub(super) fn first_version(ground: Ground<'_>, key: Key, before: Vec<Write>) -> Result<Plan> {
+    absent(ground.view, &key.name.to_string())?;
+    let subject = before
+        .first()
+        .map_or_else(|| key.name.to_string(), |w| w.value.name());
+    let made = next_version(
+        ground,
+        (&key, Revision::default()),
+        State::Active,
+        "created",
+        None,
+    )?;
+    let writes = before
+        .into_iter()
+        .chain(made.writes.into_iter().map(|w| Write {
+            replaces: None,
+            ..w
+        }))
+        .collect();
+    Ok(Plan {
+        act: made.act,
+        writes,
+        subject,
+    })
+}

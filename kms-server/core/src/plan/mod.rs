@@ -1,0 +1,290 @@
+//! What a permitted change will write, and what the HSM has to do for it.
+
+mod edge;
+mod key;
+mod version;
+
+use crate::caller::Caller;
+use crate::command::Change;
+use crate::error::{Error, Result};
+use crate::id::KeyUid;
+use crate::key::{Imported, Key, KeySpec, Learned, Origin};
+use crate::name::KeyName;
+use crate::revision::Revision;
+use crate::space::{Domain, Space};
+use crate::state::State;
+use crate::time::Time;
+use crate::value::Value;
+use crate::view::View;
+use edge::create_edge;
+use key::{create_key, first_version, new_key};
+use serde::{Deserialize, Serialize};
+use version::{move_version, next_version};
+
+/// A planned change: values to write, each on an expected revision, and an act of the HSM before.
+/// This is what an intention records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// What the HSM does first.
+    pub act: Act,
+    /// What the store holds afterwards.
+    pub writes: Vec<Write>,
+    /// The resource that the caller hears of.
+    pub subject: String,
+}
+
+/// An act of the HSM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Act {
+    /// None.
+    Nothing,
+    /// Generates a key: done again if a crash left it open.
+    Generate(KeySpec),
+    /// Unwraps outside material: given up if a crash left it open and the key is not there, because
+    /// the wrapped material is in nobody's log.
+    Unwrap(KeySpec),
+}
+
+/// One value, and the revision that it replaces; `None`: there is none yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Write {
+    /// The new value, in full.
+    pub value: Value,
+    /// What it replaces.
+    pub replaces: Option<Revision>,
+}
+
+impl Plan {
+    /// The values with what the HSM told of the new material filled in.
+    #[must_use]
+    pub fn values(&self, learned: Option<&Learned>) -> Vec<Value> {
+        let made = match &self.act {
+            Act::Nothing => None,
+            Act::Generate(spec) | Act::Unwrap(spec) => Some(spec.id),
+        };
+        let fill = |value: &Value| {
+            let mut value = value.clone();
+            if let Value::Version(version) = &mut value
+                && Some(version.id) == made
+            {
+                version.learned = learned.cloned();
+            }
+            value
+        };
+        self.writes.iter().map(|w| fill(&w.value)).collect()
+    }
+}
+
+/// What plans need beside the change.
+#[derive(Debug, Clone, Copy)]
+pub struct Ground<'a> {
+    /// All resources, as of now.
+    pub view: &'a View,
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// Now.
+    pub now: Time,
+    /// The HSM's name of a key yet to be made: the one that was decided on.
+    pub fresh: KeyUid,
+}
+
+/// The plan of a change that `decide` permits.
+///
+/// # Errors
+/// `Conflict` when something exists already or changed since the caller looked; `NotFound` when
+/// something that it builds on is missing; `Invalid` or `State` when it cannot be.
+pub fn plan(ground: Ground<'_>, change: &Change) -> Result<Plan> {
+    match change {
+        Change::Found(value) => found(ground, value),
+        Change::FoundKey { name, class } => {
+            let key = new_key(
+                ground,
+                name,
+                *class,
+                String::new(),
+                Origin::Generated,
+                false,
+            );
+            first_version(ground, key, vec![])
+        }
+        Change::CreateSpace { name, title, kind } => {
+            absent(ground.view, &name.to_string())?;
+            let space = Space {
+                name: name.clone(),
+                title: title.clone(),
+                kind: *kind,
+                created: ground.now,
+            };
+            Ok(written(vec![new(Value::Space(space))]))
+        }
+        Change::CreateDomain {
+            name,
+            title,
+            source,
+        } => {
+            absent(ground.view, &name.to_string())?;
+            if let Some(source) = source {
+                ground
+                    .view
+                    .space(source)
+                    .ok_or_else(|| Error::not_found(source))?;
+            }
+            let domain = Domain {
+                name: name.clone(),
+                title: title.clone(),
+                source: source.clone(),
+                created: ground.now,
+            };
+            Ok(written(vec![new(Value::Domain(domain))]))
+        }
+        Change::CreateEdge { .. } => create_edge(ground, change),
+        Change::CreateKey { .. } => create_key(ground, change),
+        Change::UpdateKey {
+            name,
+            etag,
+            title,
+            labels,
+        } => {
+            let (key, revision) = existing(ground.view, name, *etag)?;
+            let updated = Key {
+                title: title.clone().unwrap_or_else(|| key.title.clone()),
+                labels: labels.clone().unwrap_or_else(|| key.labels.clone()),
+                updated: ground.now,
+                ..key.clone()
+            };
+            Ok(written(vec![over(Value::Key(updated), revision)]))
+        }
+        Change::RotateKey {
+            name,
+            etag,
+            reason,
+            pre_active,
+        } => {
+            let (key, revision) = existing(ground.view, name, *etag)?;
+            if let Some(why) = key.class.rotation_refusal() {
+                return Err(Error::state(why));
+            }
+            if key.origin == Origin::External {
+                let sentence = "the material of this key comes from outside: import a new version instead of rotating it";
+                return Err(Error::state(sentence));
+            }
+            let state = if *pre_active {
+                State::PreActive
+            } else {
+                State::Active
+            };
+            next_version(ground, (key, revision), state, reason, None)
+        }
+        Change::MoveVersion {
+            name,
+            etag,
+            transition,
+            reason,
+            keep_processing,
+        } => move_version(ground, name, *etag, *transition, reason, *keep_processing),
+        Change::ImportKey {
+            name,
+            etag,
+            token,
+            reason,
+            ..
+        } => {
+            let (key, revision) = existing(ground.view, name, *etag)?;
+            if token.expires <= ground.now {
+                return Err(Error::invalid(
+                    "import_token",
+                    "the import token has expired; get new import parameters",
+                ));
+            }
+            if token.target.uid != key.uid {
+                return Err(Error::invalid(
+                    "import_token",
+                    "the import token is for another key",
+                ));
+            }
+            if token.target.version != key.latest.saturating_add(1) {
+                return Err(Error::conflict(
+                    "the import token was used, or another version was made since; get new import parameters",
+                ));
+            }
+            let imported = Imported {
+                wrapping: token.wrapping.clone(),
+                mechanism: token.mechanism,
+            };
+            next_version(
+                ground,
+                (key, revision),
+                State::Active,
+                reason,
+                Some(imported),
+            )
+        }
+    }
+}
+
+fn found(ground: Ground<'_>, value: &Value) -> Result<Plan> {
+    let before = ground.view.get(&value.name()).map(|s| s.revision);
+    Ok(written(vec![Write {
+        value: value.clone(),
+        replaces: before,
+    }]))
+}
+
+fn new(value: Value) -> Write {
+    Write {
+        value,
+        replaces: None,
+    }
+}
+
+fn over(value: Value, replaces: Revision) -> Write {
+    Write {
+        value,
+        replaces: Some(replaces),
+    }
+}
+
+/// Writes without an act; the caller hears of the first.
+fn written(writes: Vec<Write>) -> Plan {
+    let subject = writes.first().map(|w| w.value.name()).unwrap_or_default();
+    Plan {
+        act: Act::Nothing,
+        writes,
+        subject,
+    }
+}
+
+fn absent(view: &View, name: &str) -> Result<()> {
+    match view.get(name) {
+        None => Ok(()),
+        Some(_) => Err(Error::conflict(format!(
+            "{name} exists already; names are never used again"
+        ))),
+    }
+}
+
+fn existing<'a>(
+    view: &'a View,
+    name: &KeyName,
+    etag: Option<Revision>,
+) -> Result<(&'a Key, Revision)> {
+    let (key, revision) = view.key(name).ok_or_else(|| Error::not_found(name))?;
+    unchanged(etag, revision, name)?;
+    Ok((key, revision))
+}
+
+fn unchanged(
+    etag: Option<Revision>,
+    revision: Revision,
+    name: &impl std::fmt::Display,
+) -> Result<()> {
+    match etag {
+        Some(seen) if seen != revision => Err(Error::conflict(format!(
+            "{name} changed since you read it; read it again"
+        ))),
+        Some(_) | None => Ok(()),
+    }
+}

@@ -1,0 +1,157 @@
+//! Plans that make or move a version.
+
+use super::{Act, Ground, Plan, Write, new, over, unchanged, written};
+use crate::action::Action;
+use crate::error::{Error, Result};
+use crate::id::KeyId;
+use crate::key::{Imported, Key, KeySpec, Moved, Origin, Version};
+use crate::name::VersionName;
+use crate::revision::Revision;
+use crate::state::State;
+use crate::value::Value;
+
+pub(super) fn move_version(
+    ground: Ground<'_>,
+    name: &VersionName,
+    etag: Option<Revision>,
+    transition: Action,
+    reason: &str,
+    keep_processing: bool,
+) -> Result<Plan> {
+    let (version, revision) = ground
+        .view
+        .version(name)
+        .ok_or_else(|| Error::not_found(name))?;
+    unchanged(etag, revision, name)?;
+    let (key, key_revision) = ground
+        .view
+        .key(name.key())
+        .ok_or_else(|| Error::not_found(name.key()))?;
+    let to = transition
+        .destination()
+        .ok_or_else(|| Error::internal(format!("{transition} moves no version")))?;
+    let is_primary = key.primary == Some(name.number());
+    if transition == Action::ResumeVersion && !is_primary {
+        let sentence = format!(
+            "{name} is no longer the primary version; deactivate it, so that it goes on processing"
+        );
+        return Err(Error::state(sentence));
+    }
+    let switches = transition == Action::ActivateVersion && key.primary.is_some();
+    if let Some(why) = key.class.rotation_refusal().filter(|_| switches) {
+        return Err(Error::state(why));
+    }
+    let mut moved = step(version, to, ground, reason);
+    moved.suspended_processing = to == State::Suspended && keep_processing;
+    let mut writes = vec![over(Value::Version(moved), revision)];
+    let primary = match to {
+        State::Active => Some(name.number()),
+        State::Suspended => key.primary,
+        State::PreActive | State::Deactivated | State::Compromised | State::Destroyed => {
+            key.primary.filter(|_| !is_primary)
+        }
+    };
+    if primary != key.primary {
+        if to == State::Active {
+            writes.extend(retired(ground, key, reason));
+        }
+        let key = Key {
+            primary,
+            updated: ground.now,
+            ..key.clone()
+        };
+        writes.push(over(Value::Key(key), key_revision));
+    }
+    Ok(written(writes))
+}
+
+/// A new version of a key that exists. An active one becomes primary and retires the former.
+pub(super) fn next_version(
+    ground: Ground<'_>,
+    (key, revision): (&Key, Revision),
+    state: State,
+    reason: &str,
+    imported: Option<Imported>,
+) -> Result<Plan> {
+    let number = key
+        .latest
+        .checked_add(1)
+        .ok_or_else(|| Error::state("this key has had as many versions as there can be"))?;
+    let origin = key.origin;
+    let version = Version {
+        name: key.name.version(number),
+        id: KeyId {
+            uid: key.uid,
+            version: number,
+        },
+        state,
+        compromised: None,
+        suspended_processing: false,
+        algorithm: key.class.algorithm(),
+        origin,
+        created: ground.now,
+        moved: moved(ground, reason),
+        learned: None,
+        imported,
+    };
+    let spec = KeySpec {
+        id: version.id,
+        label: version.name.clone(),
+        class: key.class,
+        exportable: key.exportable,
+    };
+    let subject = version.name.to_string();
+    let mut writes = vec![new(Value::Version(version))];
+    let mut updated = Key {
+        latest: number,
+        updated: ground.now,
+        ..key.clone()
+    };
+    if state == State::Active {
+        updated.primary = Some(number);
+        writes.extend(retired(ground, key, reason));
+    }
+    writes.push(over(Value::Key(updated), revision));
+    let act = match origin {
+        Origin::Generated => Act::Generate(spec),
+        Origin::External => Act::Unwrap(spec),
+    };
+    Ok(Plan {
+        act,
+        writes,
+        subject,
+    })
+}
+
+/// The former primary version, deactivated, if it is active.
+fn retired(ground: Ground<'_>, key: &Key, reason: &str) -> Option<Write> {
+    let name = key.name.version(key.primary?);
+    let (version, revision) = ground.view.version(&name)?;
+    (version.state == State::Active).then(|| {
+        over(
+            Value::Version(step(version, State::Deactivated, ground, reason)),
+            revision,
+        )
+    })
+}
+
+fn step(version: &Version, to: State, ground: Ground<'_>, reason: &str) -> Version {
+    let compromised = version
+        .compromised
+        .or_else(|| (to == State::Compromised).then_some(ground.now));
+    Version {
+        state: to,
+        compromised,
+        suspended_processing: false,
+        moved: moved(ground, reason),
+        ..version.clone()
+    }
+}
+
+fn moved(ground: Ground<'_>, reason: &str) -> Moved {
+    Moved {
+        time: ground.now,
+        actor: ground.caller.to_string(),
+        reason: reason.to_owned(),
+    }
+}
