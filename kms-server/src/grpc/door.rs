@@ -8,6 +8,7 @@ use kms_core::command::Command;
 use kms_core::error::{Error, Result};
 use std::sync::Arc;
 use tonic::{Extensions, Status};
+use tracing::Instrument;
 use uuid::Uuid;
 
 /// Who is at the other end of a connection: made once, when its handshake ends.
@@ -43,14 +44,19 @@ impl Door {
             id: Uuid::new_v4().to_string(),
             request: None,
         };
-        let result = match asked {
-            Ok(asked) => {
-                call.request = asked.request;
-                self.engine.run(call, asked.command).await
-            }
-            Err(error) => Err(self.engine.reject(call, action, error).await),
+        let id = call.id.clone();
+        let span = tracing::info_span!("call", id, action = action.name());
+        let answered = async {
+            let result = match asked {
+                Ok(asked) => {
+                    call.request = asked.request;
+                    self.engine.run(call, asked.command).await
+                }
+                Err(error) => Err(self.engine.reject(call, action, error).await),
+            };
+            result.map_err(|error| status::of_call(&error, &id))
         };
-        result.map_err(|error| status::status(&error))
+        answered.instrument(span).await
     }
 }
 
