@@ -97,7 +97,7 @@ fn outage(kms: &mut Deployment, sealed: &[u8], round: usize) -> usize {
     let writers = [0; 2].map(|_| Gateway::connect(kms, "lyon-etl"));
     let reader = Gateway::connect(kms, "lyon-etl");
     let operator = Gateway::connect(kms, "olivia");
-    let answered = thread::scope(|scope| {
+    thread::scope(|scope| {
         // Also when the test fails: whoever waits for a condition must not wait for ever.
         let end = Stop(&stop);
         let maker = cut_off.then(|| scope.spawn(|| makes_keys(&operator, round)));
@@ -144,8 +144,7 @@ fn outage(kms: &mut Deployment, sealed: &[u8], round: usize) -> usize {
             assert_eq!(operator.versions(&name).unwrap().len(), 1, "{name}");
         }
         workers.map(|worker| worker.join().unwrap()).iter().sum()
-    });
-    answered
+    })
 }
 
 /// Makes keys until one is not made, or nobody knows whether it was; returns its name and the id
