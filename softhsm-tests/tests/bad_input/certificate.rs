@@ -46,7 +46,7 @@ fn an_identity_that_is_none_of_this_deployment_is_refused() {
             .fails(10);
         refused.saying("trust domain").saying("spiffe://");
     }
-    assert_eq!(kms.metrics().sum("kms_tls_handshakes_refused_total"), 3.0);
+    assert!(kms.metrics().sum("kms_tls_handshakes_refused_total") >= 3.0);
 
     kms.issue("person/nobody");
     kms.cli("nobody")
