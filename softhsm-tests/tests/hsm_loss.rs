@@ -197,12 +197,17 @@ fn while_it_is_away(kms: &mut Deployment) {
     assert_eq!(operator.versions(KEY).unwrap().len(), 1);
     let hsm = kms.cli("hugo").run(["hsm", "show"]).succeeds().text();
     assert!(hsm.contains("tried again by itself"), "{hsm}");
-    kms.cli("ada").run(["audit", "verify"]).succeeds();
 }
 
-/// The bleeding can be stopped without the token.
+/// The bleeding can be stopped without the token; and what cannot be done leaves nothing in the log
+/// of changes, which is kept for ever.
 fn suspensions_go_through(kms: &mut Deployment) {
     let operator = Gateway::connect(kms, "olivia");
+    let auditor = Gateway::connect(kms, "ada");
+    let changes = || auditor.records(v1::Log::Changes).unwrap().len();
+    let before = changes();
+    is_unavailable(&operator.rotate(KEY, "").unwrap_err());
+    assert_eq!(changes(), before);
     operator.call(async |channel| {
         let mut keys = KeyServiceClient::new(channel);
         let suspend = v1::SuspendVersionRequest {
@@ -218,6 +223,8 @@ fn suspensions_go_through(kms: &mut Deployment) {
         };
         keys.resume_version(resume).await.unwrap();
     });
+    assert_eq!(changes(), before + 4);
+    kms.cli("ada").run(["audit", "verify"]).succeeds();
 }
 
 /// Tells the callers to stop when it is dropped.
