@@ -2,10 +2,9 @@ use kms_client::{HEADER_LENGTH, SLOT_LENGTH};
 use softhsm_tests::{Cli, Deployment};
 use std::{fs, path::Path};
 
-#[test]
-fn a_sealed_file_that_is_not_what_it_was_opens_nothing_and_leaves_no_file() {
-    let kms = Deployment::emc2().start();
-    kms.furnish();
+pub(super) fn a_sealed_file_that_is_not_what_it_was_opens_nothing_and_leaves_no_file(
+    kms: &Deployment,
+) {
     let etl = kms.cli("lyon-etl");
     let directory = kms.directory();
     let content: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();

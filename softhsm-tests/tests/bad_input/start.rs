@@ -1,5 +1,5 @@
 use super::{OBJECT, refusals, told};
-use softhsm_tests::{Deployment, gateway::Gateway, pki::write_private};
+use softhsm_tests::{Deployment, gateway::Gateway, pki::write_private, wait::until};
 use std::{fs, path::Path};
 
 /// Changes a file for as long as `act` takes.
@@ -143,11 +143,13 @@ fn a_wrong_pin_and_a_missing_token_are_said_and_mended() {
     assert!(ended.log.contains("libsofthsm3.so"), "{ended}");
     fs::write(&configuration, &right).unwrap();
 
+    // A PIN that others can read is not used; mended, it is, without a restart.
     set_mode(&pin_file, 0o644);
     answers_without_hsm(&mut kms, "chmod");
     set_mode(&pin_file, 0o600);
-
-    kms.restart();
+    until("the HSM to be taken up", || {
+        (kms.metrics().value("kms_hsm_serving") == Some(1.0)).then_some(())
+    });
     let etl = Gateway::connect(&mut kms, "lyon-etl");
     assert_eq!(etl.decrypt(OBJECT, &sealed, &[]).unwrap(), b"before");
     // What could not be answered is recorded all the same.
