@@ -166,6 +166,9 @@ impl Client {
         F: Future<Output = Result<Response<A>, Status>>,
     {
         let asked = async {
+            // Set once an attempt may have changed something: no later attempt that does not get
+            // through can unsay it.
+            let mut unknown = None;
             for attempt in 1_u32.. {
                 let mut once = Request::new(request.clone());
                 once.set_timeout(self.deadline);
@@ -177,19 +180,22 @@ impl Client {
                 let again = match error.kind() {
                     Kind::Unavailable | Kind::Exhausted => true,
                     Kind::Unknown => broke(&status),
+                    Kind::Tls => false,
                     Kind::Invalid
                     | Kind::Refused
                     | Kind::NotFound
                     | Kind::Conflict
                     | Kind::State
                     | Kind::Internal
-                    | Kind::Tls
                     | Kind::Usage
-                    | Kind::Io => false,
+                    | Kind::Io => return Err(error),
                 };
+                if error.kind() == Kind::Unknown {
+                    unknown = Some(error.clone());
+                }
                 match self.backoff.wait_after(attempt) {
                     Some(wait) if again => tokio::time::sleep(wait).await,
-                    Some(_) | None => return Err(error),
+                    Some(_) | None => return Err(unknown.unwrap_or(error)),
                 }
             }
             Err(self.late(effect))

@@ -5,6 +5,7 @@ use hyper_util::rt::TokioIo;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
+use tokio::io::AsyncBufReadExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -34,13 +35,12 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects, with mutual TLS 1.3. A certificate that the service refuses may show only on the
-    /// first call: TLS 1.3 lets a client finish before the server has judged it.
+    /// Connects, with mutual TLS 1.3.
     ///
     /// # Errors
     /// [`Kind::Usage`] for an endpoint that is none, [`Kind::Io`] and [`Kind::Tls`] as
-    /// [`Identity::load`], [`Kind::Tls`] when the service cannot be trusted, and
-    /// [`Kind::Unavailable`] when nobody listens or nobody answers within ten seconds.
+    /// [`Identity::load`], [`Kind::Tls`] when one end does not trust the other,
+    /// and [`Kind::Unavailable`] when nobody listens or nobody answers within ten seconds.
     pub async fn connect(target: &Target) -> Result<Self, Error> {
         let address = Address::parse(&target.endpoint)?;
         let identity = Identity::load(target)?;
@@ -116,14 +116,29 @@ pub(crate) fn failed(address: &Address, error: &(dyn std::error::Error + 'static
 }
 
 const DIAL: Duration = Duration::from_secs(10);
+const SILENCE: Duration = Duration::from_secs(2);
 
 async fn dial(address: &Address, connector: &TlsConnector) -> io::Result<TlsStream<TcpStream>> {
     let reached = async {
         let tcp = TcpStream::connect((address.host(), address.port())).await?;
         tcp.set_nodelay(true)?;
-        connector.connect(address.name(), tcp).await
+        let mut session = connector.connect(address.name(), tcp).await?;
+        judged(&mut session).await?;
+        Ok(session)
     };
     tokio::time::timeout(DIAL, reached)
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// Waits until the server has judged our certificate. With TLS 1.3 our side of the handshake ends
+/// before that; what we sent meanwhile would reach a server that has closed, whose reset could
+/// overtake the alert that says why. A server of HTTP/2 speaks first (RFC 9113, section 3.4), so
+/// its first byte is its consent; one that stays silent is taken at its word after a while.
+async fn judged(session: &mut TlsStream<TcpStream>) -> io::Result<()> {
+    match tokio::time::timeout(SILENCE, session.fill_buf()).await {
+        Ok(Ok([])) => Err(io::ErrorKind::UnexpectedEof.into()),
+        Ok(Ok(_)) | Err(_) => Ok(()),
+        Ok(Err(e)) => Err(e),
+    }
 }

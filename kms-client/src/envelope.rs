@@ -177,12 +177,12 @@ impl Envelopes {
     /// [`Kind::Invalid`] when it is no sealed file or the context is not the one it was sealed
     /// with; what the service answers; [`Kind::Io`].
     pub async fn rewrap(&self, path: &Path, context: &Context) -> Result<Rewrapped, Error> {
-        let doing = format!("re-wrap {}", path.display());
+        let doing = "re-wrap the file";
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .open(path)
-            .map_err(|e| Error::file(&doing, &e))?;
+            .map_err(|e| Error::file(doing, &e))?;
         let slots = read_slots(&mut &file)?;
         let answer = self
             .client
@@ -199,7 +199,7 @@ impl Envelopes {
                 .map_err(|e| Error::new(Kind::Internal, format!("cannot {doing}: {e}")))?;
             in_background(move || {
                 replace_slots(&file, &slot, slots.first_is_whole)
-                    .map_err(|e| Error::file(&doing, &e))
+                    .map_err(|e| Error::file(doing, &e))
             })
             .await?;
         }

@@ -5,8 +5,7 @@ use rustls::CertificateError;
 use std::error::Error as StdError;
 
 /// Why no session could be had: our own verdict on the service's certificate, or the service's
-/// verdict on ours. With TLS 1.3 the second arrives on the first call, after a handshake that
-/// looked complete, as a transport error with the alert somewhere in its sources.
+/// verdict on ours, somewhere among the sources of a transport error.
 pub(crate) fn explain(address: &Address, failure: &(dyn StdError + 'static)) -> Option<Error> {
     let mut next = Some(failure);
     while let Some(cause) = next {

@@ -246,7 +246,7 @@ async fn a_csv_file_that_is_wrong_is_told_by_line_and_never_by_value() {
     desk.write("in.csv", "ID,SEX\nsecret,1\n,1\nsecret,2\n,2\n");
     desk.run(map).await.bad(
         3,
-        "2 lines were rejected and nothing was written; mend 3, 5",
+        "2 lines are rejected and nothing was written; mend line 3, 5",
     );
     desk.write("in.csv", "ID,SEX\nsecret,1\nsecret\n");
     desk.run(map)

@@ -15,7 +15,8 @@ mod service;
 
 use kms_client::{Client, Kind};
 use rcgen::date_time_ymd;
-use service::{Pki, Service, first_call, set_mode};
+use service::pki::set_mode;
+use service::{Pki, Service, first_call};
 
 #[tokio::test]
 async fn two_ends_that_trust_each_other_speak() {

@@ -27,9 +27,12 @@ initialise() {
         say 'the deployment exists already: going on with it'
         return 0
     fi
-    "$BIN/kms-server" init --config "$DEPLOYMENT/kms-server.toml" \
+    if ! "$BIN/kms-server" init --config "$DEPLOYMENT/kms-server.toml" \
         --deployment "$DEPLOYMENT/deployment.yaml" --bindings "$DEPLOYMENT/bindings.yaml" \
-        --policy "$REPOSITORY/ops/policy" </dev/null
+        --policy "$REPOSITORY/ops/policy" </dev/null >"$DEPLOYMENT/init.log" 2>&1; then
+        tail -n 20 "$DEPLOYMENT/init.log" | quote >&2
+        die 'the deployment cannot be made; why is said above'
+    fi
     touch "$DEPLOYMENT/initialised"
 }
 
@@ -53,15 +56,7 @@ stop() {
     SERVER=
 }
 
-# as ID ARGUMENT...: the command line `kms` as a person or service, shown and run.
-as() {
-    local who=$1
-    shift
-    printf '%s  %s$ kms %s%s\n' "$DIM" "$who" "$*" "$PLAIN"
-    kms "$who" "$@"
-}
-
-# kms ID ARGUMENT...: the same without showing it.
+# kms ID ARGUMENT...: the command line as a person or service.
 kms() {
     local who=$1
     shift

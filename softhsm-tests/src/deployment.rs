@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::ExitStatus,
+    process::{Command, ExitStatus},
 };
 
 use tempfile::TempDir;
@@ -201,15 +201,31 @@ impl Deployment {
         Ok(())
     }
 
-    /// `kms-server init` with this deployment's documents.
+    /// Starts the server although its HSM does not answer, and waits until it says so.
+    ///
+    /// # Panics
+    /// When it runs already, or ends instead.
+    pub fn restart_without_hsm(&mut self) {
+        assert!(self.server.is_none(), "the server runs already");
+        let started = Server::start_without_hsm(&self.place);
+        self.server = Some(started.unwrap_or_else(|ended| panic!("{ended}")));
+        self.write_contexts();
+    }
+
+    /// `kms-server init` with this deployment's documents, run to its end.
     ///
     /// # Panics
     /// When `kms-server` is not built.
     pub fn init(&self) -> Finished {
-        let mut command = self
-            .place
-            .command("init")
-            .unwrap_or_else(|cause| panic!("{cause}"));
+        finish(self.init_command())
+    }
+
+    /// `kms-server init` itself, for a test that kills it half way.
+    ///
+    /// # Panics
+    /// When `kms-server` is not built.
+    pub fn init_command(&self) -> Command {
+        let mut command = self.command("init");
         command
             .arg("--deployment")
             .arg(self.directory().join("deployment.yaml"))
@@ -217,7 +233,17 @@ impl Deployment {
             .arg(&self.policy)
             .arg("--bindings")
             .arg(self.directory().join("bindings.yaml"));
-        finish(command)
+        command
+    }
+
+    /// `kms-server VERB` on this deployment, for a test that runs it in its own way.
+    ///
+    /// # Panics
+    /// When `kms-server` is not built.
+    pub fn command(&self, verb: &str) -> Command {
+        self.place
+            .command(verb)
+            .unwrap_or_else(|cause| panic!("{cause}"))
     }
 
     /// `kms-server doctor` with more arguments; the server must not run.
@@ -225,10 +251,7 @@ impl Deployment {
     /// # Panics
     /// When `kms-server` is not built.
     pub fn doctor(&self, arguments: &[&str]) -> Finished {
-        let mut command = self
-            .place
-            .command("doctor")
-            .unwrap_or_else(|cause| panic!("{cause}"));
+        let mut command = self.command("doctor");
         command.args(arguments);
         finish(command)
     }

@@ -206,6 +206,17 @@ pub fn identifier(identifier: v1::identifier::Identifier) -> v1::Identifier {
     }
 }
 
+/// The stable word of a refusal (`google.rpc.ErrorInfo.reason`); empty when it was not the service
+/// that answered, but the transport.
+pub fn reason(status: &Status) -> String {
+    use tonic_types::StatusExt as _;
+    status
+        .get_error_details()
+        .error_info()
+        .map(|told| told.reason.clone())
+        .unwrap_or_default()
+}
+
 fn pairs(context: &[(&str, &str)]) -> BTreeMap<String, String> {
     context
         .iter()

@@ -72,7 +72,7 @@ impl InProcessToken {
             threads: 2,
             queue: 1024,
             lock_file: lock_file(),
-            timeout_seconds: 30,
+            timeout_ms: 30_000,
         }
     }
 

@@ -32,6 +32,7 @@ pub mod durability;
 pub mod failure;
 pub mod gateway;
 pub mod guard;
+pub mod hsm_bench;
 pub mod hsm_contract;
 pub mod http;
 pub mod in_process;

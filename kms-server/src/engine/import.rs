@@ -1,15 +1,17 @@
 //! Keys that come in from outside: import parameters, and the unwrapping inside the HSM.
 
+use super::request::{self, Remembered};
 use super::settle::Lane;
-use super::{Call, Engine, ImportParameters, Reply};
+use super::{Call, Engine, ImportParameters, Reply, store_fault};
 use crate::hsm::{Capability, Op, Work, Wrapped};
+use kms_core::action::Action;
 use kms_core::decide::import_token_key;
 use kms_core::deployment::Environment;
 use kms_core::error::{Error, Kind, Result};
 use kms_core::id::KeyId;
 use kms_core::import_token::{ImportToken, LIFETIME};
 use kms_core::key::{KeySpec, Version, Wrapping};
-use kms_core::name::{KeyName, VersionName};
+use kms_core::name::KeyName;
 use kms_core::permit::Permit;
 use kms_core::replay::Open;
 use kms_core::view::View;
@@ -17,13 +19,40 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 impl Engine {
-    /// A public key to wrap with, and the token that goes with it.
+    /// A public key to wrap with, and the token that goes with it; for a request that was asked
+    /// before, the same again.
     pub(super) async fn import_parameters(
+        &self,
+        call: &Call,
+        permit: &Permit,
+        view: &View,
+        asked: (&KeyName, &KeyName, Wrapping),
+    ) -> Result<ImportParameters> {
+        let Some(id) = call.request else {
+            return self.parameters(permit, view, asked).await;
+        };
+        let tag = request::tagged(id, &(Action::GetImportParameters, asked))?;
+        let caller = call.caller.to_string();
+        if let Some(Reply::ImportParameters(given)) = self.remembered(&call.caller, &tag).await? {
+            return Ok(*given);
+        }
+        let given = self.parameters(permit, view, asked).await?;
+        let result = Remembered::ImportParameters(Box::new(given.clone()));
+        let memory = request::memory(&caller, &tag, self.now(), result)?;
+        self.parts
+            .store
+            .commit(&[], &[memory])
+            .await
+            .map_err(|e| store_fault(&e))?;
+        Ok(given)
+    }
+
+    async fn parameters(
         &self,
         permit: &Permit,
         view: &View,
         (key, wrapping, mechanism): (&KeyName, &KeyName, Wrapping),
-    ) -> Result<(Reply, Vec<VersionName>)> {
+    ) -> Result<ImportParameters> {
         let mechanisms = self.wrapping_mechanisms();
         self.allows_wrapping(view, &mechanisms, mechanism)?;
         let (target, _) = view.key(key).ok_or_else(|| Error::not_found(key))?;
@@ -48,7 +77,7 @@ impl Engine {
             expires: self.now().plus_millis(LIFETIME),
         };
         let mac = self.authenticate(permit, view, &token).await?;
-        let parameters = ImportParameters {
+        Ok(ImportParameters {
             key: key.clone(),
             wrapping: version.name.clone(),
             public_key,
@@ -56,11 +85,7 @@ impl Engine {
             mechanisms,
             token: token.to_bytes(&mac),
             expires: token.expires,
-        };
-        Ok((
-            Reply::ImportParameters(Box::new(parameters)),
-            vec![version.name.clone()],
-        ))
+        })
     }
 
     /// Makes sure that a token is ours before anything that it says is believed.

@@ -35,6 +35,7 @@ use settle::Lane;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
+use tracing::Instrument;
 use uuid::Uuid;
 
 /// What the engine works with.
@@ -105,13 +106,14 @@ impl Engine {
         let engine = Arc::clone(self);
         let begun = engine.parts.clock.monotonic();
         let (action, items) = (command.action(), items(&command));
-        let work = tokio::spawn(async move {
+        let work = async move {
             match command {
                 Command::Change(change) => engine.change(call, change).await,
                 Command::Use(usage) => engine.use_keys(call, usage).await,
                 Command::Read(read) => engine.read(call, read).await,
             }
-        });
+        };
+        let work = tokio::spawn(work.in_current_span());
         let result = match work.await {
             Ok(result) => result,
             Err(stopped) => Err(Error::internal(format!("a call did not end: {stopped}"))),

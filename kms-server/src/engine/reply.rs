@@ -7,6 +7,7 @@ use kms_core::key::Wrapping;
 use kms_core::name::{KeyName, VersionName};
 use kms_core::time::Time;
 use kms_core::value::{Stamped, Value};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -80,7 +81,7 @@ pub struct DataKeyMade {
 }
 
 /// What outside material is wrapped with.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ImportParameters {
     /// The key that will receive it.
     pub key: KeyName,

@@ -1,7 +1,7 @@
 //! Requests that a client may send again: the same id within 24 hours gives the same result, never
 //! a second key; the same id with another body is refused.
 
-use super::{Engine, Reply, store_fault};
+use super::{Engine, ImportParameters, Reply, store_fault};
 use crate::store::{Store, Write};
 use data_encoding::HEXLOWER;
 use kms_core::caller::Caller;
@@ -23,12 +23,26 @@ const REMEMBERED: u64 = 24 * HOUR;
 struct Memory {
     digest: String,
     time: Time,
-    result: Value,
+    result: Remembered,
+}
+
+/// A result that is remembered.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) enum Remembered {
+    /// A resource that was made or moved.
+    Resource(Box<Value>),
+    /// Import parameters.
+    ImportParameters(Box<ImportParameters>),
 }
 
 /// The tag of a change: its client's id and a digest of what it asks.
 pub(super) fn tag(id: Uuid, change: &Change) -> Result<RequestTag> {
-    let body = serde_json::to_vec(&(change.action(), change))
+    tagged(id, &(change.action(), change))
+}
+
+/// The tag of whatever is asked.
+pub(super) fn tagged(id: Uuid, body: &impl Serialize) -> Result<RequestTag> {
+    let body = serde_json::to_vec(body)
         .map_err(|e| Error::internal(format!("a request's digest: {e}")))?;
     Ok(RequestTag {
         id,
@@ -43,7 +57,12 @@ fn name(caller: &str, id: Uuid) -> String {
 }
 
 /// What remembers a request, to be written with what it made.
-pub(super) fn memory(caller: &str, tag: &RequestTag, now: Time, result: Value) -> Result<Write> {
+pub(super) fn memory(
+    caller: &str,
+    tag: &RequestTag,
+    now: Time,
+    result: Remembered,
+) -> Result<Write> {
     let memory = Memory {
         digest: tag.digest.clone(),
         time: now,
@@ -78,11 +97,16 @@ impl Engine {
                 "this request_id was used for another request; choose a new one",
             ));
         }
-        let result = Stamped {
-            value: memory.result,
-            revision: entry.revision,
-        };
-        Ok(Some(Reply::Resource(Box::new(result))))
+        Ok(Some(match memory.result {
+            Remembered::Resource(value) => {
+                let revision = entry.revision;
+                Reply::Resource(Box::new(Stamped {
+                    value: *value,
+                    revision,
+                }))
+            }
+            Remembered::ImportParameters(given) => Reply::ImportParameters(given),
+        }))
     }
 
     /// Forgets what is older than 24 hours.

@@ -173,7 +173,8 @@ impl Engine {
             writes.push(Write::Put(name, value.encode()?));
         }
         if let Some(tag) = &open.intention.request {
-            let result = subject(plan, values, Revision::default())?.value;
+            let made = subject(plan, values, Revision::default())?.value;
+            let result = request::Remembered::Resource(Box::new(made));
             writes.push(request::memory(
                 open.record.actor(),
                 tag,

@@ -8,6 +8,7 @@ use kms_core::command::Command;
 use kms_core::error::{Error, Result};
 use std::sync::Arc;
 use tonic::{Extensions, Status};
+use tracing::Instrument;
 use uuid::Uuid;
 
 /// Who is at the other end of a connection: made once, when its handshake ends.
@@ -43,14 +44,19 @@ impl Door {
             id: Uuid::new_v4().to_string(),
             request: None,
         };
-        let result = match asked {
-            Ok(asked) => {
-                call.request = asked.request;
-                self.engine.run(call, asked.command).await
-            }
-            Err(error) => Err(self.engine.reject(call, action, error).await),
+        let id = call.id.clone();
+        let span = tracing::info_span!("call", id, action = action.name());
+        let answered = async {
+            let result = match asked {
+                Ok(asked) => {
+                    call.request = asked.request;
+                    self.engine.run(call, asked.command).await
+                }
+                Err(error) => Err(self.engine.reject(call, action, error).await),
+            };
+            result.map_err(|error| status::of_call(&error, &id))
         };
-        result.map_err(|error| status::status(&error))
+        answered.instrument(span).await
     }
 }
 
@@ -73,17 +79,17 @@ impl From<Command> for Asked {
 impl Asked {
     /// A change, with the client's id of it, if it gave one.
     pub(super) fn change(change: kms_core::command::Change, request: &str) -> Result<Self> {
-        let request =
-            match request {
-                "" => None,
-                text => Some(text.parse().map_err(|e| {
-                    Error::invalid("request_id", "a request_id is a UUID").because(e)
-                })?),
-            };
-        Ok(Asked {
-            command: Command::Change(change),
-            request,
-        })
+        Asked::again(Command::Change(change), request)
+    }
+
+    /// A command that may be sent again, with the client's id of it, if it gave one.
+    pub(super) fn again(command: Command, request: &str) -> Result<Self> {
+        let wrong = |e| Error::invalid("request_id", "a request_id is a UUID").because(e);
+        let request = match request {
+            "" => None,
+            text => Some(text.parse().map_err(|e: uuid::Error| wrong(e))?),
+        };
+        Ok(Asked { command, request })
     }
 }
 

@@ -25,12 +25,12 @@ impl ImportService for Door {
     ) -> Result<Response<v1::ImportParameters>, Status> {
         let (_, extensions, message) = request.into_parts();
         let asked = || -> Parsed<Asked> {
-            Ok(Command::Use(Use::GetImportParameters {
+            let usage = Use::GetImportParameters {
                 key: parse::name("name", &message.name)?,
                 wrapping: parse::name("wrapping_key", &message.wrapping_key)?,
                 mechanism: parse::wrapping(message.mechanism)?,
-            })
-            .into())
+            };
+            Asked::again(Command::Use(usage), &message.request_id)
         };
         let reply = self
             .pass(&extensions, Action::GetImportParameters, asked())
@@ -67,6 +67,7 @@ impl ImportService for Door {
             }
             let change = Change::ImportKey {
                 name: parse::name("name", &message.name)?,
+                etag: parse::etag(&message.etag)?,
                 token,
                 mac,
                 wrapped: message.wrapped_key,

@@ -30,6 +30,16 @@ pub fn code(kind: Kind) -> Code {
 /// log, under the incident number that the caller hears of.
 #[must_use]
 pub fn status(error: &Error) -> Status {
+    told(error, None)
+}
+
+/// The status of a call's error: it names the call, as the records and our own log do.
+#[must_use]
+pub fn of_call(error: &Error, call: &str) -> Status {
+    told(error, Some(call))
+}
+
+fn told(error: &Error, call: Option<&str>) -> Status {
     let mut message = error.message().to_owned();
     let mut metadata = HashMap::new();
     if error.kind() == Kind::Internal {
@@ -45,6 +55,9 @@ pub fn status(error: &Error) -> Status {
         tracing::info!(kind = error.kind().word(), cause, "refused");
     }
     let mut details = ErrorDetails::with_error_info(error.kind().word(), DOMAIN, metadata);
+    if let Some(call) = call {
+        details.set_request_info(call, "");
+    }
     if let Some(field) = error.field() {
         details.add_bad_request_violation(field, error.message());
     }

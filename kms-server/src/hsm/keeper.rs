@@ -124,7 +124,7 @@ impl Line {
             };
             let orders = self.wait(pause);
             if orders.stop {
-                self.publish(Health::Down("the service is stopping".to_owned()));
+                self.publish(Health::Down(STOPPING.to_owned()));
                 self.tear_down();
                 return;
             }
@@ -292,6 +292,9 @@ impl Line {
         }
         match health {
             Health::Serving => tracing::info!(token = self.settings.token, "the token answers"),
+            Health::Down(why) if why == STOPPING => {
+                tracing::info!(token = self.settings.token, "{why}");
+            }
             Health::Down(why) => tracing::error!(token = self.settings.token, "{why}"),
         }
     }
@@ -308,6 +311,9 @@ enum State {
     /// Given up, until a person restarts the service.
     GaveUp,
 }
+
+/// What health says while the service stops: no fault.
+const STOPPING: &str = "the service is stopping";
 
 /// How often an idle token is looked at.
 const WATCH: Duration = Duration::from_secs(1);

@@ -13,6 +13,7 @@ mod make;
 pub mod pin;
 mod pool;
 mod probe;
+mod published;
 mod settings;
 mod stock;
 pub mod template;

@@ -55,7 +55,7 @@ impl Pool {
         let module = Module::load(&settings.module)
             .map_err(|why| Error::invalid("hsm.module", why.to_string()))?;
         let (queue, jobs) = async_channel::bounded(settings.queue.max(1));
-        let timeout = Duration::from_secs(settings.timeout_seconds);
+        let timeout = Duration::from_millis(settings.timeout_ms);
         let line = Arc::new(Line::new(settings, module));
         let (first, connected) = mpsc::channel();
         let keeper = Arc::clone(&line);

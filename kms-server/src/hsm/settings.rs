@@ -23,9 +23,10 @@ pub struct Settings {
     pub queue: usize,
     /// Locked while connecting, against other processes that start on the same token.
     pub lock_file: PathBuf,
-    /// How long a call waits for its answer, in seconds, before it counts as `Unknown`.
+    /// How long a call waits for its answer, in milliseconds, before it counts as `Unknown` (or,
+    /// if no thread has begun it, is withdrawn).
     #[serde(default = "timeout")]
-    pub timeout_seconds: u64,
+    pub timeout_ms: u64,
 }
 
 fn two() -> usize {
@@ -37,5 +38,5 @@ fn queue() -> usize {
 }
 
 fn timeout() -> u64 {
-    30
+    30_000
 }

@@ -21,6 +21,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
@@ -29,6 +30,12 @@ use verifier::IdentityVerifier;
 
 /// A handshake that takes longer is given up.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How long a refused client may take to read why.
+const PARTING: Duration = Duration::from_secs(1);
+
+/// What a refused client may still send, in bytes.
+const PARTING_MAX: u64 = 64 * 1024;
 
 /// Connections whose handshake is done and that nobody has taken yet, at most.
 const BACKLOG: usize = 128;
@@ -144,9 +151,13 @@ async fn handshake(
         return refused(error.to_string());
     }
     let acceptor = TlsAcceptor::from(tls.current.load_full());
-    let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+    let accepting = acceptor.accept(stream).into_fallible();
+    let stream = match tokio::time::timeout(HANDSHAKE, accepting).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return refused(error.to_string()),
+        Ok(Err((error, stream))) => {
+            refused(error.to_string());
+            return part(stream).await;
+        }
         Err(_elapsed) => return refused("it took longer than 10 seconds".into()),
     };
     let certificate = stream
@@ -171,6 +182,18 @@ async fn handshake(
             }
         }
         None => refused("the certificate has no identity".into()),
+    }
+}
+
+/// Lets the other end read the alert that says why: a socket closed with unread bytes in it would
+/// be reset, and the alert lost.
+async fn part(mut stream: TcpStream) {
+    let reading = async {
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream.take(PARTING_MAX), &mut tokio::io::sink()).await
+    };
+    if let Ok(Err(error)) = tokio::time::timeout(PARTING, reading).await {
+        tracing::debug!(%error, "the other end is gone already");
     }
 }
 

@@ -1,23 +1,21 @@
 use super::{BACKUP, OBJECT, refusals, told};
-use softhsm_tests::{Deployment, gateway::Gateway};
+use softhsm_tests::{Deployment, deployment::SMALL_INVENTORY, gateway::Gateway};
 
-#[test]
-fn a_ciphertext_that_is_not_what_it_was_opens_nothing() {
-    let mut kms = Deployment::emc2().start();
-    kms.furnish();
-    let etl = Gateway::connect(&mut kms, "lyon-etl");
+pub(super) fn a_ciphertext_that_is_not_what_it_was_opens_nothing(kms: &mut Deployment) {
+    let refused = |kms: &mut Deployment| {
+        let recorded = refusals(kms, "service/lyon-etl", "Decrypt", "INVALID");
+        recorded.len()
+    };
+    let before = refused(kms);
+    let etl = Gateway::connect(kms, "lyon-etl");
     let context = [("dataset", "visits")];
     let sealed = etl.encrypt(OBJECT, b"a plaintext", &context).unwrap();
 
-    let flips = (0..sealed.len()).step_by(7).chain([sealed.len() - 1]);
-    for position in flips.clone() {
+    // Every byte of it: format, key, version, nonce, text, tag.
+    for position in 0..sealed.len() {
         let mut flipped = sealed.clone();
         flipped[position] ^= 0x10;
-        told(
-            etl.decrypt(OBJECT, &flipped, &context),
-            "INVALID",
-            "ciphertext",
-        );
+        told(etl.decrypt(OBJECT, &flipped, &context), "INVALID", "");
     }
     for length in [0, 1, 22, 34, 50, sealed.len() - 1] {
         told(
@@ -26,19 +24,28 @@ fn a_ciphertext_that_is_not_what_it_was_opens_nothing() {
             "ciphertext",
         );
     }
+    let longer = [sealed.as_slice(), b"x"].concat();
+    told(etl.decrypt(OBJECT, &longer, &context), "INVALID", "");
+
+    // Foreign: nobody's, another key's, another space's, another deployment's.
+    let warehouse = "spaces/warehouse/keys/object";
+    let theirs = Gateway::connect(kms, "warehouse-etl")
+        .encrypt(warehouse, b"a plaintext", &context)
+        .unwrap();
+    let nobodys = b"not one of ours, not even nearly, whatever";
+    let elsewhere = of_another_deployment(&context);
     told(
-        etl.decrypt(
-            OBJECT,
-            b"not one of ours, not even nearly, whatever",
-            &context,
-        ),
+        etl.decrypt(OBJECT, nobodys, &context),
         "INVALID",
         "ciphertext",
     );
-    told(etl.decrypt(BACKUP, &sealed, &context), "INVALID", "key");
+    told(etl.decrypt(BACKUP, &sealed, &context), "INVALID", BACKUP);
+    told(etl.decrypt(OBJECT, &theirs, &context), "INVALID", OBJECT);
+    told(etl.decrypt(OBJECT, &elsewhere, &context), "INVALID", OBJECT);
     for wrong in [
         &[][..],
         &[("dataset", "visit")],
+        &[("Dataset", "visits")],
         &[("dataset", "visits"), ("more", "")],
     ] {
         told(etl.decrypt(OBJECT, &sealed, wrong), "INVALID", "context");
@@ -49,28 +56,21 @@ fn a_ciphertext_that_is_not_what_it_was_opens_nothing() {
         etl.decrypt(OBJECT, &sealed, &context).unwrap(),
         b"a plaintext"
     );
-    let recorded = refusals(&mut kms, "service/lyon-etl", "Decrypt", "INVALID");
-    assert_eq!(recorded.len(), flips.count() + 6 + 1 + 1 + 3);
+    assert_eq!(refused(kms) - before, sealed.len() + 6 + 1 + 4 + 4);
+    assert_eq!(kms.metrics().value("kms_hsm_serving"), Some(1.0));
+    assert!(!kms.log().contains("does not answer"), "{}", kms.log());
 }
 
-/// Whoever may not decrypt in another space learns nothing about what is there.
-#[test]
-fn another_spaces_key_and_no_key_look_the_same() {
-    let mut kms = Deployment::emc2().start();
-    kms.furnish();
-    let etl = Gateway::connect(&mut kms, "lyon-etl");
-    let sealed = etl.encrypt(OBJECT, b"a plaintext", &[]).unwrap();
-    let sentence = |name: &str| {
-        let status = etl.decrypt(name, &sealed, &[]).unwrap_err();
-        assert_eq!(status.code(), tonic::Code::PermissionDenied, "{status:?}");
-        status.message().replace(name, "NAME")
-    };
-    assert_eq!(
-        sentence("spaces/warehouse/keys/object"),
-        sentence("spaces/warehouse/keys/no-such-key"),
-    );
-    assert_eq!(
-        refusals(&mut kms, "service/lyon-etl", "Decrypt", "REFUSED").len(),
-        2
-    );
+/// A ciphertext of the same name, context and plaintext, made elsewhere.
+fn of_another_deployment(context: &[(&str, &str)]) -> Vec<u8> {
+    let mut other = Deployment::emc2().start();
+    let path = other.directory().join("lyon.yaml");
+    let lyon = SMALL_INVENTORY.split("domains:").next().unwrap();
+    let keys = "keys:\n  - {name: ingest-lyon/object, class: data-at-rest}\n";
+    std::fs::write(path, format!("{lyon}{keys}")).unwrap();
+    let apply = ["inventory", "apply", "-f", "lyon.yaml"];
+    other.cli("stella").run(apply).succeeds();
+    Gateway::connect(&mut other, "lyon-etl")
+        .encrypt(OBJECT, b"a plaintext", context)
+        .unwrap()
 }

@@ -1,19 +1,21 @@
 use super::{OBJECT, refusals, told};
 use softhsm_tests::{Deployment, gateway::Gateway};
 
-#[test]
-fn a_typo_in_a_keys_name_never_makes_a_key() {
-    let mut kms = Deployment::emc2().start();
-    kms.furnish();
+pub(super) fn a_typo_in_a_keys_name_never_makes_a_key(kms: &mut Deployment) {
     let keys = |kms: &Deployment| {
         kms.cli("ada")
             .run(["key", "list", "-o", "json"])
             .succeeds()
             .json()
     };
-    let before = keys(&kms);
+    let before = keys(kms);
 
-    let etl = Gateway::connect(&mut kms, "lyon-etl");
+    let refused = |kms: &mut Deployment, word: &str| {
+        let recorded = refusals(kms, "service/lyon-etl", "Encrypt", word);
+        recorded.len()
+    };
+    let (not_found, invalid) = (refused(kms, "NOT_FOUND"), refused(kms, "INVALID"));
+    let etl = Gateway::connect(kms, "lyon-etl");
     told(
         etl.encrypt("spaces/ingest-lyon/keys/objekt", b"x", &[]),
         "NOT_FOUND",
@@ -28,14 +30,8 @@ fn a_typo_in_a_keys_name_never_makes_a_key() {
     ] {
         told(etl.encrypt(malformed, b"x", &[]), "INVALID", "name");
     }
-    assert_eq!(
-        refusals(&mut kms, "service/lyon-etl", "Encrypt", "NOT_FOUND").len(),
-        1
-    );
-    assert_eq!(
-        refusals(&mut kms, "service/lyon-etl", "Encrypt", "INVALID").len(),
-        5
-    );
+    assert_eq!(refused(kms, "NOT_FOUND") - not_found, 1);
+    assert_eq!(refused(kms, "INVALID") - invalid, 5);
 
     let operator = kms.cli("olivia");
     let rotate = ["key", "rotate", "ingest-lyon/objekt", "--reason", "a test"];
@@ -48,12 +44,12 @@ fn a_typo_in_a_keys_name_never_makes_a_key() {
         "a test",
     ];
     operator.run(suspend).fails(5).saying("7");
-    std::fs::write(kms.directory().join("data"), "x").unwrap();
+    std::fs::write(kms.directory().join("visits"), "x").unwrap();
     kms.cli("lyon-etl")
-        .run(["encrypt", "data", "--key", "ingest-lyon/objekt"])
+        .run(["encrypt", "visits", "--key", "ingest-lyon/objekt"])
         .fails(5);
-    assert!(!kms.directory().join("data.kms").exists());
-    assert_eq!(keys(&kms), before);
+    assert!(!kms.directory().join("visits.kms").exists());
+    assert_eq!(keys(kms), before);
 
     // A key of another class is no key for it.
     told(
@@ -64,10 +60,7 @@ fn a_typo_in_a_keys_name_never_makes_a_key() {
     assert!(etl.encrypt(OBJECT, b"x", &[]).is_ok());
 }
 
-#[test]
-fn a_name_is_never_used_again_and_a_class_never_bent() {
-    let kms = Deployment::emc2().start();
-    kms.furnish();
+pub(super) fn a_name_is_never_used_again_and_a_class_never_bent(kms: &Deployment) {
     let operator = kms.cli("olivia");
     let create = |name: &str, more: &[&str]| {
         operator.run(

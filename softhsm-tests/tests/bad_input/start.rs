@@ -1,3 +1,4 @@
+use super::{OBJECT, refusals, told};
 use softhsm_tests::{Deployment, gateway::Gateway, pki::write_private, wait::until};
 use std::{fs, path::Path};
 
@@ -39,7 +40,12 @@ fn init_refuses_documents_with_a_fault_and_leaves_room_for_the_right_ones() {
         "environnement:",
         "environnement",
     );
-    refuses("deployment.yaml", "development", "staging", "staging");
+    refuses(
+        "deployment.yaml",
+        "environment: development",
+        "environment: staging",
+        "staging",
+    );
     refuses("deployment.yaml", "emc2-dev", "EMC2 dev", "name");
     refuses(
         "bindings.yaml",
@@ -95,55 +101,78 @@ fn a_policy_with_a_typo_is_refused_by_name() {
     assert!(refused.stderr.contains("dataReeder"), "{refused}");
 }
 
-/// A wrong PIN and a missing token: health says so, calls are refused quickly, nothing is lost,
-/// and the right one serves again.
+/// A wrong PIN or a missing token: the server says so and answers UNAVAILABLE, quickly; the PIN
+/// is not tried again; nothing is lost, and with the right one it serves.
 #[test]
 fn a_wrong_pin_and_a_missing_token_are_said_and_mended() {
     let mut kms = Deployment::emc2().start();
     kms.furnish();
-    let sealed = Gateway::connect(&mut kms, "lyon-etl")
-        .encrypt(super::OBJECT, b"before", &[])
-        .unwrap();
+    let etl = Gateway::connect(&mut kms, "lyon-etl");
+    let sealed = etl.encrypt(OBJECT, b"before", &[]).unwrap();
+    drop(etl);
     let pin_file = kms.token().pin_file();
     let pin = fs::read_to_string(&pin_file).unwrap();
     let configuration = kms.directory().join("kms-server.toml");
-
     assert!(kms.terminate().success());
+
     write_private(&pin_file, b"WRONGPIN\n").unwrap();
-    starts_without_hsm(&mut kms, "PIN");
+    answers_without_hsm(&mut kms, "refuses the PIN");
     assert!(!kms.log().contains("WRONGPIN"));
+    // One attempt: each more would bring the token nearer to locking itself.
+    let log = kms.log();
+    let attempts = log
+        .lines()
+        .filter(|line| line.contains("ERROR") && line.contains("refuses the PIN"));
+    assert_eq!(attempts.count(), 1, "{log}");
     write_private(&pin_file, pin.as_bytes()).unwrap();
 
     let right = fs::read_to_string(&configuration).unwrap();
-    for (from, to, says) in [
-        ("token = \"emc2\"", "token = \"elsewhere\"", "elsewhere"),
-        ("libsofthsm2.so", "libsofthsm3.so", "libsofthsm3.so"),
-    ] {
-        assert!(right.contains(from));
-        fs::write(&configuration, right.replace(from, to)).unwrap();
-        starts_without_hsm(&mut kms, says);
-    }
+    assert!(right.contains("token = \"emc2\""));
+    fs::write(
+        &configuration,
+        right.replace("token = \"emc2\"", "token = \"elsewhere\""),
+    )
+    .unwrap();
+    answers_without_hsm(&mut kms, "elsewhere");
+    fs::write(
+        &configuration,
+        right.replace("libsofthsm2.so", "libsofthsm3.so"),
+    )
+    .unwrap();
+    let ended = kms.try_restart().expect_err("serving without a module");
+    assert!(ended.log.contains("libsofthsm3.so"), "{ended}");
     fs::write(&configuration, &right).unwrap();
 
+    // A PIN that others can read is not used; mended, it is, without a restart.
     set_mode(&pin_file, 0o644);
-    starts_without_hsm(&mut kms, "chmod");
+    answers_without_hsm(&mut kms, "chmod");
     set_mode(&pin_file, 0o600);
-
-    kms.restart();
+    until("the HSM to be taken up", || {
+        (kms.metrics().value("kms_hsm_serving") == Some(1.0)).then_some(())
+    });
     let etl = Gateway::connect(&mut kms, "lyon-etl");
-    assert_eq!(etl.decrypt(super::OBJECT, &sealed, &[]).unwrap(), b"before");
+    assert_eq!(etl.decrypt(OBJECT, &sealed, &[]).unwrap(), b"before");
+    // What could not be answered is recorded all the same.
+    assert!(!refusals(&mut kms, "service/lyon-etl", "Encrypt", "UNAVAILABLE").is_empty());
 }
 
-/// Either the server ends and says why, or it stays up, says NOT_SERVING and why.
-fn starts_without_hsm(kms: &mut Deployment, says: &str) {
-    let refused = kms.try_restart().expect_err("serving without its HSM");
-    assert!(refused.log.contains(says), "{says:?}: {refused}");
+/// Starts, says NOT_SERVING and why, refuses at once, shows what needs no HSM, and stops.
+fn answers_without_hsm(kms: &mut Deployment, says: &str) {
+    kms.restart_without_hsm();
+    assert!(kms.log().contains(says), "{says:?}: {}", kms.log());
+    let etl = Gateway::connect(kms, "lyon-etl");
+    told(etl.encrypt(OBJECT, b"x", &[]), "UNAVAILABLE", "HSM");
+    assert_eq!(kms.metrics().value("kms_hsm_serving"), Some(0.0));
+    kms.cli("ada")
+        .run(["key", "show", "ingest-lyon/object"])
+        .succeeds();
+    let shown = kms.cli("hugo").run(["hsm", "show"]).succeeds().text();
+    assert!(shown.contains(says), "{shown}");
+    drop(etl);
+    assert!(kms.terminate().success());
 }
 
 fn set_mode(path: &Path, mode: u32) {
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    until("the mode", || {
-        (fs::metadata(path).ok()?.permissions().mode() & 0o777 == mode).then_some(())
-    });
 }

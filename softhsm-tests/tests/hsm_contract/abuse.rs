@@ -6,7 +6,8 @@ use kms_pkcs11::{
     Attribute, AttributeName, Error, Handle, KeyType, Kind, Mechanism, MechanismType, OaepHash,
     ObjectClass, Reading, Session, Template,
 };
-use softhsm_tests::hsm_contract::{Bench, any, oaep, spec, wrap_for};
+use softhsm_tests::hsm_bench::{any, oaep, spec, wrap_for};
+use softhsm_tests::hsm_contract::Bench;
 
 use crate::SoftHsm;
 

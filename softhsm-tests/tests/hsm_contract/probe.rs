@@ -4,7 +4,8 @@ use kms_core::class::Class;
 use kms_core::error::Kind;
 use kms_core::key::Wrapping;
 use kms_server::hsm::{Capability, Report};
-use softhsm_tests::hsm_contract::{Bench, any, spec, wrap_for};
+use softhsm_tests::hsm_bench::{any, spec, wrap_for};
+use softhsm_tests::hsm_contract::Bench;
 
 use crate::SoftHsm;
 

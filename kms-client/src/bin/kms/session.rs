@@ -2,7 +2,7 @@
 
 use crate::contexts::Contexts;
 use crate::screen::{Form, Screen};
-use kms_client::{Client, Error};
+use kms_client::{Client, Error, Kind};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,8 +35,14 @@ impl Setting {
     /// Connects.
     pub(crate) async fn session(&self) -> Result<Session, Error> {
         let target = self.contexts()?.target(self.context.as_deref())?;
+        let connecting = tokio::time::timeout(self.timeout, Client::connect(&target));
+        let client = connecting.await.unwrap_or_else(|_| {
+            let (endpoint, seconds) = (&target.endpoint, self.timeout.as_secs_f32());
+            let sentence = format!("cannot reach {endpoint}: nobody answers within {seconds} s");
+            Err(Error::new(Kind::Unavailable, sentence))
+        })?;
         Ok(Session {
-            client: Client::connect(&target).await?.with_deadline(self.timeout),
+            client: client.with_deadline(self.timeout),
             screen: self.screen(),
         })
     }

@@ -99,6 +99,9 @@ fn stamp(value: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
 }
 
 fn ago(past: SignedDuration) -> String {
+    if past.abs() < SignedDuration::from_secs(2) {
+        return "now".to_owned();
+    }
     const UNITS: [(i64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
     let seconds = past.as_secs();
     let (sign, size) = if seconds < 0 {
@@ -138,7 +141,8 @@ mod tests {
     #[test]
     fn ages_have_one_unit() {
         for (seconds, told) in [
-            (0, "0 s ago"),
+            (0, "now"),
+            (-1, "now"),
             (59, "59 s ago"),
             (7_300, "2 h ago"),
             (180_000, "2 d ago"),

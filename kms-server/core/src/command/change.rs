@@ -106,6 +106,8 @@ pub enum Change {
     ImportKey {
         /// The key.
         name: KeyName,
+        /// What the caller saw.
+        etag: Option<Revision>,
         /// What the import token says; its code is verified before it is believed.
         #[serde(skip)]
         token: ImportToken,

@@ -187,11 +187,12 @@ pub fn plan(ground: Ground<'_>, change: &Change) -> Result<Plan> {
         } => move_version(ground, name, *etag, *transition, reason, *keep_processing),
         Change::ImportKey {
             name,
+            etag,
             token,
             reason,
             ..
         } => {
-            let (key, revision) = existing(ground.view, name, None)?;
+            let (key, revision) = existing(ground.view, name, *etag)?;
             if token.expires <= ground.now {
                 return Err(Error::invalid(
                     "import_token",

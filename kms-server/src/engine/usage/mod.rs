@@ -45,7 +45,7 @@ impl Engine {
                     view: &seat.view,
                 };
                 let policies = permit.policies().to_vec();
-                self.perform(&bench, usage)
+                self.perform(&call, &bench, usage)
                     .await
                     .map(|done| (done, policies))
             }
@@ -91,7 +91,7 @@ impl Engine {
         reply
     }
 
-    async fn perform(&self, bench: &Bench<'_>, usage: Use) -> Result<Done> {
+    async fn perform(&self, call: &Call, bench: &Bench<'_>, usage: Use) -> Result<Done> {
         match usage {
             Use::Encrypt { key, items } => self.encrypt(bench, &key, items).await,
             Use::Decrypt { key, items } => self.decrypt(bench, &key, items).await,
@@ -108,9 +108,11 @@ impl Engine {
                 mechanism,
             } => {
                 let asked = (&key, &wrapping, mechanism);
-                let (reply, versions) = self
-                    .import_parameters(bench.permit, bench.view, asked)
+                let given = self
+                    .import_parameters(call, bench.permit, bench.view, asked)
                     .await?;
+                let versions = vec![given.wrapping.clone()];
+                let reply = Reply::ImportParameters(Box::new(given));
                 Ok(Done {
                     reply,
                     items: vec![Ok(0)],

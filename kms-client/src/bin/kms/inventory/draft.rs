@@ -194,16 +194,23 @@ impl<'a> Draft<'a> {
         match declared.or_else(|| self.state.domains.get(&edge.domain)) {
             None => self.fault(at, format!("{what}: there is no domain {}", edge.domain)),
             Some(domain) => {
-                let pseudonyms = edge.input == Input::Pseudonym;
-                if pseudonyms && domain.source.is_none() {
-                    self.fault(
-                        at,
+                let why = match (&domain.source, edge.input) {
+                    (None, Input::Pseudonym) => {
                         format!(
-                            "{what}: its input is pseudonym, but domain {} has no source",
+                            "its input is pseudonym, but domain {} has no source",
                             domain.name
-                        ),
-                    );
-                }
+                        )
+                    }
+                    (Some(source), Input::Opaque) => format!(
+                        "its input is opaque, but domain {} holds the pseudonyms of {source}",
+                        domain.name
+                    ),
+                    (Some(source), Input::Pseudonym) if *source == edge.target => {
+                        format!("it leads from {source}'s own pseudonyms back into it")
+                    }
+                    (None, Input::Opaque) | (Some(_), Input::Pseudonym) => return,
+                };
+                self.fault(at, format!("{what}: {why}"));
             }
         }
     }

@@ -4,43 +4,46 @@ use super::State;
 use super::document::{Domain, Edge, Key, Space};
 use kms_client::{Error, Kind};
 use serde::Serialize;
+use serde_saphyr::FlowMap;
 
+/// One line for each thing, so that two exports compare line by line.
 #[derive(Serialize)]
 struct Exported {
-    spaces: Vec<Space>,
-    domains: Vec<Domain>,
-    edges: Vec<Edge>,
-    keys: Vec<Key>,
+    spaces: Vec<FlowMap<Space>>,
+    domains: Vec<FlowMap<Domain>>,
+    edges: Vec<FlowMap<Edge>>,
+    keys: Vec<FlowMap<Key>>,
 }
 
 /// YAML; a plan of it against the same state is empty.
 pub(crate) fn yaml(state: State) -> Result<String, Error> {
+    let space = |one: Space| Space {
+        title: said(one.title),
+        ..one
+    };
+    let domain = |one: Domain| Domain {
+        title: said(one.title),
+        ..one
+    };
+    let key = |one: Key| Key {
+        title: said(one.title),
+        labels: one.labels.filter(|labels| !labels.is_empty()),
+        ..one
+    };
     let exported = Exported {
-        spaces: state
-            .spaces
-            .into_values()
-            .map(|one| Space {
-                title: said(one.title),
-                ..one
-            })
-            .collect(),
+        spaces: state.spaces.into_values().map(space).map(FlowMap).collect(),
         domains: state
             .domains
             .into_values()
-            .map(|one| Domain {
-                title: said(one.title),
-                ..one
-            })
+            .map(domain)
+            .map(FlowMap)
             .collect(),
-        edges: state.edges.into_values().collect(),
+        edges: state.edges.into_values().map(FlowMap).collect(),
         keys: state
             .keys
             .into_values()
-            .map(|one| Key {
-                title: said(one.key.title),
-                labels: one.key.labels.filter(|labels| !labels.is_empty()),
-                ..one.key
-            })
+            .map(|one| key(one.key))
+            .map(FlowMap)
             .collect(),
     };
     serde_saphyr::to_string(&exported).map_err(|e| {

@@ -233,6 +233,7 @@ keys:
     fn the_plan_of_an_export_is_empty() {
         let state = whole();
         let text = export::yaml(state.clone()).unwrap();
+        insta::assert_snapshot!(text);
         let plan = plan(&text, &state).unwrap();
         assert!(
             plan.steps.is_empty() && plan.undeclared.is_empty(),

@@ -2,10 +2,11 @@
 
 use super::document::{Class, Domain, Edge, Input, Key, Origin, Space, SpaceKind};
 use kms_client::{Client, Error, name, v1};
+use kms_core::name::SERVICE_SPACE;
 use std::collections::BTreeMap;
 
-/// The current state, by short name; what a document cannot say (service keys, the keys of edges)
-/// is left out.
+/// The current state, by short name; what a document cannot say (the deployment's own space and
+/// keys, the keys of edges) is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct State {
     pub(crate) spaces: BTreeMap<String, Space>,
@@ -54,6 +55,9 @@ impl State {
 }
 
 fn space(space: &v1::Space) -> Option<Space> {
+    if space.name == SERVICE_SPACE {
+        return None;
+    }
     let kind = match space.kind() {
         v1::SpaceKind::Ingest => SpaceKind::Ingest,
         v1::SpaceKind::Warehouse => SpaceKind::Warehouse,

@@ -271,7 +271,7 @@ fn row(entry: &v1::Entry) -> Result<[String; 6], Error> {
     let time = i64::try_from(record.time().0)
         .ok()
         .and_then(|milliseconds| jiff::Timestamp::from_millisecond(milliseconds).ok())
-        .map(|at| at.to_string())
+        .map(|at| format!("{at:.3}"))
         .unwrap_or_default();
     let what = match (record.detail(), record.error()) {
         (_, Some((word, _))) => word.to_owned(),
@@ -287,7 +287,15 @@ fn row(entry: &v1::Entry) -> Result<[String; 6], Error> {
         .resource()
         .map(|(_, name)| name.to_owned())
         .unwrap_or_default();
-    let [actor, operation] = [record.actor(), record.operation()].map(str::to_owned);
+    // Within one deployment there is one trust domain.
+    let actor = record
+        .actor()
+        .strip_prefix("spiffe://")
+        .and_then(|rest| rest.split_once('/'));
+    let actor = actor
+        .map_or(record.actor(), |(_trust_domain, path)| path)
+        .to_owned();
+    let operation = record.operation().to_owned();
     Ok([
         entry.index.to_string(),
         time,

@@ -184,20 +184,22 @@ impl Rewrap {
     }
 }
 
-/// The first failure decides the exit code; the others are told too.
+/// Every failure is told; the first decides the exit code.
 fn summary(failed: Vec<Error>, asked: usize) -> Result<(), Error> {
-    let count = failed.len();
-    let mut failed = failed.into_iter();
-    match failed.next() {
-        None => Ok(()),
-        Some(only) if asked == 1 => Err(only),
-        Some(first) => {
-            for other in failed {
-                crate::screen::complain(&other.to_string());
-            }
-            Err(first.within(format!("{count} of {asked} files were not re-wrapped")))
-        }
+    let Some(first) = failed.first() else {
+        return Ok(());
+    };
+    if asked == 1 {
+        return Err(first.clone());
     }
+    for error in &failed {
+        crate::screen::complain(&error.to_string());
+    }
+    let count = failed.len();
+    Err(Error::new(
+        first.kind(),
+        format!("{count} of {asked} files were not re-wrapped"),
+    ))
 }
 
 impl Binding {

@@ -1,7 +1,6 @@
 //! `kms import`.
 
-use super::Once;
-use super::version;
+use super::{Move, Once, version};
 use crate::session::Session;
 use crate::table::{Table, time_and_age};
 use clap::{Args, Subcommand, ValueEnum};
@@ -56,11 +55,8 @@ pub(crate) struct Submit {
     /// The wrapped material.
     #[arg(long, value_name = "FILE")]
     wrapped: PathBuf,
-    /// Why, for the audit log.
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
     #[command(flatten)]
-    once: Once,
+    moving: Move,
 }
 
 /// A wrapping mechanism.
@@ -149,8 +145,9 @@ impl Submit {
             name: self.key,
             import_token: read(&self.token)?,
             wrapped_key: read(&self.wrapped)?,
-            reason: self.reason,
-            request_id: self.once.request_id,
+            reason: self.moving.reason,
+            request_id: self.moving.once.request_id,
+            etag: self.moving.etag,
         };
         session
             .screen

@@ -55,6 +55,12 @@ impl Eval {
         } else {
             self.identifiers
         };
+        if identifiers.is_empty() {
+            return Err(Error::new(
+                Kind::Usage,
+                "there is no identifier to evaluate",
+            ));
+        }
         if identifiers.len() > MOST {
             return Err(Error::new(
                 Kind::Usage,

@@ -234,18 +234,15 @@ impl Rejected {
         if self.lines.len() > NAMED {
             named.push("…".to_owned());
         }
-        let count = self.lines.len();
-        let lines = if count == 1 {
-            "1 line was".to_owned()
-        } else {
-            format!("{count} lines were")
+        let lines = match self.lines.len() {
+            1 => "1 line is".to_owned(),
+            MOST_REJECTED => format!("{MOST_REJECTED} lines and perhaps more are"),
+            count => format!("{count} lines are"),
         };
+        let named = named.join(", ");
         Err(Error::new(
             Kind::Invalid,
-            format!(
-                "{lines} rejected and nothing was written; mend {}: {first}",
-                named.join(", ")
-            ),
+            format!("{lines} rejected and nothing was written; mend line {named}: {first}"),
         ))
     }
 }
@@ -298,9 +295,9 @@ mod tests {
                 .unwrap();
         }
         let told = rejected.end().unwrap_err().to_string();
-        assert!(told.starts_with("38 lines were rejected"), "{told}");
+        assert!(told.starts_with("38 lines are rejected"), "{told}");
         assert!(
-            told.contains("mend 2, 3,") && told.ends_with("21, …: is empty"),
+            told.contains("mend line 2, 3,") && told.ends_with("21, …: is empty"),
             "{told}"
         );
         let other = rejected

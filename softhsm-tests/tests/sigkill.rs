@@ -11,11 +11,15 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
+    path::Path,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
 
-use kms_proto::v1;
+use kms_core::{envelope::Envelope, id::KeyId};
+use kms_proto::v1::{self, crypto_service_client::CryptoServiceClient};
+use kms_server::store::{SledStore, Store as _};
 use serde_json::Value;
 use softhsm_tests::{Deployment, gateway::Gateway, scaled, wait::until};
 use uuid::Uuid;
@@ -46,12 +50,18 @@ fn a_kill_at_any_moment_loses_and_doubles_nothing() {
     let mut all = Told::default();
     for round in 0..scaled(40) {
         let told = killed_under_load(&mut kms, round);
+        let sealed = told.iter().flat_map(|one| one.sealed.values());
+        counts_cover(&kms, all.sealed.values().chain(sealed));
         kms.restart();
+        let mut fresh = Told::default();
         for one in told {
-            settle(&mut kms, one, &mut all);
+            settle(&mut kms, one, &mut fresh);
         }
-        check(&mut kms, &all);
+        check(&mut kms, &fresh);
+        all.extend(fresh);
     }
+    check(&mut kms, &all);
+    check_versions(&mut kms, &all);
     let counted = (
         all.sealed.len(),
         all.pseudonyms.len(),
@@ -157,10 +167,54 @@ fn settle(kms: &mut Deployment, mut told: Told, all: &mut Told) {
         }
         None => {}
     }
-    all.sealed.extend(told.sealed);
-    all.pseudonyms.extend(told.pseudonyms);
-    all.keys.extend(told.keys);
-    all.versions.extend(told.versions);
+    all.extend(told);
+}
+
+impl Told {
+    fn extend(&mut self, more: Self) {
+        self.sealed.extend(more.sealed);
+        self.pseudonyms.extend(more.pseudonyms);
+        self.keys.extend(more.keys);
+        self.versions.extend(more.versions);
+    }
+}
+
+/// What is durable of the count of encryptions under each version is never less than what was
+/// acknowledged (NIST SP 800-38D, section 8.3). Looked up in a copy of the store: the crash is left
+/// for the server to find.
+fn counts_cover<'a>(kms: &Deployment, sealed: impl Iterator<Item = &'a Vec<u8>>) {
+    let mut acknowledged = BTreeMap::<KeyId, u64>::new();
+    for ciphertext in sealed {
+        let version = Envelope::parse(ciphertext).unwrap().id;
+        *acknowledged.entry(version).or_default() += 1;
+    }
+    let copy = tempfile::tempdir().unwrap();
+    copy_files(&kms.data().join("store"), copy.path());
+    let store = SledStore::open(copy.path()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    for (version, acknowledged) in acknowledged {
+        let name = format!("local/encryptions/{version}");
+        let count = runtime.block_on(store.get(&name)).unwrap();
+        let count = count.unwrap_or_else(|| panic!("{version} was used and is not counted"));
+        let count: u64 = String::from_utf8(count.value).unwrap().parse().unwrap();
+        assert!(count >= acknowledged, "{version}: {count} < {acknowledged}");
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            fs::create_dir(&target).unwrap();
+            copy_files(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
 }
 
 /// Everything works that was ever acknowledged.
@@ -168,11 +222,11 @@ fn check(kms: &mut Deployment, all: &Told) {
     let etl = Gateway::connect(kms, "lyon-etl");
     let link = Gateway::connect(kms, "link-pseudonymiser");
     let operator = Gateway::connect(kms, "olivia");
-    for (plaintext, ciphertext) in &all.sealed {
-        assert_eq!(
-            etl.decrypt(KEY, ciphertext, &[]).unwrap(),
-            plaintext.as_bytes()
-        );
+    let sealed: Vec<(&String, &Vec<u8>)> = all.sealed.iter().collect();
+    for chunk in sealed.chunks(1_000) {
+        let opened = decrypt_all(&etl, chunk.iter().map(|(_, ciphertext)| *ciphertext));
+        let expected = chunk.iter().map(|(plaintext, _)| plaintext.as_bytes());
+        assert!(opened.iter().map(Vec::as_slice).eq(expected));
     }
     let identifiers: Vec<&str> = all.pseudonyms.keys().map(String::as_str).collect();
     for chunk in identifiers.chunks(10_000) {
@@ -189,7 +243,11 @@ fn check(kms: &mut Deployment, all: &Told) {
         let ciphertext = etl.encrypt(key, b"works", &[]).unwrap();
         assert_eq!(etl.decrypt(key, &ciphertext, &[]).unwrap(), b"works");
     }
-    // Each rotation made one version, answered or not.
+}
+
+/// Each rotation made one version, answered or not, and one of them is active.
+fn check_versions(kms: &mut Deployment, all: &Told) {
+    let operator = Gateway::connect(kms, "olivia");
     let versions = operator.versions(ROTATED).unwrap();
     assert_eq!(versions.len(), all.versions.len() + 1);
     for version in &all.versions {
@@ -198,6 +256,31 @@ fn check(kms: &mut Deployment, all: &Told) {
             "{version}"
         );
     }
+    let active = |version: &&v1::KeyVersion| version.state() == v1::VersionState::Active;
+    assert_eq!(versions.iter().filter(active).count(), 1);
+}
+
+fn decrypt_all<'a>(etl: &Gateway, sealed: impl Iterator<Item = &'a Vec<u8>>) -> Vec<Vec<u8>> {
+    use v1::batch_decrypt_response::result::Result as Told;
+    let item = |ciphertext: &Vec<u8>| v1::batch_decrypt_request::Item {
+        ciphertext: ciphertext.clone(),
+        context: BTreeMap::new(),
+    };
+    let request = v1::BatchDecryptRequest {
+        name: KEY.to_owned(),
+        items: sealed.map(item).collect(),
+    };
+    let answer = etl.call(async |channel| {
+        CryptoServiceClient::new(channel)
+            .batch_decrypt(request)
+            .await
+    });
+    let results = answer.unwrap().into_inner().results;
+    let opened = |result: v1::batch_decrypt_response::Result| match result.result {
+        Some(Told::Ok(opened)) => opened.plaintext,
+        other => panic!("a ciphertext does not open: {other:?}"),
+    };
+    results.into_iter().map(opened).collect()
 }
 
 /// Each acknowledged operation has its record.

@@ -1,0 +1,115 @@
+//! What is asked again, and what a missing answer means.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    reason = "a test may panic, and each suite uses a part of the service"
+)]
+
+mod service;
+
+use kms_client::{Client, Kind, v1};
+use service::{Pki, Service};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+const SHORT: Duration = Duration::from_millis(300);
+
+async fn begin() -> (Service, Client) {
+    let pki = Pki::new();
+    let service = Service::start(&pki).await;
+    let client = service.client(&pki).await;
+    (service, client)
+}
+
+fn change(request_id: &str) -> v1::ImportKeyRequest {
+    v1::ImportKeyRequest {
+        name: "spaces/a/keys/b".into(),
+        request_id: request_id.into(),
+        ..v1::ImportKeyRequest::default()
+    }
+}
+
+fn ask() -> v1::GenerateRandomRequest {
+    v1::GenerateRandomRequest { length: 1 }
+}
+
+#[tokio::test]
+async fn a_change_keeps_its_request_id_over_the_attempts() {
+    let (service, client) = begin().await;
+    service.shared.unavailable.store(2, Ordering::SeqCst);
+    client.import_key(change("")).await.unwrap();
+    client.import_key(change("")).await.unwrap();
+    client.import_key(change("mine")).await.unwrap();
+    let ids = service.shared.request_ids.lock().unwrap().clone();
+    assert_eq!(ids.len(), 5);
+    assert_eq!(ids[0].len(), 36, "a UUID: {ids:?}");
+    assert!(
+        ids[0] == ids[1] && ids[1] == ids[2] && ids[2] != ids[3],
+        "{ids:?}"
+    );
+    assert_eq!(ids[4], "mine");
+}
+
+#[tokio::test]
+async fn without_an_answer_a_change_may_have_happened_and_a_question_may_be_repeated() {
+    let (service, client) = begin().await;
+    service.shared.silent.store(true, Ordering::SeqCst);
+    let client = client.with_deadline(SHORT);
+    let told = client.import_key(change("")).await.unwrap_err();
+    assert_eq!(told.kind(), Kind::Unknown, "{told}");
+    assert!(
+        told.to_string().contains("look before you ask again"),
+        "{told}"
+    );
+    let told = client.generate_random(ask()).await.unwrap_err();
+    assert_eq!(told.kind(), Kind::Unavailable, "{told}");
+    assert!(
+        told.to_string().contains("no answer within 0.3 s"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn a_final_answer_is_not_asked_again() {
+    let (service, client) = begin().await;
+    let wrong = v1::DecryptRequest {
+        name: "spaces/a/keys/b".into(),
+        ..v1::DecryptRequest::default()
+    };
+    let told = client.decrypt(wrong).await.unwrap_err();
+    assert_eq!(told.kind(), Kind::Invalid);
+    assert_eq!(service.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_under_a_change_leaves_its_outcome_unknown() {
+    // A way to the service that is cut while the answer is awaited.
+    let pki = Pki::new();
+    let service = Service::start(&pki).await;
+    service.shared.silent.store(true, Ordering::SeqCst);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let behind = service.port;
+    let way = tokio::spawn(async move {
+        let (mut here, _) = listener.accept().await.unwrap();
+        let mut there = tokio::net::TcpStream::connect(("127.0.0.1", behind))
+            .await
+            .unwrap();
+        drop(tokio::io::copy_bidirectional(&mut here, &mut there).await);
+    });
+    let client = Client::connect(&pki.target(port, "client")).await.unwrap();
+    let changing = tokio::spawn(async move { client.import_key(change("")).await });
+    while service.shared.request_ids.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    way.abort();
+    let told = changing.await.unwrap().unwrap_err();
+    // Asked again with the same id, but nobody listens any more: it is still not known.
+    assert_eq!(told.kind(), Kind::Unknown, "{told}");
+}
