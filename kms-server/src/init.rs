@@ -122,7 +122,11 @@ pub async fn init(config: Config, founding: Founding) -> Result<(), String> {
     result
 }
 
-async fn found(engine: Arc<Engine>, founding: Founding) -> Result<(), String> {
+/// Makes the deployment in an engine that is open. Interrupted, it can be done again.
+///
+/// # Errors
+/// One sentence that says what is in the way.
+pub async fn found(engine: Arc<Engine>, founding: Founding) -> Result<(), String> {
     let view = engine.view();
     if let Some(deployment) = view.deployment() {
         let name = &deployment.name;

@@ -126,32 +126,42 @@ impl Replay {
         self.open.as_ref()
     }
 
-    /// What differs between the log and a store: names, each with a word on how. A name that the
-    /// open intention writes may hold what it intends. Empty means that they agree.
+    /// What differs between the log and a store: names, each with a word on how. A value that the
+    /// open intention writes may be there already. Empty means that they agree.
     #[must_use]
     pub fn differences(&self, stored: &BTreeMap<String, (Value, Revision)>) -> Vec<String> {
-        let intended: Vec<String> = self
-            .open
-            .iter()
-            .flat_map(|o| &o.intention.plan.writes)
-            .map(|w| w.value.name())
-            .collect();
         let mut found = Vec::new();
         for expected in self.view.all() {
             let name = expected.value.name();
             match stored.get(&name) {
                 Some((value, revision))
                     if *value == expected.value && *revision == expected.revision => {}
-                _ if intended.contains(&name) => {}
+                Some((value, _)) if self.intends(value) => {}
                 Some(_) => found.push(format!("{name} is not what the log says")),
                 None => found.push(format!("{name} is missing")),
             }
         }
         let extra = stored
-            .keys()
-            .filter(|n| self.view.get(n).is_none() && !intended.contains(n));
-        found.extend(extra.map(|name| format!("{name} is in no record")));
+            .iter()
+            .filter(|(name, (value, _))| self.view.get(name).is_none() && !self.intends(value));
+        found.extend(extra.map(|(name, _)| format!("{name} is in no record")));
         found
+    }
+
+    /// Whether the open intention writes this value, but for what the HSM tells of new material.
+    fn intends(&self, value: &Value) -> bool {
+        let mut value = value.clone();
+        if let Value::Version(version) = &mut value {
+            version.learned = None;
+        }
+        let mut writes = self.open.iter().flat_map(|o| &o.intention.plan.writes);
+        writes.any(|write| {
+            let mut intended = write.value.clone();
+            if let Value::Version(version) = &mut intended {
+                version.learned = None;
+            }
+            intended == value
+        })
     }
 }
 

@@ -22,12 +22,14 @@ impl Engine {
             .map(|id| request::tag(id, &change))
             .transpose()?;
         let mut lane = self.lane.lock().await;
+        // First, because what is open may be this very request: its result is not to be told again
+        // before the log has its outcome and everyone sees it.
+        self.settle_open(&mut lane).await?;
         if let Some(tag) = &tag
             && let Some(reply) = self.again(&call, &command, tag, begun).await?
         {
             return Ok(reply);
         }
-        self.settle_open(&mut lane).await?;
         let judged = self.judge(&call, &command, &change).await;
         let (permit, plan) = match judged {
             Ok(judged) => judged,

@@ -41,7 +41,8 @@ impl Desk {
         self.learn_or_destroy(spec, key, Origin::Generated)
     }
 
-    /// Unwraps the material as a new key, or takes as made what an interrupted call left.
+    /// Unwraps the material as a new key. What an interrupted import left under its id goes first,
+    /// whole or not: it may be other material than this, and no record ever named it as made.
     pub(super) fn unwrap(
         &mut self,
         wrapped: &Wrapped,
@@ -49,8 +50,7 @@ impl Desk {
         spec: &KeySpec,
     ) -> Visit<Learned> {
         match self.stored(spec)? {
-            Stored::Whole(key) => return self.learn(spec, key, Some(Origin::External)),
-            Stored::Half(halves) => self.destroy_all(&halves)?,
+            Stored::Whole(_) | Stored::Half(_) => self.destroy(&spec.id)?,
             Stored::Absent => {}
         }
         let (by, mechanism) = match wrapped.mechanism {

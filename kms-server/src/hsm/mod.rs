@@ -45,7 +45,8 @@ pub trait Hsm: Send + Sync + fmt::Debug {
     /// What the token tells of this key, or `None` when it is not there.
     async fn find(&self, permit: &Permit, spec: &KeySpec) -> Result<Option<Learned>>;
 
-    /// Unwraps outside material inside the token, as a new key. The material never leaves it.
+    /// Unwraps outside material inside the token, as a new key. The material never leaves it. What
+    /// an earlier import left under this id, never recorded as made, is replaced.
     async fn unwrap(&self, permit: &Permit, wrapped: &Wrapped, spec: &KeySpec) -> Result<Learned>;
 
     /// Destroys the key's objects. Nothing to destroy is not an error.

@@ -1,0 +1,14 @@
+//! The facts of this service, printed from the functions that decide, for a security officer to
+//! read; and properties that hold for whatever is asked.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what it expects and fails loudly"
+)]
+
+mod grid;
+mod judgement;
+mod life;
+mod lifecycle;
+mod records;
+mod sample;

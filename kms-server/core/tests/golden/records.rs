@@ -1,0 +1,238 @@
+//! One audit record of each sort, as it is written; and that it is OCSF API Activity.
+
+use crate::sample::{NOW, caller, deployment, learned};
+use kms_core::action::Action;
+use kms_core::caller::Caller;
+use kms_core::class::Class;
+use kms_core::command::{Change, LogName};
+use kms_core::deployment::Environment;
+use kms_core::error::Error;
+use kms_core::id::KeyUid;
+use kms_core::key::Origin;
+use kms_core::plan::{Ground, plan};
+use kms_core::record::{
+    Counts, Detail, Event, Intention, Outcome, Record, RequestTag, Settled, is_entry, state_digest,
+};
+use kms_core::revision::Revision;
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+
+fn event(action: Action, about: (&str, &str), detail: Detail) -> Event {
+    Event {
+        time: NOW,
+        caller: caller("service/etl"),
+        call: "3f2504e0-4f89-41d3-9a0c-0305e82c3301".into(),
+        action,
+        resource: (about.0.into(), about.1.into()),
+        result: Ok(()),
+        duration: Some(3),
+        detail,
+    }
+}
+
+fn uses(items: u64, failed: u64, versions: &[&str]) -> Detail {
+    Detail::Use(Counts {
+        items,
+        failed,
+        bytes: items * 32,
+        versions: versions.iter().map(ToString::to_string).collect(),
+        policies: vec!["data-service".into()],
+    })
+}
+
+/// The intention to make a key, and its outcome.
+fn change() -> (Intention, Outcome) {
+    let view = deployment(Environment::Development);
+    let asker = caller("person/stella");
+    let change = Change::CreateKey {
+        name: "spaces/lab/keys/object".parse().unwrap(),
+        class: Class::DataAtRest,
+        title: "Objects".into(),
+        origin: Origin::Generated,
+        exportable: false,
+        labels: [("owner".to_owned(), "lab".to_owned())].into(),
+    };
+    let ground = Ground {
+        view: &view,
+        caller: &asker,
+        now: NOW,
+        fresh: KeyUid([0xab; 16]),
+    };
+    let intention = Intention {
+        plan: plan(ground, &change).unwrap(),
+        policies: vec!["space-steward".into()],
+        request: Some(RequestTag {
+            id: "16fd2706-8baf-433b-82eb-8c7fada847da".parse().unwrap(),
+            digest: "00".repeat(32),
+        }),
+    };
+    let values = intention.plan.values(Some(&learned(1)));
+    let outcome = Outcome {
+        intention: 41,
+        settled: Settled::Committed {
+            revision: Revision(17),
+            state: state_digest(&values).unwrap(),
+            learned: Some(learned(1)),
+        },
+    };
+    (intention, outcome)
+}
+
+fn each_sort() -> Vec<(&'static str, Event, LogName)> {
+    let key = ("key", "spaces/lab/keys/object");
+    let (intention, outcome) = change();
+    let person = |mut event: Event| {
+        event.caller = caller("person/stella");
+        event
+    };
+    let mut refused = event(Action::Decrypt, key, uses(1, 1, &[]));
+    refused.result = Err(Error::refused(
+        "your roles do not allow Decrypt on key spaces/lab/keys/object, or there is no such key",
+    ));
+    let mut intended = person(event(
+        Action::CreateKey,
+        key,
+        Detail::Intention(Box::new(intention)),
+    ));
+    intended.duration = None;
+    let done = person(event(
+        Action::CreateKey,
+        key,
+        Detail::Outcome(Box::new(outcome)),
+    ));
+    let mut given_up = event(
+        Action::CreateKey,
+        key,
+        Detail::Outcome(Box::new(Outcome {
+            intention: 41,
+            settled: Settled::Abandoned {
+                why: "the HSM cannot be reached".into(),
+            },
+        })),
+    );
+    given_up.caller = Caller::Recovery;
+    given_up.result = Err(Error::unavailable("the HSM cannot be reached").because("CKR_DEVICE"));
+    let versions = ["spaces/lab/keys/object/versions/1"];
+    vec![
+        (
+            "a use",
+            event(Action::Encrypt, key, uses(100, 2, &versions)),
+            LogName::Uses,
+        ),
+        (
+            "a read",
+            person(event(
+                Action::ReadInventory,
+                ("space", "spaces/lab"),
+                uses(1, 0, &[]),
+            )),
+            LogName::Uses,
+        ),
+        ("a refusal", refused, LogName::Uses),
+        ("an intention", intended, LogName::Changes),
+        ("its outcome", done, LogName::Changes),
+        (
+            "an outcome that recovery settled",
+            given_up,
+            LogName::Changes,
+        ),
+    ]
+}
+
+#[test]
+fn one_record_of_each_sort() {
+    let mut out = String::new();
+    for (sort, event, log) in each_sort() {
+        let bytes = Record::new(event, log, 42).encode().unwrap();
+        let json: Json = serde_json::from_slice(&bytes).unwrap();
+        let pretty = serde_json::to_string_pretty(&json).unwrap();
+        out.push_str(&format!("=== {sort}\n{pretty}\n\n"));
+    }
+    insta::assert_snapshot!(out);
+}
+
+/// The bytes, as they are hashed: the order of the fields is part of them.
+#[test]
+fn the_bytes_of_a_record() {
+    let (_, event, log) = each_sort().swap_remove(0);
+    let bytes = Record::new(event, log, 42).encode().unwrap();
+    insta::assert_snapshot!(String::from_utf8(bytes).unwrap());
+}
+
+#[test]
+fn each_reads_back_and_is_told_from_another() {
+    for (sort, event, log) in each_sort() {
+        let record = Record::new(event, log, 42);
+        let bytes = record.encode().unwrap();
+        assert_eq!(Record::decode(&bytes).unwrap(), record, "{sort}");
+        assert!(is_entry(log, 42, &bytes), "{sort}");
+        assert!(!is_entry(log, 43, &bytes), "{sort}");
+        assert!(!is_entry(log, 42, bytes.split_last().unwrap().1), "{sort}");
+    }
+}
+
+/// OCSF 1.6.0, class API Activity (6003): attributes that it requires, with their types, and no
+/// attribute that it does not have.
+#[test]
+fn each_is_ocsf_api_activity() {
+    for (sort, event, log) in each_sort() {
+        let bytes = Record::new(event, log, 42).encode().unwrap();
+        let record: BTreeMap<String, Json> = serde_json::from_slice(&bytes).unwrap();
+        let text = |path: &str| {
+            let json = serde_json::to_value(&record).unwrap();
+            json.pointer(path).and_then(Json::as_str).map(str::to_owned)
+        };
+        let number = |name: &str| record.get(name).and_then(Json::as_u64);
+        let activity = number("activity_id").unwrap();
+        assert!(matches!(activity, 1..=4 | 99), "{sort}: {activity}");
+        assert_eq!(number("category_uid"), Some(6), "{sort}");
+        assert_eq!(number("class_uid"), Some(6003), "{sort}");
+        assert_eq!(number("type_uid"), Some(600_300 + activity), "{sort}");
+        assert!(matches!(number("severity_id"), Some(0..=6 | 99)), "{sort}");
+        assert!(matches!(number("status_id"), Some(0..=2 | 99)), "{sort}");
+        assert_eq!(number("time"), Some(NOW.0), "{sort}");
+        for required in [
+            "/metadata/version",
+            "/metadata/product/name",
+            "/metadata/product/vendor_name",
+            "/actor/user/uid",
+            "/api/operation",
+        ] {
+            assert!(text(required).is_some(), "{sort}: {required}");
+        }
+        let endpoint = text("/src_endpoint/ip").or(text("/src_endpoint/hostname"));
+        assert!(endpoint.is_some(), "{sort}: src_endpoint says nothing");
+        for name in record.keys() {
+            assert!(
+                OCSF.contains(&name.as_str()),
+                "{sort}: {name} is not OCSF's"
+            );
+        }
+        let failed = record.contains_key("status_code");
+        assert_eq!(
+            number("status_id"),
+            Some(if failed { 2 } else { 1 }),
+            "{sort}"
+        );
+    }
+}
+
+/// The attributes of API Activity that we write.
+const OCSF: [&str; 16] = [
+    "activity_id",
+    "actor",
+    "api",
+    "category_uid",
+    "class_uid",
+    "duration",
+    "message",
+    "metadata",
+    "resources",
+    "severity_id",
+    "src_endpoint",
+    "status_code",
+    "status_id",
+    "time",
+    "type_uid",
+    "unmapped",
+];

@@ -1,0 +1,169 @@
+//! What must hold whenever nothing is under way, whatever failed before.
+
+use crate::world::World;
+use kms_core::class::Algorithm;
+use kms_core::id::KeyId;
+use kms_core::key::{Key, KeySpec, Version};
+use kms_core::permit::{Permit, SystemOp};
+use kms_core::record::Record;
+use kms_core::replay::Replay;
+use kms_core::revision::Revision;
+use kms_core::state::State;
+use kms_core::value::{Stamped, Value};
+use kms_core::view::View;
+use kms_server::audit::Journal;
+use kms_server::hsm::Hsm;
+use kms_server::store::Store;
+use std::collections::BTreeMap;
+
+/// Whether keys may be in the token that no record names: only where taking one away failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Orphans {
+    None,
+    Allowed,
+}
+
+/// Every invariant, each by its name.
+pub(crate) fn hold(world: &World, orphans: Orphans) {
+    let view = world.view();
+    the_log_replays_and_the_store_agrees(world, &view);
+    no_key_has_two_primaries(&view);
+    no_number_is_missing_or_used_twice(&view);
+    the_token_has_each_key_once(world, &view, orphans);
+}
+
+fn the_log_replays_and_the_store_agrees(world: &World, view: &View) {
+    let life = world.life();
+    let (entries, stored) = life.runtime.block_on(async {
+        let entries = life.changes.read(0, usize::MAX).await.unwrap();
+        let stored = life.store.scan("", None, 100_000).await.unwrap();
+        (entries, stored)
+    });
+    let mut replay = Replay::default();
+    for (index, bytes) in entries {
+        let record = Record::decode(&bytes).unwrap();
+        assert_eq!(record.index(), index);
+        if let Err(broken) = replay.feed(record) {
+            panic!("the log does not replay: {:?}", broken.cause());
+        }
+    }
+    assert!(replay.open().is_none(), "a change is not settled");
+    let stored: BTreeMap<String, (Value, Revision)> = stored
+        .into_iter()
+        .filter(|entry| !entry.key.starts_with("local/"))
+        .map(|entry| {
+            let value = Value::decode(&entry.value).unwrap();
+            (entry.key, (value, entry.revision))
+        })
+        .collect();
+    assert_eq!(replay.differences(&stored), Vec::<String>::new());
+    let all = |view: &View| view.all().cloned().collect::<Vec<Stamped<Value>>>();
+    assert_eq!(
+        all(replay.view()),
+        all(view),
+        "what is served is not the log"
+    );
+}
+
+fn no_key_has_two_primaries(view: &View) {
+    for key in keys(view) {
+        let versions = view.versions(&key.name);
+        let active: Vec<u32> = versions
+            .iter()
+            .filter(|v| v.state == State::Active)
+            .map(|v| v.name.number())
+            .collect();
+        match (active.as_slice(), view.primary(key)) {
+            ([one], Some(primary)) => assert_eq!(*one, primary.name.number(), "{}", key.name),
+            ([], Some(primary)) => assert_eq!(primary.state, State::Suspended, "{}", key.name),
+            ([], None) => {}
+            (several, primary) => panic!("{}: {several:?} active, {primary:?}", key.name),
+        }
+    }
+}
+
+fn no_number_is_missing_or_used_twice(view: &View) {
+    for key in keys(view) {
+        let versions = view.versions(&key.name);
+        let numbers: Vec<u32> = versions.iter().map(|v| v.name.number()).collect();
+        let expected: Vec<u32> = (1..=key.latest).collect();
+        assert_eq!(numbers, expected, "{}", key.name);
+        for version in versions {
+            let id = KeyId {
+                uid: key.uid,
+                version: version.name.number(),
+            };
+            assert_eq!(version.id, id, "{}", version.name);
+            assert!(version.learned.is_some(), "{}", version.name);
+        }
+    }
+}
+
+fn the_token_has_each_key_once(world: &World, view: &View, orphans: Orphans) {
+    let mut objects = world.objects();
+    for key in keys(view) {
+        for version in view.versions(&key.name) {
+            let there = objects.remove(&version.id.to_string());
+            let expected = match version.algorithm {
+                Algorithm::Aes256 | Algorithm::Aes256Kw | Algorithm::HmacSha256 => 1,
+                Algorithm::Rsa3072 => 2,
+            };
+            assert_eq!(there, Some(expected), "objects of {}", version.name);
+        }
+    }
+    if orphans == Orphans::None {
+        assert_eq!(objects, BTreeMap::new(), "keys that no record names");
+    }
+}
+
+/// That the token's key is the one that was recorded. It asks the token, so of one key at a time.
+pub(crate) fn material_is_what_was_recorded(world: &World, key: &Key) {
+    let permit = Permit::system(SystemOp::Recovery);
+    for version in world.view().versions(&key.name) {
+        let spec = KeySpec {
+            id: version.id,
+            label: version.name.clone(),
+            class: key.class,
+            exportable: key.exportable,
+        };
+        let found = world
+            .life()
+            .runtime
+            .block_on(world.pool().find(&permit, &spec))
+            .unwrap();
+        assert_eq!(found, version.learned, "material of {}", version.name);
+    }
+}
+
+/// What may never be taken back, between two moments.
+pub(crate) fn nothing_was_taken_back(before: &View, after: &View) {
+    for old in before.all() {
+        let name = old.value.name();
+        let new = after.get(&name).unwrap_or_else(|| panic!("{name} is lost"));
+        assert!(new.revision >= old.revision, "{name} went back");
+        if let (Some(old), Some(new)) = (old.value.as_version(), new.value.as_version()) {
+            version_went_forward(old, new);
+        }
+        if let (Some(old), Some(new)) = (old.value.as_key(), new.value.as_key()) {
+            assert_eq!((old.uid, old.class), (new.uid, new.class), "{name}");
+            assert!(new.latest >= old.latest, "{name} forgot a version");
+        }
+    }
+}
+
+fn version_went_forward(old: &Version, new: &Version) {
+    let name = &old.name;
+    assert_eq!(old.learned, new.learned, "{name} has other material");
+    if old.compromised.is_some() {
+        assert_eq!(old.compromised, new.compromised, "{name} un-compromised");
+        let stays = matches!(new.state, State::Compromised | State::Destroyed);
+        assert!(stays, "{name} un-compromised");
+    }
+    if old.state == State::Destroyed {
+        assert_eq!(new.state, State::Destroyed, "{name} came back");
+    }
+}
+
+fn keys(view: &View) -> impl Iterator<Item = &Key> {
+    view.all().filter_map(|stamped| stamped.value.as_key())
+}

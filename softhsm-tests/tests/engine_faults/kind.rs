@@ -1,0 +1,240 @@
+//! The kinds of change, each with what has to be there before it.
+
+use crate::world::World;
+use kms_core::action::Action;
+use kms_core::class::Class;
+use kms_core::command::{Change, Command, Plain, Sealed, Use};
+use kms_core::envelope::EncryptionContext;
+use kms_core::import_token::ImportToken;
+use kms_core::key::{KeySpec, Learned, Origin, Wrapping};
+use kms_core::name::KeyName;
+use kms_core::space::{InputType, SpaceKind};
+use kms_server::engine::Reply;
+use softhsm_tests::hsm_contract::{spec, wrap_for};
+use zeroize::Zeroizing;
+
+/// A kind of change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    CreateSpace,
+    CreateDomain,
+    CreateEdge,
+    CreateKey,
+    CreateExternalKey,
+    UpdateKey,
+    RotateKey,
+    RotateKeyHeldBack,
+    Activate,
+    Suspend,
+    Resume,
+    Deactivate,
+    Compromise,
+    ImportKey,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Kind; 14] = [
+        Kind::CreateSpace,
+        Kind::CreateDomain,
+        Kind::CreateEdge,
+        Kind::CreateKey,
+        Kind::CreateExternalKey,
+        Kind::UpdateKey,
+        Kind::RotateKey,
+        Kind::RotateKeyHeldBack,
+        Kind::Activate,
+        Kind::Suspend,
+        Kind::Resume,
+        Kind::Deactivate,
+        Kind::Compromise,
+        Kind::ImportKey,
+    ];
+
+    /// How many versions there are more when it is done.
+    pub(crate) fn versions_made(self) -> usize {
+        match self {
+            Kind::CreateEdge
+            | Kind::CreateKey
+            | Kind::RotateKey
+            | Kind::RotateKeyHeldBack
+            | Kind::ImportKey => 1,
+            Kind::CreateSpace
+            | Kind::CreateDomain
+            | Kind::CreateExternalKey
+            | Kind::UpdateKey
+            | Kind::Activate
+            | Kind::Suspend
+            | Kind::Resume
+            | Kind::Deactivate
+            | Kind::Compromise => 0,
+        }
+    }
+
+    /// A change of this kind, on things of its own, made under this slug.
+    pub(crate) fn prepare(self, world: &World, slug: &str) -> Change {
+        let name: KeyName = format!("spaces/lab/keys/{slug}").parse().unwrap();
+        let made = |origin| Change::CreateKey {
+            name: name.clone(),
+            class: Class::DataAtRest,
+            title: "A key".into(),
+            origin,
+            exportable: false,
+            labels: [].into(),
+        };
+        let rotate = |pre_active| Change::RotateKey {
+            name: name.clone(),
+            etag: None,
+            reason: "a test".into(),
+            pre_active,
+        };
+        let moved = |number, transition| Change::MoveVersion {
+            name: name.version(number),
+            etag: None,
+            transition,
+            reason: "a test".into(),
+            keep_processing: false,
+        };
+        match self {
+            Kind::CreateSpace => Change::CreateSpace {
+                name: format!("spaces/{slug}").parse().unwrap(),
+                title: "A space".into(),
+                kind: SpaceKind::Ingest,
+            },
+            Kind::CreateDomain => domain(slug),
+            Kind::CreateEdge => {
+                world.must(domain(slug));
+                Change::CreateEdge {
+                    name: format!("spaces/lab/edges/{slug}").parse().unwrap(),
+                    code: slug.replace('-', "").parse().unwrap(),
+                    input: InputType::Opaque,
+                    exportable: false,
+                }
+            }
+            Kind::CreateKey => made(Origin::Generated),
+            Kind::CreateExternalKey => made(Origin::External),
+            Kind::UpdateKey => {
+                world.must(made(Origin::Generated));
+                Change::UpdateKey {
+                    name,
+                    etag: None,
+                    title: Some("Another title".into()),
+                    labels: None,
+                }
+            }
+            Kind::RotateKey => {
+                world.must(made(Origin::Generated));
+                rotate(false)
+            }
+            Kind::RotateKeyHeldBack => {
+                world.must(made(Origin::Generated));
+                rotate(true)
+            }
+            Kind::Activate => {
+                world.must(made(Origin::Generated));
+                world.must(rotate(true));
+                moved(2, Action::ActivateVersion)
+            }
+            Kind::Suspend => {
+                world.must(made(Origin::Generated));
+                moved(1, Action::SuspendVersion)
+            }
+            Kind::Resume => {
+                world.must(made(Origin::Generated));
+                world.must(moved(1, Action::SuspendVersion));
+                moved(1, Action::ResumeVersion)
+            }
+            Kind::Deactivate => {
+                world.must(made(Origin::Generated));
+                moved(1, Action::DeactivateVersion)
+            }
+            Kind::Compromise => {
+                world.must(made(Origin::Generated));
+                moved(1, Action::CompromiseVersion)
+            }
+            Kind::ImportKey => {
+                world.must(made(Origin::External));
+                import(world, &name, &[7; 32])
+            }
+        }
+    }
+}
+
+/// An import of this material as the next version of a key.
+pub(crate) fn import(world: &World, name: &KeyName, material: &[u8]) -> Change {
+    let wrapping: KeyName = "spaces/lab/keys/wrapping".parse().unwrap();
+    if world.view().key(&wrapping).is_none() {
+        world.must(Change::CreateKey {
+            name: wrapping.clone(),
+            class: Class::ImportWrapping,
+            title: "Imports".into(),
+            origin: Origin::Generated,
+            exportable: false,
+            labels: [].into(),
+        });
+    }
+    let mechanism = Wrapping::OaepSha1;
+    let command = Command::Use(Use::GetImportParameters {
+        key: name.clone(),
+        wrapping,
+        mechanism,
+    });
+    let Reply::ImportParameters(parameters) = world.get("person/olga", command) else {
+        panic!("import parameters were asked for");
+    };
+    let learned = Learned {
+        fingerprint: String::new(),
+        public_key: Some(parameters.public_key),
+    };
+    let any: KeySpec = spec(Class::ImportWrapping);
+    let (token, mac) = ImportToken::parse(&parameters.token).unwrap();
+    Change::ImportKey {
+        name: name.clone(),
+        token,
+        mac,
+        wrapped: wrap_for(&any, &learned, mechanism, material).blob,
+        reason: "a test".into(),
+    }
+}
+
+fn domain(slug: &str) -> Change {
+    Change::CreateDomain {
+        name: format!("domains/{slug}").parse().unwrap(),
+        title: "Identifiers".into(),
+        source: None,
+    }
+}
+
+/// A text sealed under a key, to be opened when everything is over.
+pub(crate) fn seal(world: &World, key: &KeyName) -> Vec<u8> {
+    let items = vec![Plain {
+        plaintext: Zeroizing::new(b"a text".to_vec()),
+        context: Ok(EncryptionContext::default()),
+    }];
+    let command = Command::Use(Use::Encrypt {
+        key: key.clone(),
+        items,
+    });
+    let Reply::Encrypted(mut sealed) = world.get("service/etl", command) else {
+        panic!("encryption was asked for");
+    };
+    sealed.pop().unwrap().unwrap().ciphertext
+}
+
+/// Whether what was sealed opens.
+pub(crate) fn opens(world: &World, key: &KeyName, ciphertext: Vec<u8>) -> bool {
+    let items = vec![Sealed {
+        ciphertext,
+        context: Ok(EncryptionContext::default()),
+    }];
+    let command = Command::Use(Use::Decrypt {
+        key: key.clone(),
+        items,
+    });
+    let Reply::Decrypted(mut opened) = world.get("service/etl", command) else {
+        panic!("decryption was asked for");
+    };
+    opened
+        .pop()
+        .unwrap()
+        .is_ok_and(|opened| *opened.plaintext == b"a text")
+}

@@ -1,0 +1,279 @@
+//! A deployment in this process: real token, real store, real logs, and an engine that can be
+//! killed at any outside call and opened again.
+
+use crate::faulty::{FaultyHsm, FaultyJournal, FaultyStore};
+use crate::script::Script;
+use kms_core::caller::Caller;
+use kms_core::command::{Change, Command, LogName};
+use kms_core::error::Result;
+use kms_core::view::View;
+use kms_server::audit::{DiskJournal, Journal};
+use kms_server::clock::SystemClock;
+use kms_server::engine::{Call, Engine, Parts, Refusal, Reply};
+use kms_server::hsm::{Hsm, Pool};
+use kms_server::init::{Founding, found};
+use kms_server::metrics::Metrics;
+use kms_server::store::{SledStore, Store};
+use softhsm_tests::InProcessToken;
+use softhsm_tests::program::repository;
+use softhsm_tests::wait::until;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use uuid::Uuid;
+
+/// Who may do everything that these tests do, each his own part.
+const BINDINGS: &str = "\
+bindings:
+  - principal: person/olga
+    roles: [{role: space-steward, spaces: [\"*\"]}, {role: key-operator}]
+  - principal: service/etl
+    roles: [{role: data-service, spaces: [lab]}]
+";
+
+const DEPLOYMENT: &str = "\
+name: faults
+trust_domain: faults.example
+environment: development
+side: warehouse
+";
+
+/// A deployment's directory and token, and the engine that serves it now.
+pub(crate) struct World {
+    life: Option<Life>,
+    hsm: Token,
+    data: TempDir,
+    /// Objects that the token held before.
+    before: BTreeMap<String, usize>,
+    /// Taking a key away has failed, in this life or an earlier one.
+    orphans: Cell<bool>,
+}
+
+/// A token and the threads on it: they outlive every engine.
+#[derive(Debug, Clone)]
+pub(crate) struct Token {
+    pool: Arc<Pool>,
+    _place: Arc<InProcessToken>,
+}
+
+/// One life of the engine, from its opening to its death.
+pub(crate) struct Life {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) script: Arc<Script>,
+    pub(crate) store: Arc<SledStore>,
+    pub(crate) changes: Arc<DiskJournal>,
+    pub(crate) runtime: Runtime,
+}
+
+/// What a caller sees.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Told(Result<Reply>),
+    /// The process died first.
+    Died,
+}
+
+impl Token {
+    pub(crate) fn empty(label: &str) -> Self {
+        let place = InProcessToken::empty(label);
+        Token {
+            pool: Arc::new(place.pool()),
+            _place: Arc::new(place),
+        }
+    }
+}
+
+impl World {
+    /// A deployment with a space `lab`.
+    pub(crate) fn founded(hsm: &Token) -> Self {
+        let mut world = Self::empty(hsm);
+        assert!(world.found(&[]), "founding without faults");
+        world.must(Change::CreateSpace {
+            name: "spaces/lab".parse().unwrap(),
+            title: "Laboratory".into(),
+            kind: kms_core::space::SpaceKind::Project,
+        });
+        world
+    }
+
+    /// An empty deployment.
+    pub(crate) fn empty(hsm: &Token) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        drop(SledStore::create(&data.path().join("store")).unwrap());
+        for log in [LogName::Changes, LogName::Uses] {
+            drop(DiskJournal::create(data.path(), log).unwrap());
+        }
+        let mut world = World {
+            life: None,
+            hsm: hsm.clone(),
+            data,
+            before: BTreeMap::new(),
+            orphans: Cell::new(false),
+        };
+        world.before = world.objects_of(&Runtime::new().unwrap());
+        world.open().unwrap();
+        world
+    }
+
+    /// Founds it, with faults; whether it was done.
+    pub(crate) fn found(&mut self, faults: &[(usize, crate::script::Fault)]) -> bool {
+        let directory = self.data.path();
+        let (deployment, bindings) = (directory.join("d.yaml"), directory.join("b.yaml"));
+        std::fs::write(&deployment, DEPLOYMENT).unwrap();
+        std::fs::write(&bindings, BINDINGS).unwrap();
+        let policy = repository().join("ops/policy");
+        let founding = Founding::read(&deployment, &policy, &bindings).unwrap();
+        let life = self.life();
+        life.script.start(faults.iter().copied());
+        life.runtime.block_on(async {
+            tokio::select! {
+                done = found(Arc::clone(&life.engine), founding) => done.is_ok(),
+                () = life.script.death() => false,
+            }
+        })
+    }
+
+    /// Whether taking a key away has ever failed.
+    pub(crate) fn orphans_may_be(&self) -> bool {
+        if self.life().script.has_failed("hsm.destroy") {
+            self.orphans.set(true);
+        }
+        self.orphans.get()
+    }
+
+    /// Kills the engine, if it lives, and opens another on the same directory and token.
+    pub(crate) fn reopen(&mut self) {
+        self.kill();
+        if let Err(refusal) = self.open() {
+            panic!("what a crash leaves must open: {refusal}");
+        }
+    }
+
+    pub(crate) fn kill(&mut self) {
+        if let Some(life) = self.life.take() {
+            let Life {
+                engine,
+                store,
+                changes,
+                runtime,
+                ..
+            } = life;
+            // What hangs at an outside call is dropped where it hangs.
+            drop(runtime);
+            assert_eq!(Arc::strong_count(&engine), 1, "a call outlived the process");
+            drop((engine, store, changes));
+        }
+    }
+
+    fn open(&mut self) -> std::result::Result<(), Refusal> {
+        let data = self.data.path();
+        // The threads of the former life give the files back when they have ended.
+        let store = until("the store to open", || {
+            SledStore::open(&data.join("store")).ok()
+        });
+        let log = |name| until("a log to open", || DiskJournal::open(data, name).ok());
+        let (store, changes) = (Arc::new(store), Arc::new(log(LogName::Changes)));
+        let script = Arc::new(Script::default());
+        let journal = |inner: Arc<dyn Journal>| {
+            Arc::new(FaultyJournal {
+                inner,
+                script: Arc::clone(&script),
+                in_doubt: AtomicBool::new(false),
+            })
+        };
+        let parts = Parts {
+            hsm: Arc::new(FaultyHsm {
+                inner: Arc::clone(&self.hsm.pool) as Arc<dyn Hsm>,
+                script: Arc::clone(&script),
+            }),
+            store: Arc::new(FaultyStore {
+                inner: Arc::clone(&store) as Arc<dyn Store>,
+                script: Arc::clone(&script),
+            }),
+            changes: journal(Arc::clone(&changes) as Arc<dyn Journal>),
+            uses: journal(Arc::new(log(LogName::Uses))),
+            clock: Arc::new(SystemClock::default()),
+            metrics: Arc::new(Metrics::default()),
+        };
+        let runtime = Runtime::new().unwrap();
+        let engine = Arc::new(runtime.block_on(Engine::open(parts))?);
+        self.life = Some(Life {
+            engine,
+            script,
+            store,
+            changes,
+            runtime,
+        });
+        Ok(())
+    }
+
+    pub(crate) fn life(&self) -> &Life {
+        self.life.as_ref().expect("the engine lives")
+    }
+
+    pub(crate) fn view(&self) -> View {
+        self.life().engine.view()
+    }
+
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.hsm.pool
+    }
+
+    /// How many objects the token has under each id that came after this world began.
+    pub(crate) fn objects(&self) -> BTreeMap<String, usize> {
+        let mut objects = self.objects_of(&self.life().runtime);
+        objects.retain(|id, _| !self.before.contains_key(id));
+        objects
+    }
+
+    fn objects_of(&self, runtime: &Runtime) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for object in runtime.block_on(self.pool().objects()).unwrap() {
+            *counts.entry(object.raw_id).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Asks; the answer may never come.
+    pub(crate) fn ask(&self, who: &str, request: Option<Uuid>, command: Command) -> Answer {
+        let life = self.life();
+        let identity = format!("spiffe://faults.example/{who}").parse().unwrap();
+        let call = Call {
+            caller: Caller::peer(identity, "00".repeat(32), None),
+            id: Uuid::new_v4().to_string(),
+            request,
+        };
+        life.runtime.block_on(async {
+            tokio::select! {
+                result = life.engine.run(call, command) => Answer::Told(result),
+                () = life.script.death() => Answer::Died,
+            }
+        })
+    }
+
+    /// Asks for a change.
+    pub(crate) fn change(&self, request: Uuid, change: &Change) -> Answer {
+        self.ask(
+            "person/olga",
+            Some(request),
+            Command::Change(change.clone()),
+        )
+    }
+
+    /// Asks for what must be done.
+    pub(crate) fn must(&self, change: Change) {
+        self.get("person/olga", Command::Change(change));
+    }
+
+    /// Asks for what must be answered.
+    pub(crate) fn get(&self, who: &str, command: Command) -> Reply {
+        match self.ask(who, None, command) {
+            Answer::Told(Ok(reply)) => reply,
+            Answer::Told(Err(error)) => panic!("{error}: {:?}", error.cause()),
+            Answer::Died => panic!("the engine died without a fault"),
+        }
+    }
+}
