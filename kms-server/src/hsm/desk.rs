@@ -51,6 +51,14 @@ impl Desk {
         algorithm: Algorithm,
         recorded: &str,
     ) -> Visit<Handle> {
+        // What this thread remembers may be a key that another has destroyed and made again.
+        if self
+            .keys
+            .get(id)
+            .is_some_and(|known| known.fingerprint != recorded)
+        {
+            self.forget(id);
+        }
         if !self.keys.contains_key(id) {
             let handle = self
                 .find_one(id, template::object_class(algorithm))?
