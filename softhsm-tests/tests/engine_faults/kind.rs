@@ -10,7 +10,7 @@ use kms_core::key::{KeySpec, Learned, Origin, Wrapping};
 use kms_core::name::KeyName;
 use kms_core::space::{InputType, SpaceKind};
 use kms_server::engine::Reply;
-use softhsm_tests::hsm_contract::{spec, wrap_for};
+use softhsm_tests::hsm_bench::{spec, wrap_for};
 use zeroize::Zeroizing;
 
 /// A kind of change.
