@@ -215,13 +215,6 @@ pub async fn material_comes_in_wrapped_and_works(hsm: &dyn Hsm) {
         !object.local,
         "imported material says so for ever: {object:?}"
     );
-    // What an import that was given up left behind is never taken for the next one's material.
-    let other = wrap_for(&wrapping, &public, oaep(hsm), &[0x24; 32]);
-    let learned = hsm.unwrap(&any(), &other, &imported).await.unwrap();
-    let sealed = one(hsm, imported.id, &learned, encrypt(b"context", b"text"))
-        .await
-        .unwrap();
-    assert_eq!(*sealed, software_gcm(&[0x24; 32], b"context", b"text"));
 }
 
 /// A damaged blob, a blob for another key, a key of the wrong length.

@@ -10,7 +10,7 @@ use kms_core::key::{KeySpec, Learned, Origin, Wrapping};
 use kms_core::name::KeyName;
 use kms_core::space::{InputType, SpaceKind};
 use kms_server::engine::Reply;
-use softhsm_tests::hsm_contract::{spec, wrap_for};
+use softhsm_tests::hsm_bench::{spec, wrap_for};
 use zeroize::Zeroizing;
 
 /// A kind of change.
@@ -189,6 +189,7 @@ pub(crate) fn import(world: &World, name: &KeyName, material: &[u8]) -> Change {
     let (token, mac) = ImportToken::parse(&parameters.token).unwrap();
     Change::ImportKey {
         name: name.clone(),
+        etag: None,
         token,
         mac,
         wrapped: wrap_for(&any, &learned, mechanism, material).blob,

@@ -41,6 +41,13 @@ environment: development
 side: warehouse
 ";
 
+/// Who may do what is not what these tests are about, and a policy that is quickly read lets an
+/// engine be opened hundreds of times.
+const POLICY: &str = "\
+@id(\"everyone\")
+permit (principal, action, resource) when { principal.bound };
+";
+
 /// A deployment's directory and token, and the engine that serves it now.
 pub(crate) struct World {
     life: Option<Life>,
@@ -124,8 +131,10 @@ impl World {
         let (deployment, bindings) = (directory.join("d.yaml"), directory.join("b.yaml"));
         std::fs::write(&deployment, DEPLOYMENT).unwrap();
         std::fs::write(&bindings, BINDINGS).unwrap();
-        let policy = repository().join("ops/policy");
-        let founding = Founding::read(&deployment, &policy, &bindings).unwrap();
+        let schema = repository().join("ops/policy/schema.cedarschema");
+        std::fs::copy(schema, directory.join("schema.cedarschema")).unwrap();
+        std::fs::write(directory.join("policy.cedar"), POLICY).unwrap();
+        let founding = Founding::read(&deployment, directory, &bindings).unwrap();
         let life = self.life();
         life.script.start(faults.iter().copied());
         life.runtime.block_on(async {
@@ -186,14 +195,14 @@ impl World {
         };
         let parts = Parts {
             hsm: Arc::new(FaultyHsm {
-                inner: Arc::clone(&self.hsm.pool) as Arc<dyn Hsm>,
+                inner: self.hsm.pool.clone(),
                 script: Arc::clone(&script),
             }),
             store: Arc::new(FaultyStore {
-                inner: Arc::clone(&store) as Arc<dyn Store>,
+                inner: store.clone(),
                 script: Arc::clone(&script),
             }),
-            changes: journal(Arc::clone(&changes) as Arc<dyn Journal>),
+            changes: journal(changes.clone()),
             uses: journal(Arc::new(log(LogName::Uses))),
             clock: Arc::new(SystemClock::default()),
             metrics: Arc::new(Metrics::default()),

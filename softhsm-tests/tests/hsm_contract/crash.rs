@@ -3,7 +3,7 @@
 use kms_core::class::Class;
 use kms_core::error::Kind;
 use kms_pkcs11::{Attribute, Mechanism, MechanismType, ObjectClass, Template};
-use softhsm_tests::hsm_bench::{any, spec};
+use softhsm_tests::hsm_bench::{any, encrypt, oaep, one, software_gcm, spec, wrap_for};
 use softhsm_tests::hsm_contract::Bench;
 
 use crate::SoftHsm;
@@ -32,6 +32,26 @@ async fn half_a_pair_is_made_again() {
         assert_ne!(again.public_key, first.public_key);
         let ours = bench.hsm().objects().await.unwrap();
         assert_eq!(ours.iter().filter(|one| one.id == Some(spec.id)).count(), 2);
+    }
+}
+
+/// An import that was given up may leave its key when taking it away fails too.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_import_left_is_not_taken_for_the_next_ones_material() {
+    let bench = SoftHsm::empty("crash-import");
+    let hsm = bench.hsm();
+    let (wrapping, imported) = (spec(Class::ImportWrapping), spec(Class::DataAtRest));
+    let public = hsm.generate(&any(), &wrapping).await.unwrap();
+    for material in [[0x42; 32], [0x24; 32]] {
+        let wrapped = wrap_for(&wrapping, &public, oaep(hsm), &material);
+        let learned = hsm.unwrap(&any(), &wrapped, &imported).await.unwrap();
+        let sealed = one(hsm, imported.id, &learned, encrypt(b"", b"text"))
+            .await
+            .unwrap();
+        assert_eq!(*sealed, software_gcm(&material, b"", b"text"));
+        let objects = hsm.objects().await.unwrap();
+        let ours = objects.iter().filter(|o| o.id == Some(imported.id));
+        assert_eq!(ours.count(), 1);
     }
 }
 
@@ -78,8 +98,8 @@ async fn two_objects_of_one_id_stop_everything() {
     ]);
     let aes = Mechanism::Plain(MechanismType::AES_KEY_GEN);
     outsider.session.generate(&aes, &double).unwrap();
-    let op = softhsm_tests::hsm_bench::encrypt(b"", b"text");
-    let used = softhsm_tests::hsm_bench::one(bench.hsm(), spec.id, &learned, op).await;
+    let op = encrypt(b"", b"text");
+    let used = one(bench.hsm(), spec.id, &learned, op).await;
     assert_eq!(used.unwrap_err().kind(), Kind::Internal);
     assert_eq!(
         bench.hsm().find(&any(), &spec).await.unwrap_err().kind(),

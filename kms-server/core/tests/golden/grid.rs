@@ -2,16 +2,20 @@
 
 use crate::sample::{POLICY, binding};
 use kms_core::action::Action;
+use kms_core::binding::Binding;
 use kms_core::class::Class;
 use kms_core::deployment::Environment;
 use kms_core::policy::{Question, Target};
-use kms_core::role::Role;
+use kms_core::role::{Role, Scope};
 use kms_core::space::SpaceKind;
 use std::fmt::Write;
 
 /// What a role may do with an action in this space: a letter for each sort of thing.
-fn cell(principal: &str, role: Role, action: Action, space: &str) -> String {
-    let bound = binding(principal, &[role]).unwrap();
+fn cell(principal: &str, (role, reach): (Role, Reach), action: Action, space: &str) -> String {
+    let bound = match reach {
+        Reach::Own => binding(principal, &[role]).unwrap(),
+        Reach::All => everywhere(principal, role),
+    };
     let space_name = format!("spaces/{space}").parse().unwrap();
     let domain = "domains/link".parse().unwrap();
     let edge = format!("spaces/{space}/edges/link").parse().unwrap();
@@ -42,21 +46,51 @@ fn cell(principal: &str, role: Role, action: Action, space: &str) -> String {
         .collect()
 }
 
+/// What a role is granted on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// Its own space or edge, or the deployment where it can be granted on nothing less.
+    Own,
+    /// Every space.
+    All,
+}
+
+/// The columns: each role, and the one that may be granted on all spaces, granted so.
+fn columns() -> Vec<(String, (Role, Reach))> {
+    let mut columns = Vec::new();
+    for role in Role::ALL {
+        columns.push((role.name().to_owned(), (role, Reach::Own)));
+        match role.scope() {
+            Scope::SpacesOrAll => columns.push((format!("{role} *"), (role, Reach::All))),
+            Scope::Spaces | Scope::Edges | Scope::Deployment => {}
+        }
+    }
+    columns
+}
+
+fn everywhere(principal: &str, role: Role) -> Binding {
+    let json =
+        format!(r#"{{"principal":"{principal}","roles":[{{"role":"{role}","spaces":["*"]}}]}}"#);
+    serde_json::from_str(&json).unwrap()
+}
+
 /// The principals that roles are meant for; a few policies tell them apart.
 const SORTS: [&str; 2] = ["person/p", "service/s"];
 
 #[test]
 fn role_action_class() {
     let mut out = String::from(
-        "What each role may ask, in its own space (the policy in ops/policy).\n\
+        "What each role may ask in its own space; a role with a star is granted on all spaces.\n\
+         As the policy in ops/policy answers.\n\
          On: * the deployment, s its space, d a domain, e its edge; keys of the space of class\n\
          D data-at-rest, W import-wrapping, P pseudonymisation. -: refused.\n\
          +n: approvals by key-custodians beside the one who asks.\n\n",
     );
     write!(out, "{:<36}", "action").unwrap();
-    for role in Role::ALL {
-        write!(out, "{:<16}", role.name()).unwrap();
+    for (column, _) in columns() {
+        write!(out, "{column:<17}").unwrap();
     }
+    out.truncate(out.trim_end().len());
     out.push('\n');
     let mut nobody = Vec::new();
     for action in Action::ALL {
@@ -66,17 +100,17 @@ fn role_action_class() {
         }
         write!(out, "{name:<36}").unwrap();
         let mut anybody = false;
-        for role in Role::ALL {
-            let [person, service] = SORTS.map(|p| cell(p, role, *action, "lab"));
+        for (column, bound) in columns() {
+            let [person, service] = SORTS.map(|p| cell(p, bound, *action, "lab"));
             let text = match (person.as_str(), service.as_str()) {
                 ("", "") => "-".to_owned(),
                 (one, other) if one == other => one.to_owned(),
                 ("", service) => format!("{service} (service)"),
                 (person, "") => format!("{person} (person)"),
-                (one, other) => panic!("{action}, {role}: {one} and {other}"),
+                (one, other) => panic!("{action}, {column}: {one} and {other}"),
             };
             anybody |= text != "-";
-            write!(out, "{text:<16}").unwrap();
+            write!(out, "{text:<17}").unwrap();
         }
         out.truncate(out.trim_end().len());
         out.push('\n');
@@ -100,12 +134,12 @@ fn elsewhere() {
     let mut out = String::from(
         "What each role may ask in a space that is not its own: letters as in the other grid.\n\n",
     );
-    for role in Role::ALL {
+    for (column, bound) in columns() {
         let mut may = Vec::new();
         for action in Action::ALL {
             let reach: String = SORTS
                 .iter()
-                .map(|p| cell(p, role, *action, "elsewhere"))
+                .map(|p| cell(p, bound, *action, "elsewhere"))
                 .max()
                 .unwrap()
                 .chars()
@@ -120,7 +154,7 @@ fn elsewhere() {
         } else {
             may.join(", ")
         };
-        writeln!(out, "{:<16} {may}", role.name()).unwrap();
+        writeln!(out, "{column:<17} {may}").unwrap();
     }
     insta::assert_snapshot!(out);
 }
