@@ -176,9 +176,10 @@ fn nothing_is_learned_from_a_refusal(kms: &mut Deployment) {
     assert_eq!(reason(&status.unwrap_err()), "NOT_FOUND");
 }
 
-/// All that a caller is told, but for the name that it asked with.
+/// All that a caller is told, but for the name that it asked with and the number of its call.
 fn told(status: &Status, name: &str) -> (tonic::Code, String, String) {
-    let details = format!("{:?}", status.get_error_details());
+    let details = status.get_error_details();
+    let details = format!("{:?}", (details.error_info(), details.bad_request()));
     let [message, details] =
         [status.message(), details.as_str()].map(|text| text.replace(name, "NAME"));
     (status.code(), message, details)
