@@ -189,6 +189,7 @@ pub(crate) fn import(world: &World, name: &KeyName, material: &[u8]) -> Change {
     let (token, mac) = ImportToken::parse(&parameters.token).unwrap();
     Change::ImportKey {
         name: name.clone(),
+        etag: None,
         token,
         mac,
         wrapped: wrap_for(&any, &learned, mechanism, material).blob,
