@@ -11,17 +11,20 @@ build() {
         -p kms-server -p kms-client -p softhsm-tests </dev/null)
 }
 
-# lay_out DIRECTORY: token, certificates and configuration of EMC2's development warehouse;
-# what is there already stays.
+# lay_out DIRECTORY: token, certificates and configuration of EMC2's development warehouse. What
+# is there already stays, but for what an interrupted first run left: it was never used.
 lay_out() {
     DEPLOYMENT=$1
     mkdir -p "$DEPLOYMENT"
+    if [ ! -e "$DEPLOYMENT/initialised" ]; then
+        rm -rf "$DEPLOYMENT"/{data,tokens,pin,softhsm2.conf}
+    fi
     cp "$REPOSITORY"/ops/emc2/{deployment,bindings}.yaml "$DEPLOYMENT/"
     "$BIN/kms-dev" deployment "$DEPLOYMENT" --log-format text
     export SOFTHSM2_CONF=$DEPLOYMENT/softhsm2.conf
 }
 
-# initialise: makes the deployment, once. A half-made one is refused by the server.
+# initialise: makes the deployment, once.
 initialise() {
     if [ -e "$DEPLOYMENT/initialised" ]; then
         say 'the deployment exists already: going on with it'

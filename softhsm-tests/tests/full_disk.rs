@@ -19,6 +19,7 @@ use std::{
 use kms_proto::v1;
 use softhsm_tests::{Deployment, cli::finish, gateway::Gateway, wait::until};
 use tonic::Code;
+use uuid::Uuid;
 
 const KEY: &str = "spaces/ingest-lyon/keys/object";
 const LINK: &str = "spaces/warehouse/edges/link";
@@ -94,7 +95,22 @@ fn story() {
         }
     }
 
+    // Some room, but less than a change may need: keys are used, and none is made.
+    File::options()
+        .write(true)
+        .open(&filler)
+        .and_then(|file| file.set_len(file.metadata()?.len().saturating_sub(4 << 20)))
+        .unwrap();
+    until("keys to be used", || etl.encrypt(KEY, b"tight", &[]).ok());
+    let request = Uuid::new_v4().to_string();
+    for _ in 0..3 {
+        let tight = operator.create_key("spaces/ingest-lyon/keys/tight", &request);
+        assert_eq!(tight.unwrap_err().code(), Code::Unavailable);
+    }
+
     fs::remove_file(&filler).unwrap();
+    let made = operator.create_key("spaces/ingest-lyon/keys/tight", &request);
+    assert_eq!(operator.versions(&made.unwrap().name).unwrap().len(), 1);
     let sealed = until("the service to go on", || {
         etl.encrypt(KEY, b"after", &[]).ok()
     });
@@ -110,8 +126,25 @@ fn story() {
     operator.rotate(KEY, "").unwrap();
     drop((etl, link, operator));
 
-    // The same after a crash, and the log holds each acknowledged encryption.
+    // A server that starts on a full disk says so, or answers nothing; neither does harm.
+    fill(&filler);
     kms.kill();
+    match kms.try_restart() {
+        Ok(()) => {
+            let etl = Gateway::connect(&mut kms, "lyon-etl");
+            until("the last of the room to be gone", || {
+                etl.encrypt(KEY, b"full", &[]).err()
+            });
+            kms.kill();
+        }
+        Err(ended) => {
+            let last = ended.log.trim_end().lines().last().unwrap_or_default();
+            assert!(last.contains("No space left"), "{ended}");
+        }
+    }
+    fs::remove_file(&filler).unwrap();
+
+    // The same after a crash, and the log holds each acknowledged encryption.
     kms.restart();
     let etl = Gateway::connect(&mut kms, "lyon-etl");
     assert_eq!(etl.decrypt(KEY, &sealed, &[]).unwrap(), b"after");
@@ -127,6 +160,9 @@ fn story() {
         "{recorded}, {acknowledged}"
     );
     kms.cli("ada").run(["audit", "verify"]).succeeds();
+    drop(etl);
+    assert!(kms.terminate().success());
+    kms.doctor(&[]).succeeds();
 }
 
 /// Writes until there is no room left, not even for a byte.

@@ -97,7 +97,7 @@ fn outage(kms: &mut Deployment, sealed: &[u8], round: usize) -> usize {
     let writers = [0; 2].map(|_| Gateway::connect(kms, "lyon-etl"));
     let reader = Gateway::connect(kms, "lyon-etl");
     let operator = Gateway::connect(kms, "olivia");
-    let answered = thread::scope(|scope| {
+    thread::scope(|scope| {
         // Also when the test fails: whoever waits for a condition must not wait for ever.
         let end = Stop(&stop);
         let maker = cut_off.then(|| scope.spawn(|| makes_keys(&operator, round)));
@@ -144,8 +144,7 @@ fn outage(kms: &mut Deployment, sealed: &[u8], round: usize) -> usize {
             assert_eq!(operator.versions(&name).unwrap().len(), 1, "{name}");
         }
         workers.map(|worker| worker.join().unwrap()).iter().sum()
-    });
-    answered
+    })
 }
 
 /// Makes keys until one is not made, or nobody knows whether it was; returns its name and the id
@@ -198,12 +197,17 @@ fn while_it_is_away(kms: &mut Deployment) {
     assert_eq!(operator.versions(KEY).unwrap().len(), 1);
     let hsm = kms.cli("hugo").run(["hsm", "show"]).succeeds().text();
     assert!(hsm.contains("tried again by itself"), "{hsm}");
-    kms.cli("ada").run(["audit", "verify"]).succeeds();
 }
 
-/// The bleeding can be stopped without the token.
+/// The bleeding can be stopped without the token; and what cannot be done leaves nothing in the log
+/// of changes, which is kept for ever.
 fn suspensions_go_through(kms: &mut Deployment) {
     let operator = Gateway::connect(kms, "olivia");
+    let auditor = Gateway::connect(kms, "ada");
+    let changes = || auditor.records(v1::Log::Changes).unwrap().len();
+    let before = changes();
+    is_unavailable(&operator.rotate(KEY, "").unwrap_err());
+    assert_eq!(changes(), before);
     operator.call(async |channel| {
         let mut keys = KeyServiceClient::new(channel);
         let suspend = v1::SuspendVersionRequest {
@@ -219,6 +223,8 @@ fn suspensions_go_through(kms: &mut Deployment) {
         };
         keys.resume_version(resume).await.unwrap();
     });
+    assert_eq!(changes(), before + 4);
+    kms.cli("ada").run(["audit", "verify"]).succeeds();
 }
 
 /// Tells the callers to stop when it is dropped.

@@ -18,11 +18,13 @@ use std::{
 };
 
 use kms_proto::v1::{
-    self, identifier::Identifier::Opaque, pseudonym_service_client::PseudonymServiceClient,
+    self, crypto_service_client::CryptoServiceClient, identifier::Identifier::Opaque,
+    key_service_client::KeyServiceClient, pseudonym_service_client::PseudonymServiceClient,
 };
 use softhsm_tests::{
     Authority, Deployment,
-    channel::health_now,
+    channel::{connect, health_now},
+    configuration::ServerFile,
     gateway::{Gateway, identifier},
     wait::until,
 };
@@ -40,12 +42,43 @@ const LINK: &str = "spaces/warehouse/edges/link";
 
 #[test]
 fn it_is_run_without_surprises() {
-    let mut kms = Deployment::emc2().start();
+    let mut kms = Deployment::emc2().configure(apart).start();
     kms.furnish();
+    offers_on_a_listener_what_belongs_there(&mut kms);
     says_what_it_serves_and_that_it_does(&mut kms);
     answers_at_the_deadline_and_finishes_what_it_began(&mut kms);
     drains_before_it_stops(&mut kms);
     takes_new_certificates_while_it_serves(&mut kms);
+}
+
+/// A second listener for those who only encrypt.
+fn apart(file: &mut ServerFile) {
+    let mut second = file.listener[0].clone();
+    second.services = vec!["crypto".to_owned()];
+    file.listener.push(second);
+}
+
+/// On the listener for encryption there is no other service, whoever asks.
+fn offers_on_a_listener_what_belongs_there(kms: &mut Deployment) {
+    let mut endpoints = kms.server().endpoints().clone();
+    endpoints.listeners.remove(0);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let etl = connect(&endpoints, kms.identity("lyon-etl")).await.unwrap();
+        let request = v1::EncryptRequest {
+            name: KEY.to_owned(),
+            plaintext: b"x".into(),
+            ..v1::EncryptRequest::default()
+        };
+        let sealed = CryptoServiceClient::new(etl).encrypt(request).await;
+        sealed.unwrap();
+        let operator = connect(&endpoints, kms.identity("olivia")).await.unwrap();
+        let request = v1::GetKeyRequest {
+            name: KEY.to_owned(),
+        };
+        let refused = KeyServiceClient::new(operator).get_key(request).await;
+        assert_eq!(refused.unwrap_err().code(), Code::Unimplemented);
+    });
 }
 
 /// Reflection lists the services, and the health service knows each of them.

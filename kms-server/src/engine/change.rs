@@ -1,6 +1,7 @@
 //! Commands that make or move something.
 
 use super::{Call, Engine, NO_UID, Reply, request};
+use crate::hsm::Health;
 use kms_core::command::{Change, Command};
 use kms_core::decide::decide;
 use kms_core::error::{Error, Result};
@@ -92,7 +93,20 @@ impl Engine {
         for write in &plan.writes {
             write.value.encode()?;
         }
+        self.is_at_hand(&plan.act)?;
         Ok((permit, plan))
+    }
+
+    /// What needs the HSM is not begun while it is known to be away: an intention stays in the log
+    /// for ever, and whoever tries again and again must not fill it with what came to nothing.
+    fn is_at_hand(&self, act: &Act) -> Result<()> {
+        match (act, &*self.parts.hsm.health().borrow()) {
+            (Act::Nothing, _) | (Act::Generate(_) | Act::Unwrap(_), Health::Serving) => Ok(()),
+            (Act::Generate(_) | Act::Unwrap(_), Health::Down(why)) => Err(Error::unavailable(
+                "the HSM does not answer; nothing was done, try again",
+            )
+            .because(why)),
+        }
     }
 
     /// A refusal is recorded too, in the uses log.

@@ -19,7 +19,10 @@ impl Desk {
     /// made is destroyed first (nobody can have used it: it was never recorded as made).
     pub(super) fn generate(&mut self, spec: &KeySpec) -> Visit<Learned> {
         match self.stored(spec)? {
-            Stored::Whole(key) => return self.learn(spec, key, Some(Origin::Generated)),
+            Stored::Whole(key) => match self.learn(spec, key, Some(Origin::Generated)) {
+                Err(Fault::Told(_)) if self.is_torn(spec, key)? => self.destroy(&spec.id)?,
+                learned => return learned,
+            },
             Stored::Half(halves) => self.destroy_all(&halves)?,
             Stored::Absent => {}
         }
@@ -185,6 +188,22 @@ impl Desk {
             fingerprint,
             public_key,
         })
+    }
+
+    /// Whether this is an object that the token was interrupted over: all that we asked for, but
+    /// not what the token itself adds once it has made the material. SoftHSM writes an object in
+    /// two steps. What has other attributes than ours is not torn but somebody's, and stays.
+    fn is_torn(&self, spec: &KeySpec, key: Handle) -> Visit<bool> {
+        match self.check(spec, key, None) {
+            Ok(()) => {}
+            Err(Fault::Told(_)) => return Ok(false),
+            Err(lost @ Fault::Lost { .. }) => return Err(lost),
+        }
+        let local = self
+            .session
+            .read(key, AttributeName::Local)
+            .map_err(|error| Fault::reading(&error))?;
+        Ok(matches!(local, Reading::Value(Attribute::Local(false))))
     }
 
     /// Reads back every attribute that the class demands.

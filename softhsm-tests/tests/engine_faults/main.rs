@@ -182,7 +182,7 @@ fn again_until_done(
 fn told(answer: Answer, story: &str) -> Stamped<Value> {
     match answer {
         Answer::Told(Ok(Reply::Resource(made))) => *made,
-        other => panic!("{story}: sent again: {other:?}"),
+        other @ (Answer::Told(_) | Answer::Died) => panic!("{story}: sent again: {other:?}"),
     }
 }
 

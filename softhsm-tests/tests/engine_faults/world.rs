@@ -195,14 +195,14 @@ impl World {
         };
         let parts = Parts {
             hsm: Arc::new(FaultyHsm {
-                inner: Arc::clone(&self.hsm.pool) as Arc<dyn Hsm>,
+                inner: self.hsm.pool.clone(),
                 script: Arc::clone(&script),
             }),
             store: Arc::new(FaultyStore {
-                inner: Arc::clone(&store) as Arc<dyn Store>,
+                inner: store.clone(),
                 script: Arc::clone(&script),
             }),
-            changes: journal(Arc::clone(&changes) as Arc<dyn Journal>),
+            changes: journal(changes.clone()),
             uses: journal(Arc::new(log(LogName::Uses))),
             clock: Arc::new(SystemClock::default()),
             metrics: Arc::new(Metrics::default()),

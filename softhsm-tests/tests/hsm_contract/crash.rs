@@ -98,8 +98,8 @@ async fn two_objects_of_one_id_stop_everything() {
     ]);
     let aes = Mechanism::Plain(MechanismType::AES_KEY_GEN);
     outsider.session.generate(&aes, &double).unwrap();
-    let op = softhsm_tests::hsm_bench::encrypt(b"", b"text");
-    let used = softhsm_tests::hsm_bench::one(bench.hsm(), spec.id, &learned, op).await;
+    let op = encrypt(b"", b"text");
+    let used = one(bench.hsm(), spec.id, &learned, op).await;
     assert_eq!(used.unwrap_err().kind(), Kind::Internal);
     assert_eq!(
         bench.hsm().find(&any(), &spec).await.unwrap_err().kind(),

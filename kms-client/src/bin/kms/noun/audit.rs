@@ -145,24 +145,30 @@ async fn verify(session: &Session) -> Result<(), Error> {
             walk(session, log, from, from + 1, |entry| verifier.next(entry)).await?;
         }
         bar.finish_and_clear();
-        verifier.end(size)?;
-        told.push((log, verifier.count()));
+        let open = verifier.end(size)?;
+        told.push((log, verifier.count(), open));
     }
     if session.screen.is_json() {
         let logs: Vec<_> = told
             .iter()
-            .map(|(log, size)| json!({ "log": log.word(), "size": size.to_string() }))
+            .map(|(log, size, open)| {
+                let open = open.map(|index| index.to_string());
+                json!({ "log": log.word(), "size": size.to_string(), "open": open })
+            })
             .collect();
         return session
             .screen
             .json(&json!({ "verified": true, "logs": logs }));
     }
-    let rows = told.iter().map(|(log, size)| {
-        let found = match log {
-            Log::Changes => "no gap, every record readable, every intention settled",
-            Log::Uses => "no gap, every record readable",
+    let rows = told.iter().map(|(log, size, open)| {
+        let found = match (log, open) {
+            (Log::Changes, None) => "no gap, every record readable, every intention settled".into(),
+            (Log::Changes, Some(index)) => format!(
+                "no gap, every record readable; the last change, record {index}, waits for the HSM"
+            ),
+            (Log::Uses, _) => "no gap, every record readable".into(),
         };
-        [log.word().to_owned(), size.to_string(), found.to_owned()]
+        [log.word().to_owned(), size.to_string(), found]
     });
     session.screen.line(
         &Table::columns(["LOG", "RECORDS", "VERIFIED"])
