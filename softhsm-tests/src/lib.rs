@@ -36,6 +36,7 @@ pub mod hsm_bench;
 pub mod hsm_contract;
 pub mod http;
 pub mod in_process;
+pub mod outside_bytes;
 pub mod partner;
 pub mod patients;
 pub mod pin_holder;
