@@ -61,7 +61,13 @@ fn every_error_has_its_status() {
         let error = match kind {
             Kind::Invalid => Error::invalid("field", "a sentence"),
             Kind::Internal => Error::internal("only for us"),
-            other => Error::new(other, "a sentence"),
+            Kind::Refused
+            | Kind::NotFound
+            | Kind::Conflict
+            | Kind::State
+            | Kind::Exhausted
+            | Kind::Unavailable
+            | Kind::Unknown => Error::new(kind, "a sentence"),
         };
         let status = status(&error);
         assert_eq!(status.code(), code(kind));

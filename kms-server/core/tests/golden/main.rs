@@ -1,6 +1,7 @@
 //! The facts of this service, printed from the functions that decide, for a security officer to
 //! read; and properties that hold for whatever is asked.
 #![allow(
+    clippy::wildcard_enum_match_arm,
     clippy::unwrap_used,
     clippy::panic,
     reason = "a test says what it expects and fails loudly"
