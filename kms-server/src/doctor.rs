@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::hsm::{Health, Hsm, TokenObject, template};
-use crate::serve::{open, said};
+use crate::serve::{end, open, said};
 use kms_core::id::KeyId;
 use kms_core::key::{KeySpec, Origin, Version};
 use kms_core::permit::{Permit, SystemOp};
@@ -88,7 +88,7 @@ impl fmt::Display for Diagnosis {
 pub async fn doctor(config: Config, orphans: &[String]) -> Result<Diagnosis, String> {
     let opened = tokio::task::spawn_blocking(move || open(&config)).await;
     let opened = opened.map_err(|e| e.to_string())??;
-    let (pool, hsm) = (Arc::clone(&opened.pool), Arc::clone(&opened.parts.hsm));
+    let (pool, hsm) = (opened.pool, Arc::clone(&opened.parts.hsm));
     if let Health::Down(why) = hsm.health().borrow().clone() {
         return Err(format!("the token cannot be read: {why}"));
     }
@@ -120,9 +120,7 @@ pub async fn doctor(config: Config, orphans: &[String]) -> Result<Diagnosis, Str
             ..compare(&view, &*hsm).await?
         };
     }
-    tokio::task::spawn_blocking(move || pool.stop())
-        .await
-        .map_err(|e| e.to_string())?;
+    end(pool).await?;
     Ok(diagnosis)
 }
 

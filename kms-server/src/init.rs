@@ -4,7 +4,7 @@
 use crate::audit::DiskJournal;
 use crate::config::Config;
 use crate::engine::{Call, Engine};
-use crate::serve::{STORE, open, said};
+use crate::serve::{STORE, end, open, said};
 use crate::store::SledStore;
 use kms_core::binding::Binding;
 use kms_core::caller::Caller;
@@ -111,14 +111,12 @@ pub async fn init(config: Config, founding: Founding) -> Result<(), String> {
         open(&made)
     });
     let opened = opened.await.map_err(|e| e.to_string())??;
-    let pool = Arc::clone(&opened.pool);
+    let pool = opened.pool;
     let engine = Engine::open(opened.parts)
         .await
         .map_err(|e| e.to_string())?;
     let result = found(Arc::new(engine), founding).await;
-    tokio::task::spawn_blocking(move || pool.stop())
-        .await
-        .map_err(|e| e.to_string())?;
+    end(pool).await?;
     result
 }
 

@@ -26,9 +26,20 @@ const DRAIN: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Opened {
     /// The HSM's threads.
-    pub pool: Arc<Pool>,
+    pub pool: Attended,
     /// What the engine works with.
     pub parts: Parts,
+}
+
+/// The HSM's threads, ended before this is gone, whichever way `serve`, `init` or `doctor` ends: the
+/// vendor's library must not be unloaded under them.
+#[derive(Debug)]
+pub struct Attended(Arc<Pool>);
+
+impl Drop for Attended {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
 }
 
 /// Opens what is under `config.data`, and the HSM. Blocks.
@@ -59,7 +70,10 @@ pub fn open(config: &Config) -> Result<Opened, String> {
         clock: Arc::new(SystemClock::default()),
         metrics: Arc::new(Metrics::default()),
     };
-    Ok(Opened { pool, parts })
+    Ok(Opened {
+        pool: Attended(pool),
+        parts,
+    })
 }
 
 /// The store's directory under the data directory.
@@ -163,12 +177,19 @@ pub async fn serve(config: Config) -> Result<(), String> {
     }
     follower.abort();
     drop(door);
-    let pool = opened.pool;
-    tokio::task::spawn_blocking(move || pool.stop())
-        .await
-        .map_err(|e| e.to_string())?;
+    end(opened.pool).await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Ends the HSM's threads, apart: it blocks.
+///
+/// # Errors
+/// When they ended badly.
+pub async fn end(pool: Attended) -> Result<(), String> {
+    tokio::task::spawn_blocking(move || drop(pool))
+        .await
+        .map_err(|e| e.to_string())
 }
 
 async fn open_apart(config: Config) -> Result<Opened, String> {

@@ -63,7 +63,19 @@ pub(crate) struct World {
 #[derive(Debug, Clone)]
 pub(crate) struct Token {
     pool: Arc<Pool>,
+    _end: Arc<End>,
     _place: Arc<InProcessToken>,
+}
+
+/// Ends the token's threads with the last who holds it: the library must not be unloaded under
+/// them.
+#[derive(Debug)]
+struct End(Arc<Pool>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
 }
 
 /// One life of the engine, from its opening to its death.
@@ -86,8 +98,10 @@ pub(crate) enum Answer {
 impl Token {
     pub(crate) fn empty(label: &str) -> Self {
         let place = InProcessToken::empty(label);
+        let pool = Arc::new(place.pool());
         Token {
-            pool: Arc::new(place.pool()),
+            _end: Arc::new(End(Arc::clone(&pool))),
+            pool,
             _place: Arc::new(place),
         }
     }
