@@ -13,7 +13,7 @@ use kms_server::engine::{Call, Engine, Parts, Refusal, Reply};
 use kms_server::hsm::{Hsm, Pool};
 use kms_server::init::{Founding, found};
 use kms_server::metrics::Metrics;
-use kms_server::store::{SledStore, Store};
+use kms_server::store::SledStore;
 use softhsm_tests::InProcessToken;
 use softhsm_tests::program::repository;
 use softhsm_tests::wait::until;
