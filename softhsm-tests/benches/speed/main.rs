@@ -83,7 +83,10 @@ fn main() {
         let mut rate: f64 = 0.0;
         for object in raw::Object::ALL {
             let figures = [1, 2].map(|threads| token.measure(operation, object, threads, time));
-            let cells = figures.map(|figure| format!("{:>16}", absolute(figure)));
+            let cells = figures.map(|figure| {
+                let cell = figure.map_or_else(|| "not allowed".to_owned(), absolute);
+                format!("{cell:>16}")
+            });
             println!(
                 "{:<18} {:<14} {}",
                 operation.name(),
@@ -91,7 +94,11 @@ fn main() {
                 cells.join(" ")
             );
             if object == raw::Object::Token {
-                rate = figures.iter().map(|f| f.rate).fold(rate, f64::max);
+                rate = figures
+                    .iter()
+                    .flatten()
+                    .map(|f| f.rate)
+                    .fold(rate, f64::max);
             }
         }
         best.push((operation, rate));

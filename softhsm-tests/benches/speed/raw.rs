@@ -56,18 +56,21 @@ impl Raw {
         }
     }
 
+    /// `None` where the token refuses the object: keys that may not be copied have no copies.
     pub(crate) fn measure(
         &self,
         operation: Operation,
         object: Object,
         threads: usize,
         time: Duration,
-    ) -> Figure {
+    ) -> Option<Figure> {
         let id = match operation {
             Operation::Gcm => self.gcm,
             Operation::Hmac => self.hmac,
         };
-        let desks: Vec<(Session, Handle)> = (0..threads).map(|_| self.desk(id, object)).collect();
+        let desks: Vec<(Session, Handle)> = (0..threads)
+            .map(|_| self.desk(id, object))
+            .collect::<Option<_>>()?;
         let begun = Instant::now();
         let samples: Vec<Duration> = std::thread::scope(|scope| {
             let threads: Vec<_> = desks
@@ -80,13 +83,13 @@ impl Raw {
             joined.flatten().collect()
         });
         let took = begun.elapsed();
-        Figure {
+        Some(Figure {
             rate: samples.len() as f64 / took.as_secs_f64(),
             median: median(samples),
-        }
+        })
     }
 
-    fn desk(&self, id: KeyId, object: Object) -> (Session, Handle) {
+    fn desk(&self, id: KeyId, object: Object) -> Option<(Session, Handle)> {
         let session = self.token.outsider().session;
         let by_id = Template::from([
             Attribute::Token(true),
@@ -100,10 +103,10 @@ impl Raw {
             Object::Token => *key,
             Object::Copy => {
                 let here = Template::from([Attribute::Token(false)]);
-                session.copy(*key, &here).unwrap()
+                session.copy(*key, &here).ok()?
             }
         };
-        (session, key)
+        Some((session, key))
     }
 }
 

@@ -173,7 +173,9 @@ fn decide_permits_what_the_tables_allow() {
                 let role = match class {
                     Class::DataAtRest => Role::DataService,
                     Class::ImportWrapping => Role::SpaceSteward,
-                    _ => Role::Pseudonymiser,
+                    Class::Pseudonymisation
+                    | Class::ServiceImportToken
+                    | Class::ServiceExchange => Role::Pseudonymiser,
                 };
                 put(
                     &mut view,
