@@ -4,7 +4,6 @@
     clippy::wildcard_enum_match_arm,
     clippy::unwrap_used,
     clippy::panic,
-    clippy::wildcard_enum_match_arm,
     reason = "a test says what it expects and fails loudly"
 )]
 
