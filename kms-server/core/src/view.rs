@@ -4,12 +4,13 @@ use crate::binding::Binding;
 use crate::caller::Principal;
 use crate::deployment::Deployment;
 use crate::error::{Error, Result};
+use crate::id::KeyId;
 use crate::key::{Key, Version};
 use crate::name::{DomainName, EdgeName, KeyName, SpaceName, VersionName};
 use crate::revision::Revision;
 use crate::space::{Domain, Edge, EdgeCode, Space};
 use crate::value::{DEPLOYMENT, DocumentName, Stamped, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// All resources as of one revision. Cheap to copy: the values are shared.
@@ -17,6 +18,7 @@ use std::sync::Arc;
 pub struct View {
     resources: BTreeMap<String, Arc<Stamped<Value>>>,
     revision: Revision,
+    burnt: BTreeSet<KeyId>,
 }
 
 macro_rules! typed {
@@ -104,6 +106,28 @@ impl View {
         let number = key.primary?;
         self.version(&key.name.version(number))
             .map(|(version, _)| version)
+    }
+
+    /// What the next version of a key is called in the HSM: the number after the highest one used
+    /// so far that is not burnt.
+    ///
+    /// # Errors
+    /// `State` when there are no more numbers.
+    pub fn next_id(&self, key: &Key) -> Result<KeyId> {
+        let mut numbers = (key.latest..=u32::MAX).skip(1).map(|version| KeyId {
+            uid: key.uid,
+            version,
+        });
+        numbers
+            .find(|id| !self.burnt.contains(id))
+            .ok_or_else(|| Error::state("this key has had as many versions as there can be"))
+    }
+
+    /// Never gives this number out again: a change was given up, and whether its key is gone from
+    /// the token is not known. What comes late under a burnt number is an orphan, and what is
+    /// destroyed late under it is nobody's.
+    pub fn burn(&mut self, id: KeyId) {
+        self.burnt.insert(id);
     }
 
     /// The edge with this code.

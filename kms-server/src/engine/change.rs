@@ -1,5 +1,6 @@
 //! Commands that make or move something.
 
+use super::settle::Go;
 use super::{Call, Engine, NO_UID, Reply, request};
 use crate::hsm::Health;
 use kms_core::command::{Change, Command};
@@ -24,7 +25,7 @@ impl Engine {
         let mut lane = self.lane.lock().await;
         // First, because what is open may be this very request: its result is not to be told again
         // before the log has its outcome and everyone sees it.
-        self.settle_open(&mut lane).await?;
+        self.settle_open(&mut lane, Go::Held).await?;
         if let Some(tag) = &tag
             && let Some(reply) = self.again(&call, &command, tag, begun).await?
         {
@@ -43,7 +44,7 @@ impl Engine {
                 .await?;
         }
         let made = self
-            .settle(&mut lane, open, &permit, &call.caller, false)
+            .settle(&mut lane, open, &permit, &call.caller, Go::First)
             .await?;
         Ok(Reply::Resource(Box::new(made)))
     }

@@ -1,6 +1,6 @@
 //! Opening: the store must be what the changes log says, or nothing is served.
 
-use super::settle::{Lane, STAMP, policy_of};
+use super::settle::{Go, Lane, STAMP, policy_of};
 use super::{Counts, Engine, Parts, Seat};
 use crate::audit::Journal;
 use crate::store::Store;
@@ -77,7 +77,7 @@ impl Engine {
     /// it is back, and nothing else changes before this is settled.
     async fn settle_at_start(&self) -> Result<(), Refusal> {
         let mut lane = self.lane.lock().await;
-        match self.settle_open(&mut lane).await {
+        match self.settle_open(&mut lane, Go::AtStart).await {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == Kind::Unavailable => {
                 let cause = error.cause().unwrap_or_default();
