@@ -22,6 +22,8 @@ pub struct Metrics {
     pub handshakes_refused: Counter,
     /// 1 while the HSM answers.
     pub hsm_serving: Gauge,
+    /// 1 while store and logs take what they are given; 0 means in doubt, until a restart.
+    pub storage_serving: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -48,7 +50,7 @@ impl Default for Metrics {
         let seconds =
             Family::<ActionLabels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
         let handshakes_refused = Counter::default();
-        let hsm_serving = Gauge::default();
+        let (hsm_serving, storage_serving) = (Gauge::default(), Gauge::default());
         registry.register("calls", "Calls, by action and result", calls.clone());
         registry.register("items", "Items asked for, by action", items.clone());
         registry.register(
@@ -66,6 +68,11 @@ impl Default for Metrics {
             "1 while the HSM answers",
             hsm_serving.clone(),
         );
+        registry.register(
+            "storage_serving",
+            "1 while store and logs take what they are given; 0 until a restart once one is in doubt",
+            storage_serving.clone(),
+        );
         Metrics {
             registry,
             calls,
@@ -73,6 +80,7 @@ impl Default for Metrics {
             seconds,
             handshakes_refused,
             hsm_serving,
+            storage_serving,
         }
     }
 }

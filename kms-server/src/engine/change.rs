@@ -2,7 +2,7 @@
 
 use super::settle::Go;
 use super::{Call, Engine, NO_UID, Reply, request};
-use crate::hsm::Health;
+use crate::health::Health;
 use kms_core::command::{Change, Command};
 use kms_core::decide::decide;
 use kms_core::error::{Error, Result};

@@ -16,6 +16,7 @@ pub use reply::{DataKeyMade, Decrypted, Encrypted, ImportParameters, ReEncrypted
 
 use crate::audit::Journal;
 use crate::clock::Clock;
+use crate::health::Health;
 use crate::hsm::Hsm;
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
@@ -34,7 +35,7 @@ use kms_core::view::View;
 use settle::Lane;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -53,6 +54,19 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// What Prometheus reads.
     pub metrics: Arc<Metrics>,
+}
+
+/// The health of each of the [`Parts`] that can fail.
+#[derive(Debug, Clone)]
+pub struct Vitals {
+    /// Whether the HSM answers.
+    pub hsm: watch::Receiver<Health>,
+    /// Whether the store is in doubt.
+    pub store: watch::Receiver<Health>,
+    /// Whether the log of changes is in doubt.
+    pub changes: watch::Receiver<Health>,
+    /// Whether the log of uses is in doubt.
+    pub uses: watch::Receiver<Health>,
 }
 
 /// One call: who, and under which ids.
@@ -142,10 +156,15 @@ impl Engine {
         recorded.err().unwrap_or(error)
     }
 
-    /// Whether the HSM answers.
+    /// Whether what the service stands on does its part.
     #[must_use]
-    pub fn health(&self) -> tokio::sync::watch::Receiver<crate::hsm::Health> {
-        self.parts.hsm.health()
+    pub fn vitals(&self) -> Vitals {
+        Vitals {
+            hsm: self.parts.hsm.health(),
+            store: self.parts.store.health(),
+            changes: self.parts.changes.health(),
+            uses: self.parts.uses.health(),
+        }
     }
 
     /// The deployment's trust domain, for the listeners to demand of certificates.

@@ -1,6 +1,7 @@
 //! What a command gives back.
 
-use crate::hsm::{Health, Report};
+use crate::health::Health;
+use crate::hsm::Report;
 use kms_core::deployment::Deployment;
 use kms_core::error::Result;
 use kms_core::key::Wrapping;

@@ -28,7 +28,8 @@ use super::fault::{Fault, Visit, unavailable};
 use super::keeper::Line;
 use super::probe::needed;
 use super::settings::Settings;
-use super::{Capability, Health, Hsm, Output, Report, TokenObject, Work, Wrapped};
+use super::{Capability, Hsm, Output, Report, TokenObject, Work, Wrapped};
+use crate::health::Health;
 
 /// A PKCS#11 token behind its own threads. Cheap to share behind an `Arc`; dropped, it closes its
 /// queue, and the threads end by themselves.

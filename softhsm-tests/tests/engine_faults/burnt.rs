@@ -93,6 +93,25 @@ fn given_up(world: &World, rotate: &Change, (generate, destroy): (Fault, Fault),
     assert!(calls.iter().any(|c| c == "hsm.destroy"), "{calls:?}");
 }
 
+/// At a start the HSM may only be late: what is open waits for it, and then runs to its end.
+#[test]
+fn a_start_gives_nothing_up() {
+    let mut world = World::founded(&Token::empty("a_start_gives_nothing_up"));
+    let rotate = Kind::RotateKey.prepare(&world, "object");
+    let request = Uuid::new_v4();
+    world.life().script.start([(GENERATE, Fault::CrashBefore)]);
+    assert!(matches!(world.change(request, &rotate), Answer::Died));
+    // The log twice, the store four times, and the HSM.
+    world.reopen_with(&[(6, Fault::NotDone)]);
+    assert!(world.life().script.has_failed("hsm.generate"));
+    assert!(world.view().version(&key().version(2)).is_none());
+    let Answer::Told(Ok(Reply::Resource(made))) = world.change(request, &rotate) else {
+        panic!("the same request gives what it would have given");
+    };
+    assert_eq!(made.value.name(), key().version(2).to_string());
+    invariants::hold(&world, Orphans::None);
+}
+
 /// The bleeding is stopped first, whatever the HSM makes of a change that it left open.
 #[test]
 fn a_suspension_does_not_wait_for_the_hsm() {
