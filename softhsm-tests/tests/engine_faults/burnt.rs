@@ -32,18 +32,18 @@ fn asked(world: &World, change: &Change) -> Result<String, Error> {
     }
 }
 
-/// What a call that timed out does when it gets its turn at last.
-fn destroyed_late(world: &World, version: u32) {
-    let (key, _) = world
-        .view()
-        .key(&key())
-        .map(|(k, r)| (k.clone(), r))
-        .unwrap();
-    let id = KeyId {
+fn id(world: &World, version: u32) -> KeyId {
+    let view = world.view();
+    let (key, _) = view.key(&key()).unwrap();
+    KeyId {
         uid: key.uid,
         version,
-    };
-    let permit = Permit::system(SystemOp::Recovery);
+    }
+}
+
+/// What a call that timed out does when it gets its turn at last.
+fn destroyed_late(world: &World, version: u32) {
+    let (id, permit) = (id(world, version), Permit::system(SystemOp::Recovery));
     let late = world.pool().destroy(&permit, &id);
     world.life().runtime.block_on(late).unwrap();
 }
@@ -181,5 +181,27 @@ fn an_import_that_was_given_up_wants_new_parameters() {
     }
     let again = import(&world, &key(), &[9; 32]);
     assert_eq!(asked(&world, &again).unwrap(), key().version(2).to_string());
+    invariants::hold(&world, Orphans::Allowed);
+}
+
+/// What a crash in the middle of an import left, or somebody put there: it is not the key that was
+/// asked for. Nothing waits for it for ever, nothing takes it for the key, and nobody destroys what
+/// may be another's.
+#[test]
+fn an_import_is_given_up_where_the_token_shows_something_else() {
+    let mut world = World::founded(&Token::empty("an_import_finds_something_else"));
+    let first = Kind::ImportKey.prepare(&world, "object");
+    world.life().script.start([(3, Fault::CrashBefore)]);
+    assert!(matches!(world.change(Uuid::new_v4(), &first), Answer::Died));
+    let foreign = id(&world, 1);
+    world.plant(&foreign);
+    world.reopen();
+    let refused = asked(&world, &first).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+    let again = import(&world, &key(), &[9; 32]);
+    assert_eq!(asked(&world, &again).unwrap(), key().version(2).to_string());
+    let sealed = seal(&world, &key());
+    assert!(opens(&world, &key(), sealed));
+    assert_eq!(world.objects().get(&foreign.to_string()), Some(&1));
     invariants::hold(&world, Orphans::Allowed);
 }

@@ -6,7 +6,9 @@ use crate::script::{Fault, Script};
 use kms_core::caller::Caller;
 use kms_core::command::{Change, Command, LogName};
 use kms_core::error::Result;
+use kms_core::id::KeyId;
 use kms_core::view::View;
+use kms_pkcs11::{Attribute, Mechanism, MechanismType, Template};
 use kms_server::audit::{DiskJournal, Journal};
 use kms_server::clock::SystemClock;
 use kms_server::engine::{Call, Engine, Parts, Refusal, Reply};
@@ -64,7 +66,7 @@ pub(crate) struct World {
 pub(crate) struct Token {
     pool: Arc<Pool>,
     _end: Arc<End>,
-    _place: Arc<InProcessToken>,
+    place: Arc<InProcessToken>,
 }
 
 /// Ends the token's threads with the last who holds it: the library must not be unloaded under
@@ -102,7 +104,7 @@ impl Token {
         Token {
             _end: Arc::new(End(Arc::clone(&pool))),
             pool,
-            _place: Arc::new(place),
+            place: Arc::new(place),
         }
     }
 }
@@ -251,6 +253,19 @@ impl World {
 
     pub(crate) fn pool(&self) -> &Pool {
         &self.hsm.pool
+    }
+
+    /// Puts an object under this id into the token that is nothing of ours: it is readable.
+    pub(crate) fn plant(&self, id: &KeyId) {
+        let readable = Template::from([
+            Attribute::Token(true),
+            Attribute::Id(id.to_bytes().to_vec()),
+            Attribute::ValueLen(32),
+            Attribute::Extractable(true),
+        ]);
+        let aes = Mechanism::Plain(MechanismType::AES_KEY_GEN);
+        let outsider = self.hsm.place.outsider();
+        outsider.session.generate(&aes, &readable).unwrap();
     }
 
     /// How many objects the token has under each id that came after this world began.
