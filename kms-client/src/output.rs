@@ -140,7 +140,7 @@ fn directory(path: &Path) -> &Path {
 
 fn exists(path: &Path) -> String {
     format!(
-        "{} exists already; name another output, or allow replacing it",
+        "{} exists already; name another output, or allow replacing it (kms: --force)",
         path.display()
     )
 }

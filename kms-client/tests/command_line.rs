@@ -192,6 +192,18 @@ async fn a_stream_goes_there_and_back() {
 }
 
 #[tokio::test]
+async fn a_reader_that_has_seen_enough_is_no_failure() {
+    let desk = Desk::new().await;
+    for command in ["completions bash", "context list", "--help"] {
+        let mut child = desk.begin(command);
+        drop(child.stdout.take());
+        let ended = Ended(child.wait_with_output().await.unwrap());
+        assert_eq!(ended.code(), 0, "{command}: {}", ended.stderr());
+        assert_eq!(ended.stderr(), "", "{command}");
+    }
+}
+
+#[tokio::test]
 async fn an_interrupt_leaves_no_half_file() {
     let desk = Desk::new().await;
     let mut child = desk.begin("encrypt - --key ingest-lyon/object -O out.kms");

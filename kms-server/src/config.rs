@@ -96,8 +96,13 @@ impl Config {
     /// One sentence that names the file, the line and the field.
     pub fn read(path: &Path) -> Result<Self, String> {
         let said = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
-        let text = std::fs::read_to_string(path).map_err(|e| said(&e))?;
-        let mut config: Config = toml::from_str(&text).map_err(|e| said(&e))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+        let mut config: Config = toml::from_str(&text).map_err(|e| {
+            let before = e.span().and_then(|span| text.get(..span.start));
+            let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+            said(&format!("line {line}: {}", e.message().replace('\n', " ")))
+        })?;
         if config.listeners.is_empty() {
             return Err(said(&"there is no [[listener]]"));
         }

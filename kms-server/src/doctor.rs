@@ -66,7 +66,7 @@ impl fmt::Display for Diagnosis {
                 )?,
                 Finding::Orphan(object) => writeln!(
                     f,
-                    "ORPHAN   {} {} {}: in the token, in no record. A crash leaves one where nothing was promised; to destroy it: --destroy-orphan {}",
+                    "ORPHAN   {} {} {}: in the token, in no record of this deployment. A crash leaves one where nothing was promised, and what shares the token has its own; to destroy it: --destroy-orphan {}",
                     object.class, object.raw_id, object.label, object.raw_id
                 )?,
                 Finding::Wrong(name, what) => writeln!(f, "WRONG    {name}: {what}")?,

@@ -93,11 +93,20 @@ impl Founding {
 }
 
 fn text(path: &Path) -> Result<String, String> {
-    std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))
+    std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))
 }
 
 fn yaml<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
-    serde_saphyr::from_str(&text(path)?).map_err(|e| format!("{}: {e}", path.display()))
+    serde_saphyr::from_str(&text(path)?).map_err(|e| {
+        let plain = serde_saphyr::render_options! {
+            snippets: serde_saphyr::SnippetMode::Off,
+            formatter: &serde_saphyr::UserMessageFormatter,
+        };
+        let said = e.render_with_options(plain).replace('\n', " ");
+        let (said, _place) = said.rsplit_once(" at line ").unwrap_or((&said, ""));
+        let line = e.location().map_or(1, |at| at.line());
+        format!("{}: line {line}: {said}", path.display())
+    })
 }
 
 /// Makes the deployment.

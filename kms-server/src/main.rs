@@ -77,11 +77,13 @@ fn run(command: Command) -> Result<ExitCode, String> {
             policy,
             bindings,
         } => {
-            let config = Config::read(&config)?;
+            let path = config;
+            let config = Config::read(&path)?;
             serve::start_log(&config)?;
             let founding = init::Founding::read(&deployment, &policy, &bindings)?;
             runtime.block_on(init::init(config, founding))?;
-            println!("The deployment is made. Start it with: kms-server serve --config FILE");
+            let path = path.display();
+            println!("The deployment is made. Start it with: kms-server serve --config {path}");
             Ok(ExitCode::SUCCESS)
         }
         Command::Serve { config } => {

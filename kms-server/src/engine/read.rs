@@ -130,15 +130,27 @@ fn page(
         }
         items.push(stamped.clone());
     }
-    if items.is_empty() && after.is_none() && !visible.anything() {
-        return Err(Error::refused(
-            "none of your roles lets you read the inventory; an auditor, an operator, a custodian or a steward can",
-        ));
+    if items.is_empty() && after.is_none() {
+        if !visible.anything() {
+            return Err(Error::refused(
+                "none of your roles lets you read the inventory; an auditor, an operator, a custodian or a steward can",
+            ));
+        }
+        filter.exists(seat)?;
     }
     Ok(Reply::Page(items, None))
 }
 
 impl Filter {
+    /// Nothing of something that is not there is a mistyped name, not an empty list.
+    fn exists(&self, seat: &Seat) -> Result<()> {
+        match (&self.space, &self.key) {
+            (_, Some(key)) if seat.view.key(key).is_none() => Err(Error::not_found(key)),
+            (Some(space), _) if seat.view.space(space).is_none() => Err(Error::not_found(space)),
+            (Some(_) | None, _) => Ok(()),
+        }
+    }
+
     fn takes(&self, value: &Value) -> bool {
         let in_space = |space: &SpaceName| self.space.as_ref().is_none_or(|s| s == space);
         match (self.sort, value) {

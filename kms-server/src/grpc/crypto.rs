@@ -1,6 +1,6 @@
 //! Envelope encryption.
 
-use super::door::{Asked, Door, mismatch};
+use super::door::{Asked, Door, mismatch, mismatched};
 use super::{parse, status};
 use crate::engine::{DataKeyMade, Decrypted, Encrypted, ReEncrypted, Reply};
 use kms_core::action::Action;
@@ -30,11 +30,15 @@ impl CryptoService for Door {
             let items = vec![plain(message.plaintext, message.context)];
             Asked::from(Command::Use(Use::Encrypt { key, items }))
         });
-        let reply = self.pass(&extensions, Action::Encrypt, asked).await?;
-        let Reply::Encrypted(results) = reply else {
-            return Err(mismatch());
-        };
-        single(results, encrypted)
+        let one = self
+            .pass_for(&extensions, Action::Encrypt, asked, |reply| {
+                let Reply::Encrypted(results) = reply else {
+                    return Err(mismatched());
+                };
+                single(results)
+            })
+            .await?;
+        Ok(Response::new(encrypted(one)))
     }
 
     async fn decrypt(&self, request: Request<v1::DecryptRequest>) -> Answer<v1::DecryptResponse> {
@@ -43,11 +47,15 @@ impl CryptoService for Door {
             let items = vec![sealed(message.ciphertext, message.context)];
             Asked::from(Command::Use(Use::Decrypt { key, items }))
         });
-        let reply = self.pass(&extensions, Action::Decrypt, asked).await?;
-        let Reply::Decrypted(results) = reply else {
-            return Err(mismatch());
-        };
-        single(results, decrypted)
+        let one = self
+            .pass_for(&extensions, Action::Decrypt, asked, |reply| {
+                let Reply::Decrypted(results) = reply else {
+                    return Err(mismatched());
+                };
+                single(results)
+            })
+            .await?;
+        Ok(Response::new(decrypted(one)))
     }
 
     async fn re_encrypt(
@@ -59,11 +67,15 @@ impl CryptoService for Door {
             let items = vec![sealed(message.ciphertext, message.context)];
             Asked::from(Command::Use(Use::ReEncrypt { key, items }))
         });
-        let reply = self.pass(&extensions, Action::ReEncrypt, asked).await?;
-        let Reply::ReEncrypted(results) = reply else {
-            return Err(mismatch());
-        };
-        single(results, re_encrypted)
+        let one = self
+            .pass_for(&extensions, Action::ReEncrypt, asked, |reply| {
+                let Reply::ReEncrypted(results) = reply else {
+                    return Err(mismatched());
+                };
+                single(results)
+            })
+            .await?;
+        Ok(Response::new(re_encrypted(one)))
     }
 
     async fn generate_data_key(
@@ -72,13 +84,15 @@ impl CryptoService for Door {
     ) -> Answer<v1::GenerateDataKeyResponse> {
         let (_, extensions, message) = request.into_parts();
         let asked = data_key(message, true);
-        let reply = self
-            .pass(&extensions, Action::GenerateDataKey, asked)
+        let one = self
+            .pass_for(&extensions, Action::GenerateDataKey, asked, |reply| {
+                let Reply::DataKeys(results) = reply else {
+                    return Err(mismatched());
+                };
+                single(results)
+            })
             .await?;
-        let Reply::DataKeys(results) = reply else {
-            return Err(mismatch());
-        };
-        single(results, data_key_made)
+        Ok(Response::new(data_key_made(one)))
     }
 
     async fn generate_data_key_without_plaintext(
@@ -88,16 +102,18 @@ impl CryptoService for Door {
         let (_, extensions, message) = request.into_parts();
         let asked = data_key(message, false);
         let action = Action::GenerateDataKeyWithoutPlaintext;
-        let reply = self.pass(&extensions, action, asked).await?;
-        let Reply::DataKeys(results) = reply else {
-            return Err(mismatch());
-        };
-        single(results, |made| {
-            v1::GenerateDataKeyWithoutPlaintextResponse {
-                ciphertext: made.ciphertext,
-                version: made.version.to_string(),
-            }
-        })
+        let made = self
+            .pass_for(&extensions, action, asked, |reply| {
+                let Reply::DataKeys(results) = reply else {
+                    return Err(mismatched());
+                };
+                single(results)
+            })
+            .await?;
+        Ok(Response::new(v1::GenerateDataKeyWithoutPlaintextResponse {
+            ciphertext: made.ciphertext,
+            version: made.version.to_string(),
+        }))
     }
 
     async fn generate_random(
@@ -319,12 +335,8 @@ fn data_key_made(made: DataKeyMade) -> v1::GenerateDataKeyResponse {
 }
 
 /// The one result of a call with one item.
-fn single<T, M>(results: Vec<Parsed<T>>, message: impl FnOnce(T) -> M) -> Answer<M> {
-    let result = results.into_iter().next().ok_or_else(mismatch)?;
-    result
-        .map(message)
-        .map(Response::new)
-        .map_err(|error| status::status(&error))
+fn single<T>(results: Vec<Parsed<T>>) -> Parsed<T> {
+    results.into_iter().next().ok_or_else(mismatched)?
 }
 
 /// The result of one item of a batch.

@@ -35,6 +35,17 @@ impl Door {
         action: Action,
         asked: Result<Asked>,
     ) -> std::result::Result<Reply, Status> {
+        self.pass_for(extensions, action, asked, Ok).await
+    }
+
+    /// The same, for what `take` finds in the reply: its error is the call's.
+    pub(super) async fn pass_for<T>(
+        &self,
+        extensions: &Extensions,
+        action: Action,
+        asked: Result<Asked>,
+        take: impl FnOnce(Reply) -> Result<T>,
+    ) -> std::result::Result<T, Status> {
         let Some(Peer(caller)) = extensions.get::<Peer>() else {
             let error = Error::internal("a request without a caller reached the door");
             return Err(status::status(&error));
@@ -54,7 +65,9 @@ impl Door {
                 }
                 Err(error) => Err(self.engine.reject(call, action, error).await),
             };
-            result.map_err(|error| status::of_call(&error, &id))
+            result
+                .and_then(take)
+                .map_err(|error| status::of_call(&error, &id))
         };
         answered.instrument(span).await
     }
@@ -95,5 +108,10 @@ impl Asked {
 
 /// A reply that its command does not give.
 pub(super) fn mismatch() -> Status {
-    status::status(&Error::internal("a command gave another command's reply"))
+    status::status(&mismatched())
+}
+
+/// The same, before it is a status.
+pub(super) fn mismatched() -> Error {
+    Error::internal("a command gave another command's reply")
 }

@@ -40,6 +40,13 @@ pub fn of_call(error: &Error, call: &str) -> Status {
 }
 
 fn told(error: &Error, call: Option<&str>) -> Status {
+    if let Some(cause) = error.cause().filter(|_| error.kind() != Kind::Internal) {
+        tracing::info!(kind = error.kind().word(), cause, "refused");
+    }
+    worded(error, call)
+}
+
+fn worded(error: &Error, call: Option<&str>) -> Status {
     let mut message = error.message().to_owned();
     let mut metadata = HashMap::new();
     if error.kind() == Kind::Internal {
@@ -51,8 +58,6 @@ fn told(error: &Error, call: Option<&str>) -> Status {
         );
         message = format!("{message}; tell an operator the incident number {incident}");
         metadata.insert("incident".to_owned(), incident);
-    } else if let Some(cause) = error.cause() {
-        tracing::info!(kind = error.kind().word(), cause, "refused");
     }
     let mut details = ErrorDetails::with_error_info(error.kind().word(), DOMAIN, metadata);
     if let Some(call) = call {
@@ -67,10 +72,11 @@ fn told(error: &Error, call: Option<&str>) -> Status {
     Status::with_error_details(code(error.kind()), message, details)
 }
 
-/// The error of one item of a batch.
+/// The error of one item of a batch. Only what is our own fault has a line of log: a batch may hold
+/// thousands of mistakes.
 #[must_use]
 pub fn item(error: &Error) -> v1::ItemError {
-    let status = status(error);
+    let status = worded(error, None);
     v1::ItemError {
         code: i32::from(status.code()),
         message: status.message().to_owned(),

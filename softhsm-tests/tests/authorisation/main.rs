@@ -200,6 +200,18 @@ fn records_are_shown_to_whom_they_concern(kms: &mut Deployment) {
     let all = actors("ada", kms);
     assert!(all.len() >= CALLERS.len(), "{all:?}");
     assert!(actors("stella", kms).contains(me));
+
+    // A log of which one sees a part is no log with gaps.
+    let export = ["audit", "export", "--log", "uses", "-O"];
+    let part = kms
+        .cli("lyon-etl")
+        .run(export.iter().chain(&["part.jsonl"]));
+    part.succeeds().saying("the others are not yours to see");
+    let whole = kms.cli("ada").run(export.iter().chain(&["whole.jsonl"]));
+    assert!(!whole.succeeds().stderr.contains("others"));
+    let verified = kms.cli("lyon-etl").run(["audit", "verify"]);
+    verified.fails(3).saying("not yours to see");
+    kms.cli("ada").run(["audit", "verify"]).succeeds();
 }
 
 fn is_by(record: &Value, id: &str) -> bool {

@@ -51,6 +51,18 @@ pub(super) fn a_typo_in_a_keys_name_never_makes_a_key(kms: &mut Deployment) {
     assert!(!kms.directory().join("visits.kms").exists());
     assert_eq!(keys(kms), before);
 
+    // Nothing of what is not there is a typo, not an empty list.
+    let auditor = kms.cli("ada");
+    auditor
+        .run(["key", "list", "ingest-lyn"])
+        .fails(5)
+        .saying("spaces/ingest-lyn does not exist");
+    auditor
+        .run(["version", "list", "ingest-lyon/objekt"])
+        .fails(5)
+        .saying("objekt");
+    auditor.run(["key", "list", "project-01"]).succeeds();
+
     // A key of another class is no key for it.
     told(
         etl.encrypt("spaces/ingest-lyon/keys/import", b"x", &[]),

@@ -24,6 +24,8 @@ fn init_refuses_documents_with_a_fault_and_leaves_room_for_the_right_ones() {
                 let refused = kms.init();
                 assert_ne!(refused.code(), Some(0), "{name} with {to:?}: {refused}");
                 assert!(refused.stderr.contains(says), "{says:?}: {refused}");
+                let sentences = refused.stderr.lines().filter(|line| !line.contains("INFO"));
+                assert_eq!(sentences.count(), 1, "one sentence: {refused}");
             },
         );
     };

@@ -51,7 +51,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Noun {
     /// Which service to speak to, and as whom.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = context::FILE)]
     Context(context::Verb),
     /// Who am I here, and what may I do.
     Status(status::Status),
@@ -108,7 +108,7 @@ impl Cli {
         };
         match self.noun {
             Noun::Context(verb) => verb.run(&setting),
-            Noun::Completions(asked) => asked.run(),
+            Noun::Completions(asked) => asked.run(setting.screen()),
             Noun::Status(asked) => asked.run(&setting.session().await?).await,
             Noun::Space(verb) => verb.run(&setting.session().await?).await,
             Noun::Domain(verb) => verb.run(&setting.session().await?).await,

@@ -55,7 +55,8 @@ impl Contexts {
                 Error::new(
                     Kind::Usage,
                     format!(
-                        "there is no contexts file {}; write one, or name one with --config",
+                        "there is no contexts file {}; write one (kms context --help shows how), or name \
+                         one with --config",
                         path.display()
                     ),
                 )

@@ -53,6 +53,7 @@ impl Screen {
 
     /// One line, or several.
     pub(crate) fn line(self, text: &str) -> Result<(), Error> {
+        let text = text.strip_suffix('\n').unwrap_or(text);
         let mut stdout = io::stdout().lock();
         match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
             Ok(()) => Ok(()),

@@ -28,7 +28,7 @@ impl Verifier {
     /// revisions that only grow.
     pub(crate) fn next(&mut self, entry: &v1::Entry) -> Result<(), Error> {
         if entry.index != self.next {
-            let what = format!("record {} is missing, or not yours to see", self.next);
+            let what = format!("record {} is missing, or {NOT_YOURS}", self.next);
             return Err(self.broken(&what));
         }
         let record = Record::decode(&entry.entry).map_err(|e| {
@@ -67,7 +67,11 @@ impl Verifier {
     /// no fault of the log.
     pub(crate) fn end(&self, size: u64) -> Result<Option<u64>, Error> {
         if self.next < size {
-            return Err(self.broken(&format!("it ends after {} of {size} records", self.next)));
+            let what = format!(
+                "it ends after {} of {size} records, or the rest is {NOT_YOURS}",
+                self.next
+            );
+            return Err(self.broken(&what));
         }
         Ok(self.replay.open().map(|open| open.index))
     }
@@ -79,6 +83,9 @@ impl Verifier {
         )
     }
 }
+
+/// A log of which one sees a part looks like one that has gaps.
+const NOT_YOURS: &str = "not yours to see, as it is an auditor's";
 
 /// The core words its own faults for a service's log; here they are the finding.
 fn why(error: &kms_core::Error) -> &str {

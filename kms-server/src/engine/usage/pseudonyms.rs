@@ -49,10 +49,10 @@ impl Engine {
 /// Whether an identifier is what the edge evaluates.
 fn fits(view: &View, edge: &kms_core::space::Edge, identifier: &Identifier) -> Result<()> {
     if identifier.input_type() != edge.input {
+        let input = edge.input.name();
         let sentence = format!(
-            "{} evaluates identifiers of type {}",
+            "{} evaluates identifiers of type {input}: send them as such (kms: --input {input})",
             edge.name,
-            edge.input.name()
         );
         return Err(Error::invalid("identifier", sentence));
     }

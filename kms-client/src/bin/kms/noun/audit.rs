@@ -189,8 +189,10 @@ async fn export(session: &Session, log: Log, path: &Path, force: bool) -> Result
     };
     let size = size(session, log).await?;
     let bar = progress::steps(usize::try_from(size).unwrap_or(usize::MAX));
+    let mut written = 0;
     walk(session, log, 0, size, |entry| {
         bar.inc(1);
+        written += 1;
         output
             .write_all(&entry.entry)
             .and_then(|()| output.write_all(b"\n"))
@@ -199,9 +201,12 @@ async fn export(session: &Session, log: Log, path: &Path, force: bool) -> Result
     .await?;
     output.commit()?;
     bar.finish_and_clear();
-    session
-        .screen
-        .remark(&format!("{size} records of the {} log", log.word()));
+    let log = log.word();
+    session.screen.remark(&if written == size {
+        format!("{size} records of the {log} log")
+    } else {
+        format!("{written} of {size} records of the {log} log; the others are not yours to see")
+    });
     Ok(())
 }
 

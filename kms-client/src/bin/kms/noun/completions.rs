@@ -1,10 +1,10 @@
 //! `kms completions`.
 
 use crate::cli::Cli;
+use crate::screen::Screen;
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 use kms_client::Error;
-use std::io::Write;
 
 #[derive(Debug, Args)]
 #[command(
@@ -16,11 +16,9 @@ pub(crate) struct Completions {
 }
 
 impl Completions {
-    pub(crate) fn run(self) -> Result<(), Error> {
+    pub(crate) fn run(self, screen: Screen) -> Result<(), Error> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "kms", &mut script);
-        std::io::stdout()
-            .write_all(&script)
-            .map_err(|e| Error::file("write the script", &e))
+        screen.line(&String::from_utf8_lossy(&script))
     }
 }

@@ -7,6 +7,18 @@ use clap::Subcommand;
 use kms_client::Error;
 use serde_json::json;
 
+/// What the contexts file looks like.
+pub(crate) const FILE: &str = "\
+The contexts file, with the authority that the service's certificate comes from, and your own
+certificate and key, all PEM; paths are relative to it:
+  current = \"olivia\"
+
+  [context.olivia]
+  endpoint = \"https://kms.example:7443\"
+  ca = \"ca.pem\"
+  certificate = \"olivia.pem\"
+  key = \"olivia.key\"";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// List the contexts of the contexts file.

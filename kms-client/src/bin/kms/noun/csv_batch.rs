@@ -70,6 +70,12 @@ pub(super) fn position(header: &ByteRecord, column: &str) -> Result<usize, Error
             Kind::Invalid,
             format!("the file has several columns {column:?}; give them different names"),
         )),
+        (None, _) if header.is_empty() => Err(Error::new(
+            Kind::Invalid,
+            format!(
+                "the file is empty; its first line must name its columns, {column:?} among them"
+            ),
+        )),
         (None, _) => {
             let names: Vec<_> = header.iter().map(String::from_utf8_lossy).collect();
             Err(Error::new(

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   kms encrypt visits.parquet --key ingest-lyon/object
-  kms encrypt visits.parquet --key ingest-lyon/object --context dataset=visits -O /srv/out/visits.kms
+  kms encrypt visits.parquet --key ingest-lyon/object --context dataset=visits -O visits.kms
   tar c visits | kms encrypt - --key ingest-lyon/backup > visits.tar.kms")]
 pub(crate) struct Encrypt {
     /// The file to seal; `-` is the standard input.
