@@ -25,7 +25,12 @@ impl Engine {
         let mut lane = self.lane.lock().await;
         // First, because what is open may be this very request: its result is not to be told again
         // before the log has its outcome and everyone sees it.
-        self.settle_open(&mut lane, Go::Held).await?;
+        let go = if change.makes_material() {
+            Go::Again
+        } else {
+            Go::Held
+        };
+        self.settle_open(&mut lane, go).await?;
         if let Some(tag) = &tag
             && let Some(reply) = self.again(&call, &command, tag, begun).await?
         {

@@ -77,7 +77,7 @@ impl Engine {
     /// it is back, and nothing else changes before this is settled.
     async fn settle_at_start(&self) -> Result<(), Refusal> {
         let mut lane = self.lane.lock().await;
-        match self.settle_open(&mut lane, Go::AtStart).await {
+        match self.settle_open(&mut lane, Go::Again).await {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == Kind::Unavailable => {
                 let cause = error.cause().unwrap_or_default();

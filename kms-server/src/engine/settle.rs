@@ -31,9 +31,10 @@ pub(super) struct Lane {
 pub(super) enum Go {
     /// The first. What the HSM may have done stays open: the next go finds out.
     First,
-    /// At a start. It stays open while the HSM may come back.
-    AtStart,
-    /// Somebody waits with another change, perhaps to stop the bleeding. It stays open no longer.
+    /// At a start, or before a change that needs the HSM too. It stays open while the HSM may yet
+    /// do it.
+    Again,
+    /// Before a change that needs no HSM: nobody waits for one to stop the bleeding.
     Held,
 }
 
@@ -151,13 +152,13 @@ impl Engine {
         let learned = self.act(&open.intention.plan.act, permit, go).await;
         let learned = learned.map_err(|error| match go {
             Go::First => Fate::of(error, |kind| kind == Kind::Unknown),
-            Go::AtStart => Fate::of(error, is_passing),
+            Go::Again => Fate::of(error, |kind| is_passing(kind) && kind != Kind::Internal),
             Go::Held => Fate::GivenUp(error),
         })?;
         let revision = self.commit(open, learned.as_ref()).await;
         let revision = revision.map_err(|error| match go {
             Go::First => Fate::of(error, |kind| kind == Kind::Unknown),
-            Go::AtStart | Go::Held => Fate::of(error, is_passing),
+            Go::Again | Go::Held => Fate::of(error, is_passing),
         })?;
         Ok(Done { revision, learned })
     }
@@ -171,7 +172,7 @@ impl Engine {
             Act::Generate(spec) => hsm.generate(permit, spec).await.map(Some),
             Act::Unwrap(spec) => match (hsm.find(permit, spec).await?, go) {
                 (Some(learned), _) => Ok(Some(learned)),
-                (None, Go::AtStart | Go::Held) => Err(Error::conflict(
+                (None, Go::Again | Go::Held) => Err(Error::conflict(
                     "the import was interrupted before the HSM had the key; import it again",
                 )),
                 (None, Go::First) => Err(Error::internal(

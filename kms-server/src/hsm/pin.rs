@@ -17,7 +17,10 @@ use zeroize::Zeroizing;
 /// anyone but its owner. The one exception: below `/run/credentials/` systemd lets the unit's
 /// user in by an access control list, which shows as a group's right to read.
 pub fn read(path: &Path) -> Result<SecretString> {
-    let refuse = |why: String| Error::invalid("hsm.pin_file", format!("{}: {why}", path.display()));
+    let refuse = |why: String| {
+        let sentence = format!("the PIN file {}: {why}", path.display());
+        Error::invalid("hsm.pin_file", sentence)
+    };
     let file = File::open(path).map_err(|why| refuse(format!("cannot be opened ({why})")))?;
     let metadata = file
         .metadata()

@@ -25,7 +25,11 @@ fn key() -> KeyName {
 }
 
 fn asked(world: &World, change: &Change) -> Result<String, Error> {
-    match world.change(Uuid::new_v4(), change) {
+    asked_again(world, Uuid::new_v4(), change)
+}
+
+fn asked_again(world: &World, request: Uuid, change: &Change) -> Result<String, Error> {
+    match world.change(request, change) {
         Answer::Told(Ok(Reply::Resource(made))) => Ok(made.value.name()),
         Answer::Told(Err(error)) => Err(error),
         other @ (Answer::Told(Ok(_)) | Answer::Died) => panic!("{other:?}"),
@@ -93,23 +97,34 @@ fn given_up(world: &World, rotate: &Change, (generate, destroy): (Fault, Fault),
     assert!(calls.iter().any(|c| c == "hsm.destroy"), "{calls:?}");
 }
 
-/// At a start the HSM may only be late: what is open waits for it, and then runs to its end.
+/// The HSM may only be slow: whoever needs it too waits, and what is open runs to its end.
 #[test]
-fn a_start_gives_nothing_up() {
-    let mut world = World::founded(&Token::empty("a_start_gives_nothing_up"));
+fn what_is_open_waits_for_the_hsm_at_a_start_and_for_a_change_that_needs_it() {
+    let mut world = World::founded(&Token::empty("what_is_open_waits"));
     let rotate = Kind::RotateKey.prepare(&world, "object");
-    let request = Uuid::new_v4();
-    world.life().script.start([(GENERATE, Fault::CrashBefore)]);
-    assert!(matches!(world.change(request, &rotate), Answer::Died));
-    // The log twice, the store four times, and the HSM.
-    world.reopen_with(&[(6, Fault::NotDone)]);
-    assert!(world.life().script.has_failed("hsm.generate"));
-    assert!(world.view().version(&key().version(2)).is_none());
-    let Answer::Told(Ok(Reply::Resource(made))) = world.change(request, &rotate) else {
-        panic!("the same request gives what it would have given");
-    };
-    assert_eq!(made.value.name(), key().version(2).to_string());
-    invariants::hold(&world, Orphans::None);
+    for (restart, number) in [(true, 2), (false, 3)] {
+        let request = Uuid::new_v4();
+        if restart {
+            world.life().script.start([(GENERATE, Fault::CrashBefore)]);
+            assert!(matches!(world.change(request, &rotate), Answer::Died));
+            // The log twice, the store four times, and the HSM.
+            world.reopen_with(&[(6, Fault::NotDone)]);
+        } else {
+            world.life().script.start([(GENERATE, Fault::InDoubt)]);
+            let unknown = asked_again(&world, request, &rotate).unwrap_err();
+            assert_eq!(unknown.kind(), ErrorKind::Unknown);
+            // The store, and the HSM.
+            world.life().script.start([(1, Fault::NotDone)]);
+            let waits = asked_again(&world, request, &rotate).unwrap_err();
+            assert_eq!(waits.kind(), ErrorKind::Unavailable);
+            world.life().script.stop();
+        }
+        assert!(world.life().script.has_failed("hsm.generate"));
+        assert!(world.view().version(&key().version(number)).is_none());
+        let made = asked_again(&world, request, &rotate).unwrap();
+        assert_eq!(made, key().version(number).to_string());
+        invariants::hold(&world, Orphans::None);
+    }
 }
 
 /// The bleeding is stopped first, whatever the HSM makes of a change that it left open.
@@ -163,8 +178,10 @@ fn an_import_that_was_given_up_wants_new_parameters() {
     // The store, the HSM twice.
     let deaf = [(1, Fault::NotDone), (2, Fault::NotDone)];
     world.life().script.start(deaf);
-    let spent = asked(&world, &first).unwrap_err();
+    let another = Kind::CreateSpace.prepare(&world, "another");
+    asked(&world, &another).unwrap();
     world.life().script.stop();
+    let spent = asked(&world, &first).unwrap_err();
     assert_eq!(spent.kind(), ErrorKind::Conflict);
     assert!(
         spent.message().contains("get new import parameters"),

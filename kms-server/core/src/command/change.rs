@@ -137,6 +137,27 @@ impl Change {
         }
     }
 
+    /// Whether the HSM makes a key for it.
+    #[must_use]
+    pub fn makes_material(&self) -> bool {
+        match self {
+            Change::Found(_)
+            | Change::CreateSpace { .. }
+            | Change::CreateDomain { .. }
+            | Change::UpdateKey { .. }
+            | Change::MoveVersion { .. }
+            | Change::CreateKey {
+                origin: Origin::External,
+                ..
+            } => false,
+            Change::FoundKey { .. }
+            | Change::CreateEdge { .. }
+            | Change::CreateKey { .. }
+            | Change::RotateKey { .. }
+            | Change::ImportKey { .. } => true,
+        }
+    }
+
     /// The resource that it is about.
     #[must_use]
     pub fn resource(&self) -> (&'static str, String) {

@@ -228,10 +228,14 @@ impl Record {
 /// leaves, and parses nothing.
 #[must_use]
 pub fn is_entry(log: LogName, index: u64, bytes: &[u8]) -> bool {
+    const PLACE: &[u8] = b"\"log_name\":";
     let place = format!("\"log_name\":\"{}\",\"sequence\":{index},", log.name());
     let head = bytes.get(..HEAD.min(bytes.len())).unwrap_or_default();
+    // The first one counts: an entry is of one log.
+    let said = head.windows(PLACE.len()).position(|w| w == PLACE);
+    let said = said.and_then(|at| bytes.get(at..));
     bytes.starts_with(b"{\"metadata\":{")
-        && head.windows(place.len()).any(|w| w == place.as_bytes())
+        && said.is_some_and(|said| said.starts_with(place.as_bytes()))
         && bytes.ends_with(b"}}}")
         && !bytes.contains(&0)
 }
