@@ -7,6 +7,7 @@
 pub mod action;
 pub mod binding;
 pub mod caller;
+pub mod certificate;
 pub mod class;
 mod codec;
 pub mod command;
@@ -21,6 +22,7 @@ pub mod key;
 pub mod name;
 pub mod permit;
 pub mod plan;
+pub mod plane;
 #[cfg(feature = "policy")]
 pub mod policy;
 pub mod pseudonym;
