@@ -22,6 +22,8 @@ pub struct Metrics {
     pub handshakes_refused: Counter,
     /// 1 while the HSM answers.
     pub hsm_serving: Gauge,
+    /// Emergencies declared, and changes that only an emergency allowed.
+    pub emergency_acts: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -49,6 +51,12 @@ impl Default for Metrics {
             Family::<ActionLabels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
         let handshakes_refused = Counter::default();
         let hsm_serving = Gauge::default();
+        let emergency_acts = Counter::default();
+        registry.register(
+            "emergency_acts",
+            "Emergencies declared, and changes that only an emergency allowed",
+            emergency_acts.clone(),
+        );
         registry.register("calls", "Calls, by action and result", calls.clone());
         registry.register("items", "Items asked for, by action", items.clone());
         registry.register(
@@ -73,6 +81,7 @@ impl Default for Metrics {
             seconds,
             handshakes_refused,
             hsm_serving,
+            emergency_acts,
         }
     }
 }

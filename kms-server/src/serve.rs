@@ -18,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
+use tower::util::MapRequestLayer;
 
 /// Calls that are under way when the server is told to stop have this long to end.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -69,6 +70,7 @@ pub fn open(config: &Config) -> Result<Opened, String> {
         uses: Arc::new(uses),
         clock: Arc::new(SystemClock::default()),
         metrics: Arc::new(Metrics::default()),
+        provider: false,
     };
     Ok(Opened {
         pool: Attended(pool),
@@ -149,6 +151,7 @@ pub async fn serve(config: Config) -> Result<(), String> {
             .add_service(reflection()?);
         let server = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(Duration::from_secs(30)))
+            .layer(MapRequestLayer::new(grpc::stated))
             .add_routes(routes.routes());
         let mut stopping = stopping.clone();
         let stopped = async move { stopping.wait_for(|stop| *stop).await.map_or((), |_| ()) };

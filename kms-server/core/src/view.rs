@@ -1,11 +1,15 @@
 //! All resources as of one revision: what `decide` looks at.
 
-use crate::binding::Binding;
+use crate::binding::{Binding, OpenId};
 use crate::caller::Principal;
 use crate::deployment::Deployment;
+use crate::emergency::Emergency;
 use crate::error::{Error, Result};
 use crate::key::{Key, Version};
-use crate::name::{DomainName, EdgeName, KeyName, SpaceName, VersionName};
+use crate::name::{
+    DomainName, EdgeName, EmergencyName, KeyName, ProposalName, SpaceName, VersionName,
+};
+use crate::proposal::Proposal;
 use crate::revision::Revision;
 use crate::space::{Domain, Edge, EdgeCode, Space};
 use crate::value::{DEPLOYMENT, DocumentName, Stamped, Value};
@@ -16,6 +20,9 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Default)]
 pub struct View {
     resources: BTreeMap<String, Arc<Stamped<Value>>>,
+    /// Whose these other names and sign-ins are.
+    aliases: BTreeMap<Principal, Principal>,
+    subjects: BTreeMap<OpenId, Principal>,
     revision: Revision,
 }
 
@@ -44,6 +51,10 @@ impl View {
         key(KeyName) -> Key(Key);
         /// A version.
         version(VersionName) -> Version(Version);
+        /// A proposal.
+        proposal(ProposalName) -> Proposal(Proposal);
+        /// An emergency.
+        emergency(EmergencyName) -> Emergency(Emergency);
     }
 
     /// The deployment, once `init` has made it.
@@ -87,6 +98,40 @@ impl View {
         }
     }
 
+    /// The person or service that is called so: one person may have several certificates, each
+    /// with a name of its own.
+    #[must_use]
+    pub fn who<'a>(&'a self, name: &'a Principal) -> &'a Principal {
+        self.aliases.get(name).unwrap_or(name)
+    }
+
+    /// The person who signs in so at the OpenID provider.
+    #[must_use]
+    pub fn signed_in(&self, issuer: &str, subject: &str) -> Option<&Principal> {
+        let sign_in = OpenId {
+            issuer: issuer.to_owned(),
+            subject: subject.to_owned(),
+        };
+        self.subjects.get(&sign_in)
+    }
+
+    /// Every binding, in the order of its principal.
+    pub fn bindings(&self) -> impl Iterator<Item = &Binding> {
+        self.under("bindings/").filter_map(|s| s.value.as_binding())
+    }
+
+    /// Every proposal, in no particular order.
+    pub fn proposals(&self) -> impl Iterator<Item = &Proposal> {
+        self.under("proposals/")
+            .filter_map(|s| s.value.as_proposal())
+    }
+
+    /// Every emergency, in no particular order.
+    pub fn emergencies(&self) -> impl Iterator<Item = &Emergency> {
+        self.under("emergencies/")
+            .filter_map(|s| s.value.as_emergency())
+    }
+
     /// The versions of a key, by number.
     #[must_use]
     pub fn versions(&self, key: &KeyName) -> Vec<&Version> {
@@ -117,6 +162,16 @@ impl View {
     /// Every space.
     pub fn spaces(&self) -> impl Iterator<Item = &Space> {
         self.all().filter_map(|s| s.value.as_space())
+    }
+
+    /// Every edge.
+    pub fn edges(&self) -> impl Iterator<Item = &Edge> {
+        self.all().filter_map(|s| s.value.as_edge())
+    }
+
+    /// Every identifier domain.
+    pub fn domains(&self) -> impl Iterator<Item = &Domain> {
+        self.under("domains/").filter_map(|s| s.value.as_domain())
     }
 
     /// Every resource, in the order of its name.
@@ -160,6 +215,16 @@ impl View {
     /// Takes a committed value in.
     pub fn put(&mut self, value: Value, revision: Revision) {
         self.revision = self.revision.max(revision);
+        if let Value::Binding(binding) = &value {
+            let who = binding.principal();
+            self.aliases.retain(|_, of| of != who);
+            self.subjects.retain(|_, of| of != who);
+            let names = binding.aliases().iter().cloned();
+            self.aliases.extend(names.map(|name| (name, who.clone())));
+            let sign_in = binding.openid().cloned();
+            self.subjects
+                .extend(sign_in.map(|sign_in| (sign_in, who.clone())));
+        }
         self.resources
             .insert(value.name(), Arc::new(Stamped { value, revision }));
     }

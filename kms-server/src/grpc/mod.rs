@@ -3,17 +3,22 @@
 
 mod admin;
 mod audits;
+mod binding;
 mod crypto;
 mod door;
 mod imports;
 mod keys;
 mod parse;
+mod policies;
+mod proposals;
 mod pseudonyms;
 mod resource;
 mod spaces;
+mod stated;
 pub mod status;
 
-pub use door::{Door, Peer};
+pub use door::{Connected, Door};
+pub use stated::{PURPOSE, Stated, stated};
 
 use kms_proto::v1;
 use serde::Deserialize;
@@ -24,6 +29,8 @@ use v1::audit_service_server::AuditServiceServer;
 use v1::crypto_service_server::CryptoServiceServer;
 use v1::import_service_server::ImportServiceServer;
 use v1::key_service_server::KeyServiceServer;
+use v1::policy_service_server::PolicyServiceServer;
+use v1::proposal_service_server::ProposalServiceServer;
 use v1::pseudonym_service_server::PseudonymServiceServer;
 use v1::space_service_server::SpaceServiceServer;
 
@@ -54,10 +61,14 @@ pub enum Service {
     Audit,
     /// The deployment and its HSM.
     Admin,
+    /// Commands that wait for others to agree.
+    Proposal,
+    /// Policy, bindings, emergencies.
+    Policy,
 }
 
 /// The full name of each service, for the health service.
-pub const NAMES: [&str; 7] = [
+pub const NAMES: [&str; 9] = [
     "emc2.kms.v1.SpaceService",
     "emc2.kms.v1.KeyService",
     "emc2.kms.v1.CryptoService",
@@ -65,6 +76,8 @@ pub const NAMES: [&str; 7] = [
     "emc2.kms.v1.ImportService",
     "emc2.kms.v1.AuditService",
     "emc2.kms.v1.AdminService",
+    "emc2.kms.v1.ProposalService",
+    "emc2.kms.v1.PolicyService",
 ];
 
 /// The routes of a listener.
@@ -91,6 +104,8 @@ pub fn routes(door: &Door, services: &[Service]) -> RoutesBuilder {
         Import => ImportServiceServer;
         Audit => AuditServiceServer;
         Admin => AdminServiceServer;
+        Proposal => ProposalServiceServer;
+        Policy => PolicyServiceServer;
     }
     routes
 }

@@ -7,15 +7,15 @@ mod verifier;
 pub use stream::Connection;
 
 use crate::config;
-use crate::grpc::Peer;
+use crate::grpc::Connected;
 use crate::metrics::Metrics;
 use arc_swap::ArcSwap;
-use data_encoding::HEXLOWER;
-use kms_core::caller::{Caller, TrustDomain};
+use kms_core::caller::{Peer, TrustDomain};
+use kms_core::certificate::Certificate;
+use kms_core::plane::Plane;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{RootCertStore, ServerConfig};
-use sha2::{Digest, Sha256};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -166,13 +166,13 @@ async fn handshake(
         .peer_certificates()
         .and_then(<[_]>::first);
     let peer = certificate.and_then(|certificate| {
-        let identity = verifier::identity(certificate)?;
-        let fingerprint = HEXLOWER.encode(&Sha256::digest(certificate));
-        Some(Peer(Arc::new(Caller::peer(
-            identity,
-            fingerprint,
-            Some(source),
-        ))))
+        Some(Connected(Arc::new(Peer {
+            certificate: Certificate::parse(certificate).ok()?,
+            source: Some(source),
+            planes: &Plane::ALL,
+            sign_in: None,
+            purpose: None,
+        })))
     });
     match peer {
         Some(peer) => {

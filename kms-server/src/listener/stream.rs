@@ -1,6 +1,6 @@
 //! A connection whose handshake is done, with who is at its other end.
 
-use crate::grpc::Peer;
+use crate::grpc::Connected as Peer;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
