@@ -24,6 +24,8 @@ pub struct Metrics {
     pub hsm_serving: Gauge,
     /// Emergencies declared, and changes that only an emergency allowed.
     pub emergency_acts: Counter,
+    /// 1 while store and logs take what they are given; 0 means in doubt, until a restart.
+    pub storage_serving: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -50,13 +52,13 @@ impl Default for Metrics {
         let seconds =
             Family::<ActionLabels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
         let handshakes_refused = Counter::default();
-        let hsm_serving = Gauge::default();
         let emergency_acts = Counter::default();
         registry.register(
             "emergency_acts",
             "Emergencies declared, and changes that only an emergency allowed",
             emergency_acts.clone(),
         );
+        let (hsm_serving, storage_serving) = (Gauge::default(), Gauge::default());
         registry.register("calls", "Calls, by action and result", calls.clone());
         registry.register("items", "Items asked for, by action", items.clone());
         registry.register(
@@ -74,6 +76,11 @@ impl Default for Metrics {
             "1 while the HSM answers",
             hsm_serving.clone(),
         );
+        registry.register(
+            "storage_serving",
+            "1 while store and logs take what they are given; 0 until a restart once one is in doubt",
+            storage_serving.clone(),
+        );
         Metrics {
             registry,
             calls,
@@ -82,6 +89,7 @@ impl Default for Metrics {
             handshakes_refused,
             hsm_serving,
             emergency_acts,
+            storage_serving,
         }
     }
 }

@@ -72,7 +72,14 @@ impl Replay {
             ));
         }
         match &outcome.settled {
-            Settled::Abandoned { .. } => Ok(()),
+            Settled::Abandoned { left: None, .. } => Ok(()),
+            Settled::Abandoned { left: Some(id), .. } => {
+                if open.intention.plan.act.makes() != Some(*id) {
+                    return Err(broken(index, "it leaves a key that was not intended"));
+                }
+                self.view.burn(*id);
+                Ok(())
+            }
             Settled::Committed {
                 revision,
                 state,

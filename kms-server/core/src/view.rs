@@ -5,6 +5,7 @@ use crate::caller::Principal;
 use crate::deployment::Deployment;
 use crate::emergency::Emergency;
 use crate::error::{Error, Result};
+use crate::id::KeyId;
 use crate::key::{Key, Version};
 use crate::name::{
     DomainName, EdgeName, EmergencyName, KeyName, ProposalName, SpaceName, VersionName,
@@ -13,7 +14,7 @@ use crate::proposal::Proposal;
 use crate::revision::Revision;
 use crate::space::{Domain, Edge, EdgeCode, Space};
 use crate::value::{DEPLOYMENT, DocumentName, Stamped, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// All resources as of one revision. Cheap to copy: the values are shared.
@@ -24,6 +25,7 @@ pub struct View {
     aliases: BTreeMap<Principal, Principal>,
     subjects: BTreeMap<OpenId, Principal>,
     revision: Revision,
+    burnt: BTreeSet<KeyId>,
 }
 
 macro_rules! typed {
@@ -149,6 +151,28 @@ impl View {
         let number = key.primary?;
         self.version(&key.name.version(number))
             .map(|(version, _)| version)
+    }
+
+    /// What the next version of a key is called in the HSM: the number after the highest one used
+    /// so far that is not burnt.
+    ///
+    /// # Errors
+    /// `State` when there are no more numbers.
+    pub fn next_id(&self, key: &Key) -> Result<KeyId> {
+        let mut numbers = (key.latest..=u32::MAX).skip(1).map(|version| KeyId {
+            uid: key.uid,
+            version,
+        });
+        numbers
+            .find(|id| !self.burnt.contains(id))
+            .ok_or_else(|| Error::state("this key has had as many versions as there can be"))
+    }
+
+    /// Never gives this number out again: a change was given up, and whether its key is gone from
+    /// the token is not known. What comes late under a burnt number is an orphan, and what is
+    /// destroyed late under it is nobody's.
+    pub fn burn(&mut self, id: KeyId) {
+        self.burnt.insert(id);
     }
 
     /// The edge with this code.

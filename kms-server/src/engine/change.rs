@@ -1,7 +1,8 @@
 //! Commands that make or move something.
 
+use super::settle::Go;
 use super::{Call, Engine, NO_UID, Reply, request};
-use crate::hsm::Health;
+use crate::health::Health;
 use kms_core::action::Action;
 use kms_core::caller::Caller;
 use kms_core::command::{Change, Command, Wrapped};
@@ -39,7 +40,7 @@ impl Engine {
         let mut lane = self.lane.lock().await;
         // First, because what is open may be this very request: its result is not to be told again
         // before the log has its outcome and everyone sees it.
-        self.settle_open(&mut lane).await?;
+        self.settle_open(&mut lane, Go::Held).await?;
         if let Some(tag) = &tag
             && let Some(reply) = self.again(&call, &command, tag, begun).await?
         {
@@ -60,7 +61,7 @@ impl Engine {
                         .await?;
                 }
                 let made = self
-                    .settle(&mut lane, open, &permit, &call.caller, false)
+                    .settle(&mut lane, open, &permit, &call.caller, Go::First)
                     .await?;
                 Ok(Reply::Resource(Box::new(made)))
             }
@@ -68,7 +69,7 @@ impl Engine {
                 // Its request is not remembered: sent again, it asks whether enough have agreed.
                 let about = (Action::Propose, ("proposal", name.to_string()));
                 let open = self.intend(&call, about, &permit, plan, None).await?;
-                self.settle(&mut lane, open, &permit, &call.caller, false)
+                self.settle(&mut lane, open, &permit, &call.caller, Go::First)
                     .await?;
                 Err(waits(&name, command.action(), needed, 0))
             }

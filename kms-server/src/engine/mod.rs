@@ -21,6 +21,7 @@ pub use reply::{
 
 use crate::audit::Journal;
 use crate::clock::Clock;
+use crate::health::Health;
 use crate::hsm::Hsm;
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
@@ -64,6 +65,19 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Whether people sign in at an OpenID provider.
     pub provider: bool,
+}
+
+/// The health of each of the [`Parts`] that can fail.
+#[derive(Debug, Clone)]
+pub struct Vitals {
+    /// Whether the HSM answers.
+    pub hsm: watch::Receiver<Health>,
+    /// Whether the store is in doubt.
+    pub store: watch::Receiver<Health>,
+    /// Whether the log of changes is in doubt.
+    pub changes: watch::Receiver<Health>,
+    /// Whether the log of uses is in doubt.
+    pub uses: watch::Receiver<Health>,
 }
 
 /// One call: who, and under which ids.
@@ -166,10 +180,15 @@ impl Engine {
         recorded.err().unwrap_or(error)
     }
 
-    /// Whether the HSM answers.
+    /// Whether what the service stands on does its part.
     #[must_use]
-    pub fn health(&self) -> watch::Receiver<crate::hsm::Health> {
-        self.parts.hsm.health()
+    pub fn vitals(&self) -> Vitals {
+        Vitals {
+            hsm: self.parts.hsm.health(),
+            store: self.parts.store.health(),
+            changes: self.parts.changes.health(),
+            uses: self.parts.uses.health(),
+        }
     }
 
     /// The deployment's trust domain, for the listeners to demand of certificates.
@@ -223,8 +242,12 @@ impl Engine {
     }
 
     fn bench<'a>(&self, seat: &'a Seat, fresh: KeyUid) -> Bench<'a> {
+        let policy: Option<&dyn Judge> = match &seat.policy {
+            Some(policy) => Some(&**policy),
+            None => None,
+        };
         Bench {
-            policy: seat.policy.as_deref().map(|policy| policy as &dyn Judge),
+            policy,
             view: &seat.view,
             now: self.latest(),
             provider: self.parts.provider,

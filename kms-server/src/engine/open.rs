@@ -1,7 +1,7 @@
 //! Opening: the store must be what the changes log says, or nothing is served.
 
 use super::answers::Answers;
-use super::settle::{Lane, STAMP};
+use super::settle::{Go, Lane, STAMP};
 use super::{Counts, Engine, Parts, Seat};
 use crate::audit::Journal;
 use crate::store::Store;
@@ -83,7 +83,7 @@ impl Engine {
     /// it is back, and nothing else changes before this is settled.
     async fn settle_at_start(&self) -> Result<(), Refusal> {
         let mut lane = self.lane.lock().await;
-        match self.settle_open(&mut lane).await {
+        match self.settle_open(&mut lane, Go::AtStart).await {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == Kind::Unavailable => {
                 let cause = error.cause().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! What a command gives back.
 
-use crate::hsm::{Health, Report};
+use crate::health::Health;
+use crate::hsm::Report;
 use kms_core::command::Rules;
 use kms_core::decide::{Access, Explained};
 use kms_core::deployment::Deployment;

@@ -2,7 +2,7 @@
 
 use super::door::{Connected, Door, mismatch};
 use crate::engine::Reply;
-use crate::hsm::Health;
+use crate::health::Health;
 use kms_core::action::Action;
 use kms_core::command::{Command, Read};
 use kms_proto::v1::{self, admin_service_server::AdminService};

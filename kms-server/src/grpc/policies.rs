@@ -215,10 +215,10 @@ impl Door {
         action: Action,
         asked: Parsed<Asked>,
     ) -> Result<Stamped<Value>, Status> {
-        match self.pass(extensions, action, asked).await? {
-            Reply::Resource(made) => Ok(*made),
-            _ => Err(mismatch()),
-        }
+        let Reply::Resource(made) = self.pass(extensions, action, asked).await? else {
+            return Err(mismatch());
+        };
+        Ok(*made)
     }
 
     fn emergency(&self, stamped: &Stamped<Value>) -> Result<v1::Emergency, Status> {

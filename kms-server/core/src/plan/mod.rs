@@ -12,7 +12,7 @@ pub use proposal::{Difference, carried_out, difference, file};
 use crate::caller::{Caller, Principal};
 use crate::command::Change;
 use crate::error::{Error, Result};
-use crate::id::KeyUid;
+use crate::id::{KeyId, KeyUid};
 use crate::key::{Imported, Key, KeySpec, Learned, Moved, Origin};
 use crate::name::{KeyName, ProposalName};
 use crate::proposal::ProposalState;
@@ -53,6 +53,17 @@ pub enum Act {
     Unwrap(KeySpec),
 }
 
+impl Act {
+    /// The key that it makes.
+    #[must_use]
+    pub fn makes(&self) -> Option<KeyId> {
+        match self {
+            Act::Nothing => None,
+            Act::Generate(spec) | Act::Unwrap(spec) => Some(spec.id),
+        }
+    }
+}
+
 /// One value, and the revision that it replaces; `None`: there is none yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -67,10 +78,7 @@ impl Plan {
     /// The values with what the HSM told of the new material filled in.
     #[must_use]
     pub fn values(&self, learned: Option<&Learned>) -> Vec<Value> {
-        let made = match &self.act {
-            Act::Nothing => None,
-            Act::Generate(spec) | Act::Unwrap(spec) => Some(spec.id),
-        };
+        let made = self.act.makes();
         let fill = |value: &Value| {
             let mut value = value.clone();
             if let Value::Version(version) = &mut value
@@ -233,9 +241,9 @@ pub fn plan(ground: Ground<'_>, change: &Change) -> Result<Plan> {
                     "the import token is for another key",
                 ));
             }
-            if token.target.version != key.latest.saturating_add(1) {
+            if token.target != ground.view.next_id(key)? {
                 return Err(Error::conflict(
-                    "the import token was used, or another version was made since; get new import parameters",
+                    "the import token is spent: it was used, its import was given up, or another version was made since; get new import parameters",
                 ));
             }
             let imported = Imported {

@@ -3,7 +3,6 @@
 use super::{Act, Ground, Plan, Write, new, over, unchanged, written};
 use crate::action::Action;
 use crate::error::{Error, Result};
-use crate::id::KeyId;
 use crate::key::{Imported, Key, KeySpec, Origin, Version};
 use crate::name::VersionName;
 use crate::revision::Revision;
@@ -73,17 +72,12 @@ pub(super) fn next_version(
     reason: &str,
     imported: Option<Imported>,
 ) -> Result<Plan> {
-    let number = key
-        .latest
-        .checked_add(1)
-        .ok_or_else(|| Error::state("this key has had as many versions as there can be"))?;
+    let id = ground.view.next_id(key)?;
+    let number = id.version;
     let origin = key.origin;
     let version = Version {
         name: key.name.version(number),
-        id: KeyId {
-            uid: key.uid,
-            version: number,
-        },
+        id,
         state,
         compromised: None,
         suspended_processing: false,

@@ -4,6 +4,7 @@ use crate::action::Action;
 use crate::caller::Caller;
 use crate::codec;
 use crate::error::Result;
+use crate::id::KeyId;
 use crate::key::Learned;
 use crate::name::ProposalName;
 use crate::plan::Plan;
@@ -101,6 +102,10 @@ pub enum Settled {
     Abandoned {
         /// Why.
         why: String,
+        /// A key that may be in the token all the same, or come there late: taking it away failed.
+        /// Its number is burnt (see [`crate::view::View::burn`]).
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        left: Option<KeyId>,
     },
 }
 
