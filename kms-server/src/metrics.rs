@@ -18,6 +18,7 @@ pub struct Metrics {
     calls: Family<CallLabels, Counter>,
     items: Family<ActionLabels, Counter>,
     seconds: Family<ActionLabels, Histogram>,
+    over_quota: Family<ActionLabels, Counter>,
     /// TLS handshakes that were refused.
     pub handshakes_refused: Counter,
     /// 1 while the HSM answers.
@@ -51,6 +52,12 @@ impl Default for Metrics {
         let items = Family::<ActionLabels, Counter>::default();
         let seconds =
             Family::<ActionLabels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
+        let over_quota = Family::<ActionLabels, Counter>::default();
+        registry.register(
+            "over_quota",
+            "Uses refused because their caller's quota has too little left, by action",
+            over_quota.clone(),
+        );
         let handshakes_refused = Counter::default();
         let emergency_acts = Counter::default();
         registry.register(
@@ -86,6 +93,7 @@ impl Default for Metrics {
             calls,
             items,
             seconds,
+            over_quota,
             handshakes_refused,
             hsm_serving,
             emergency_acts,
@@ -114,6 +122,14 @@ impl Metrics {
                 action: action.name(),
             })
             .observe(took.as_secs_f64());
+    }
+
+    /// Counts a use that its caller's quota does not allow.
+    pub fn over_quota(&self, action: Action) {
+        let labels = ActionLabels {
+            action: action.name(),
+        };
+        self.over_quota.get_or_create(&labels).inc();
     }
 
     /// The text that Prometheus reads (OpenMetrics 1.0).

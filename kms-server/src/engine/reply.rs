@@ -2,6 +2,7 @@
 
 use crate::health::Health;
 use crate::hsm::Report;
+use kms_core::caller::Principal;
 use kms_core::command::Rules;
 use kms_core::decide::{Access, Explained};
 use kms_core::deployment::Deployment;
@@ -9,6 +10,7 @@ use kms_core::error::Result;
 use kms_core::key::Wrapping;
 use kms_core::name::{KeyName, ProposalName, VersionName};
 use kms_core::plan::Difference;
+use kms_core::quota::{Metered, QuotaName, Standing as Left};
 use kms_core::revision::Revision;
 use kms_core::time::Time;
 use kms_core::value::{Stamped, Value};
@@ -35,6 +37,8 @@ pub enum Reply {
     Access(Vec<Access>, Vec<String>),
     /// Whether and why, for each question.
     Explained(Vec<Explained>),
+    /// How much a caller may ask.
+    Allowance(Box<Allowance>),
     /// Ciphertexts.
     Encrypted(Vec<Result<Encrypted>>),
     /// Plaintexts.
@@ -68,6 +72,19 @@ pub enum Standing {
     Expired,
     /// What it would change was changed since.
     Overtaken,
+}
+
+/// How much a caller may ask of a key or an edge, and how much is left of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowance {
+    /// Of what.
+    pub on: Metered,
+    /// Whose.
+    pub who: Principal,
+    /// The quota that says so; `None`: it is what holds by default.
+    pub quota: Option<QuotaName>,
+    /// Each limit.
+    pub standings: Vec<Left>,
 }
 
 /// A policy or a binding as it once was.
