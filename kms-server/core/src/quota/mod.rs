@@ -6,6 +6,8 @@
 
 mod account;
 mod name;
+#[cfg(test)]
+mod tests;
 
 pub use account::{Account, Exceeded, Standing, Tally, span};
 pub use name::{Metered, QuotaName};
