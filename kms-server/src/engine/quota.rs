@@ -157,3 +157,6 @@ impl Count for Account {
         serde_json::from_slice(bytes).map_err(|e| Error::internal(e.to_string()))
     }
 }
+
+#[cfg(test)]
+mod tests;
