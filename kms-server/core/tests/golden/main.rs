@@ -3,10 +3,12 @@
 #![allow(
     clippy::wildcard_enum_match_arm,
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::panic,
     reason = "a test says what it expects and fails loudly"
 )]
 
+mod approvals;
 mod burnt;
 mod grid;
 mod judgement;
