@@ -15,4 +15,5 @@ mod judgement;
 mod life;
 mod lifecycle;
 mod records;
+mod rules;
 mod sample;
