@@ -18,8 +18,8 @@ mod usage;
 
 pub use open::Refusal;
 pub use reply::{
-    Allowance, DataKeyMade, Decrypted, Encrypted, ImportParameters, ReEncrypted, Reply, Revised,
-    Standing,
+    Allowance, DataKeyMade, Decrypted, Encrypted, Here, ImportParameters, ReEncrypted, Reply,
+    Revised, Standing,
 };
 
 use crate::audit::Journal;
