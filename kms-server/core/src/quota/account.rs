@@ -243,8 +243,9 @@ impl Exceeded {
     }
 }
 
-/// `15,000,000`.
-fn grouped(number: u64) -> String {
+/// A number for people: `15,000,000`.
+#[must_use]
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {

@@ -9,7 +9,7 @@ mod name;
 #[cfg(test)]
 mod tests;
 
-pub use account::{Account, Exceeded, Standing, Tally, span};
+pub use account::{Account, Exceeded, Standing, Tally, grouped, span};
 pub use name::{Metered, QuotaName};
 
 use crate::error::{Error, Result};
