@@ -28,6 +28,7 @@ pub mod certificate;
 pub mod channel;
 pub mod cli;
 pub mod configuration;
+pub mod custodian;
 pub mod deployment;
 pub mod durability;
 pub mod failure;

@@ -11,6 +11,7 @@ use cedar_policy::{
     Authorizer, Decision, Effect, PolicyId, PolicySet, Schema, ValidationMode, Validator,
 };
 use entities::{entities, fault, request};
+use miette::Diagnostic;
 use schema::{applies, conforms};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -52,18 +53,21 @@ impl Policy {
     /// `Invalid`, with what the validator says, when a text does not parse, when a policy names
     /// what the schema does not know, or when an action of this service is not in the schema.
     pub fn parse(schema: &str, policy: &str) -> Result<Self> {
-        let (schema, _) = Schema::from_cedarschema_str(schema)
-            .map_err(|e| Error::invalid("schema", format!("the schema does not parse: {e}")))?;
-        let set: PolicySet = policy
-            .parse()
-            .map_err(|e| Error::invalid("policy", format!("the policy does not parse: {e}")))?;
+        let (schema, _) = Schema::from_cedarschema_str(schema).map_err(|e| {
+            let wrong = placed(schema, &e);
+            Error::invalid("schema", format!("the schema does not parse: {wrong}"))
+        })?;
+        let set: PolicySet = policy.parse().map_err(|e| {
+            let wrong = placed(policy, &e);
+            Error::invalid("policy", format!("the policy does not parse: {wrong}"))
+        })?;
         let set = named(set)?;
         let applies = applies(&schema)?;
         conforms(&schema, &applies)?;
         let validation = Validator::new(schema).validate(&set, ValidationMode::Strict);
         let findings: Vec<String> = validation
             .validation_errors()
-            .map(ToString::to_string)
+            .map(|finding| placed(policy, finding))
             .collect();
         if findings.is_empty() {
             let mut permits = PolicySet::new();
@@ -103,6 +107,16 @@ impl Policy {
             allowed: response.decision() == Decision::Allow,
             policies,
         })
+    }
+}
+
+/// What is wrong, and in which line of the text.
+fn placed(text: &str, finding: &(impl Diagnostic + fmt::Display)) -> String {
+    let at = finding.labels().and_then(|mut labels| labels.next());
+    let before = at.and_then(|at| text.get(..at.offset()));
+    match before {
+        Some(before) => format!("line {}: {finding}", before.matches('\n').count() + 1),
+        None => finding.to_string(),
     }
 }
 
