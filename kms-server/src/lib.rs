@@ -16,5 +16,6 @@ pub mod init;
 pub mod listener;
 pub mod metrics;
 pub mod process;
+pub mod scrape;
 pub mod serve;
 pub mod store;

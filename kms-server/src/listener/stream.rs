@@ -1,60 +1,112 @@
-//! A connection whose handshake is done, with who is at its other end.
+//! A connection whose handshake is done. It ends itself when it may not go on.
 
-use crate::grpc::Peer;
+use super::gate::Pass;
+use super::register::{Chain, Seat};
+use prometheus_client::metrics::gauge::Gauge;
+use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
-use tonic::transport::server::Connected;
 
-/// A connection, as tonic takes it.
+/// A connection with somebody whose certificates were verified.
 #[derive(Debug)]
-pub struct Connection {
-    stream: TlsStream<TcpStream>,
-    peer: Peer,
+pub struct Stream {
+    tls: TlsStream<TcpStream>,
+    chain: Chain,
+    source: SocketAddr,
+    seat: Seat,
+    ended: bool,
+    open: Gauge,
+    _pass: Pass,
 }
 
-impl Connection {
-    pub(super) fn new(stream: TlsStream<TcpStream>, peer: Peer) -> Self {
-        Connection { stream, peer }
+impl Stream {
+    pub(super) fn new(
+        tls: TlsStream<TcpStream>,
+        chain: Chain,
+        source: SocketAddr,
+        (seat, pass): (Seat, Pass),
+        open: Gauge,
+    ) -> Self {
+        open.inc();
+        Stream {
+            tls,
+            chain,
+            source,
+            seat,
+            ended: false,
+            open,
+            _pass: pass,
+        }
+    }
+
+    /// The certificates of the other end, its own first.
+    pub(super) fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// From where the other end comes.
+    #[must_use]
+    pub fn source(&self) -> SocketAddr {
+        self.source
+    }
+
+    /// An error when the connection must end. Whoever reads is woken when that happens; a server of
+    /// HTTP always reads.
+    fn may_go_on(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.ended || Pin::new(&mut self.seat.ended).poll(cx).is_ready() {
+            self.ended = true;
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        Ok(())
     }
 }
 
-impl Connected for Connection {
-    type ConnectInfo = Peer;
-
-    fn connect_info(&self) -> Peer {
-        self.peer.clone()
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.open.dec();
     }
 }
 
-impl AsyncRead for Connection {
+impl AsyncRead for Stream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        self.may_go_on(cx)?;
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.tls).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.seat.heard.store(true, Ordering::Relaxed);
+        }
+        read
     }
 }
 
-impl AsyncWrite for Connection {
+impl AsyncWrite for Stream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        self.may_go_on(cx)?;
+        Pin::new(&mut self.tls).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        self.may_go_on(cx)?;
+        Pin::new(&mut self.tls).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        self.may_go_on(cx)?;
+        Pin::new(&mut self.tls).poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
@@ -62,10 +114,11 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        self.may_go_on(cx)?;
+        Pin::new(&mut self.tls).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.tls.is_write_vectored()
     }
 }

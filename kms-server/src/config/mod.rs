@@ -1,9 +1,11 @@
 //! The configuration file: read once, from the file that the operator named.
 
-use crate::grpc::Service;
+mod listener;
+
+pub use listener::{Limits, Listener, MetricsListener, TlsFiles};
+
 use crate::hsm::Settings;
 use serde::Deserialize;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// The configuration of a server. `ops/kms-server.toml` is its manual.
@@ -22,31 +24,6 @@ pub struct Config {
     /// The server's own log.
     #[serde(default)]
     pub log: Log,
-}
-
-/// Where callers connect.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Listener {
-    /// Address and port; port 0 lets the system choose.
-    pub address: SocketAddr,
-    /// The server's certificate chain, PEM.
-    pub certificate: PathBuf,
-    /// Its private key, PEM.
-    pub key: PathBuf,
-    /// The authorities of clients, PEM.
-    pub client_ca: PathBuf,
-    /// What is served here.
-    #[serde(default = "all")]
-    pub services: Vec<Service>,
-}
-
-/// Where Prometheus reads: plain HTTP, so bind it where only Prometheus comes.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MetricsListener {
-    /// Address and port.
-    pub address: SocketAddr,
 }
 
 /// The server's own log, on standard error.
@@ -81,10 +58,6 @@ impl Default for Log {
     }
 }
 
-fn all() -> Vec<Service> {
-    vec![Service::All]
-}
-
 fn info() -> String {
     "info".into()
 }
@@ -109,10 +82,10 @@ impl Config {
         place(&mut config.data);
         place(&mut config.hsm.pin_file);
         place(&mut config.hsm.lock_file);
-        for listener in &mut config.listeners {
-            place(&mut listener.certificate);
-            place(&mut listener.key);
-            place(&mut listener.client_ca);
+        let listeners = config.listeners.iter_mut().map(|l| &mut l.files);
+        let metrics = config.metrics.iter_mut().filter_map(|m| m.files.as_mut());
+        for file in listeners.chain(metrics).flat_map(TlsFiles::each_mut) {
+            place(file);
         }
         Ok(config)
     }
