@@ -63,7 +63,8 @@ impl Scrape {
 }
 
 async fn stopped(mut stopping: watch::Receiver<bool>) {
-    stopping.wait_for(|stop| *stop).await.map_or((), |_| ());
+    // An error: whoever would say so is gone, and that is the end too.
+    drop(stopping.wait_for(|stop| *stop).await);
 }
 
 async fn end(serving: impl Future<Output = io::Result<()>>) {

@@ -34,7 +34,11 @@ pub(super) async fn handshake(
             let open = tls.doorway().connections();
             Some(Stream::new(stream, chain, source, (seat, pass), open))
         }
-        Ok(Err(Refused { reason, why, stream })) => {
+        Ok(Err(Refused {
+            reason,
+            why,
+            stream,
+        })) => {
             tls.refuse(source, reason, &why);
             if let Some(stream) = stream {
                 // With its pass: whoever lingers counts.

@@ -24,7 +24,6 @@ use crate::clock::Clock;
 use crate::config::{Limits, TlsFiles};
 use crate::metrics::Metrics;
 use gate::Gate;
-use reason::Reason;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;

@@ -129,7 +129,11 @@ impl Register {
         let mut places = self.places();
         for place in places.taken.values_mut() {
             let heard = place.heard.swap(false, Ordering::Relaxed);
-            place.silent = if heard { 0 } else { place.silent.saturating_add(1) };
+            place.silent = if heard {
+                0
+            } else {
+                place.silent.saturating_add(1)
+            };
         }
         places
             .taken

@@ -118,7 +118,10 @@ impl Tls {
         self.count(self.register.judge_due(&self.current(), now));
         self.count(self.register.hush(self.idle));
         self.look_at_dates(now);
-        let untold = self.refusals.swap(0, Ordering::Relaxed).saturating_sub(TOLD);
+        let untold = self
+            .refusals
+            .swap(0, Ordering::Relaxed)
+            .saturating_sub(TOLD);
         if untold > 0 {
             let listener = self.doorway.listener();
             tracing::warn!(listener, untold, "more TLS handshakes were refused");
@@ -137,7 +140,10 @@ impl Tls {
         } else if insisted || settled {
             match read.and_then(|contents| self.take(&contents).map(|()| contents.digest())) {
                 Ok(digest) => {
-                    tracing::info!(listener = self.doorway.listener(), "certificates were read again");
+                    tracing::info!(
+                        listener = self.doorway.listener(),
+                        "certificates were read again"
+                    );
                     (seen.in_force, seen.refused, seen.remind) = (digest, None, 0);
                 }
                 Err(error) => {

@@ -45,8 +45,12 @@ impl Trust {
         }
         lists.fit(&authorities, before.map(|b| &b.lists), &provider)?;
         let mut lifetimes: Vec<Lifetime> = lists.lifetimes().cloned().collect();
-        let own = chain.first().map(|own| (Subject::Certificate, &files.certificate, own));
-        let theirs = authorities.iter().map(|der| (Subject::Authority, &files.client_ca, der));
+        let own = chain
+            .first()
+            .map(|own| (Subject::Certificate, &files.certificate, own));
+        let theirs = authorities
+            .iter()
+            .map(|der| (Subject::Authority, &files.client_ca, der));
         for (subject, path, der) in own.into_iter().chain(theirs) {
             lifetimes.push(lifetime(subject, path, der)?);
         }
