@@ -11,6 +11,7 @@ pub mod directory;
 pub mod doctor;
 pub mod engine;
 pub mod grpc;
+pub mod health;
 pub mod hsm;
 pub mod init;
 pub mod listener;

@@ -3,9 +3,10 @@
 use crate::audit::DiskJournal;
 use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat};
-use crate::engine::{Engine, Parts};
+use crate::engine::{Engine, Parts, Vitals};
 use crate::grpc::{self, Door};
-use crate::hsm::{Health, Hsm, Pool};
+use crate::health::Health;
+use crate::hsm::{Hsm, Pool};
 use crate::listener::{Admits, Connection, Listener, Tls};
 use crate::metrics::Metrics;
 use crate::process;
@@ -20,6 +21,7 @@ use tokio::sync::watch;
 use tokio_stream::StreamExt;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
+use tower::util::MapRequestLayer;
 
 /// Calls that are under way when the server is told to stop have this long to end.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -71,6 +73,7 @@ pub fn open(config: &Config) -> Result<Opened, String> {
         uses: Arc::new(uses),
         clock: Arc::new(SystemClock::default()),
         metrics: Arc::new(Metrics::default()),
+        provider: false,
     };
     Ok(Opened {
         pool: Attended(pool),
@@ -127,7 +130,7 @@ pub async fn serve(config: Config) -> Result<(), String> {
     let (stop, stopping) = watch::channel(false);
     let (reporter, health) = tonic_health::server::health_reporter();
     let follower = tokio::spawn(follow_health(
-        engine.health(),
+        engine.vitals(),
         reporter,
         Arc::clone(&metrics),
         stopping.clone(),
@@ -155,6 +158,7 @@ pub async fn serve(config: Config) -> Result<(), String> {
             .add_service(reflection()?);
         let server = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(Duration::from_secs(30)))
+            .layer(MapRequestLayer::new(grpc::stated))
             .add_routes(routes.routes());
         let mut stopping = stopping.clone();
         let stopped = async move { stopping.wait_for(|stop| *stop).await.map_or((), |_| ()) };
@@ -212,27 +216,39 @@ async fn open_apart(config: Config) -> Result<Opened, String> {
         .map_err(|e| e.to_string())?
 }
 
-/// The health service says what the HSM's health is, until the server stops.
+/// The health service says whether everything that the service stands on does its part, until the
+/// server stops.
 async fn follow_health(
-    mut health: watch::Receiver<Health>,
+    mut vitals: Vitals,
     reporter: HealthReporter,
     metrics: Arc<Metrics>,
     mut stopping: watch::Receiver<bool>,
 ) {
+    let serves = |part: &mut watch::Receiver<Health>| *part.borrow_and_update() == Health::Serving;
     loop {
-        let serving = *health.borrow_and_update() == Health::Serving && !*stopping.borrow();
-        let status = if serving {
+        let stays = !*stopping.borrow_and_update();
+        let hsm = serves(&mut vitals.hsm) && stays;
+        let storage = [&mut vitals.store, &mut vitals.changes, &mut vitals.uses].map(serves);
+        let storage = !storage.contains(&false) && stays;
+        metrics.hsm_serving.set(i64::from(hsm));
+        metrics.storage_serving.set(i64::from(storage));
+        let status = if hsm && storage {
             ServingStatus::Serving
         } else {
             ServingStatus::NotServing
         };
-        metrics.hsm_serving.set(i64::from(serving));
         for name in grpc::NAMES.iter().chain(&[""]) {
             reporter.set_service_status(*name, status).await;
         }
-        tokio::select! {
-            changed = health.changed() => if changed.is_err() { return },
-            changed = stopping.changed() => if changed.is_err() { return },
+        let heard = tokio::select! {
+            changed = vitals.hsm.changed() => changed,
+            changed = vitals.store.changed() => changed,
+            changed = vitals.changes.changed() => changed,
+            changed = vitals.uses.changed() => changed,
+            changed = stopping.changed() => changed,
+        };
+        if heard.is_err() {
+            return;
         }
     }
 }

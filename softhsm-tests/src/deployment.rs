@@ -206,6 +206,17 @@ impl Deployment {
         Ok(())
     }
 
+    /// Starts the server under another program: see [`crate::program::under`].
+    ///
+    /// # Panics
+    /// When it runs already, or ends instead of serving.
+    pub fn restart_under(&mut self, wrapper: &[&str]) {
+        assert!(self.server.is_none(), "the server runs already");
+        let started = Server::start_under(wrapper, &self.place);
+        self.server = Some(started.unwrap_or_else(|ended| panic!("{ended}")));
+        self.write_contexts();
+    }
+
     /// Starts the server although its HSM does not answer, and waits until it says so.
     ///
     /// # Panics

@@ -17,6 +17,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 #[serde(try_from = "String", into = "String")]
 pub struct Certificate {
     der: Vec<u8>,
+    fingerprint: String,
     identity: Identity,
     expires: Time,
 }
@@ -71,7 +72,9 @@ impl Scheme {
 impl TryFrom<u32> for Scheme {
     type Error = Error;
     fn try_from(code: u32) -> Result<Self> {
-        let found = Scheme::ALL.into_iter().find(|s| u32::from(s.code()) == code);
+        let found = Scheme::ALL
+            .into_iter()
+            .find(|s| u32::from(s.code()) == code);
         found.ok_or_else(|| {
             Error::invalid(
                 "scheme",
@@ -96,12 +99,20 @@ impl Certificate {
             return Err(wrong("something follows the certificate"));
         }
         let mut uris = certificate.extensions().iter().flat_map(|extension| {
-            match extension.parsed_extension() {
-                ParsedExtension::SubjectAlternativeName(names) => names.general_names.as_slice(),
-                _ => &[],
-            }
-            .iter()
-            .filter_map(|name| if let GeneralName::URI(uri) = name { Some(*uri) } else { None })
+            let names = if let ParsedExtension::SubjectAlternativeName(names) =
+                extension.parsed_extension()
+            {
+                names.general_names.as_slice()
+            } else {
+                &[]
+            };
+            names.iter().filter_map(|name| {
+                if let GeneralName::URI(uri) = name {
+                    Some(*uri)
+                } else {
+                    None
+                }
+            })
         });
         let (Some(uri), None) = (uris.next(), uris.next()) else {
             return Err(wrong(
@@ -112,6 +123,7 @@ impl Certificate {
         Ok(Certificate {
             identity: uri.parse()?,
             expires: Time(u64::try_from(expires).unwrap_or(0).saturating_mul(1000)),
+            fingerprint: HEXLOWER.encode(&Sha256::digest(der)),
             der: der.to_vec(),
         })
     }
@@ -136,8 +148,8 @@ impl Certificate {
 
     /// SHA-256 of its bytes, hexadecimal.
     #[must_use]
-    pub fn fingerprint(&self) -> String {
-        HEXLOWER.encode(&Sha256::digest(&self.der))
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// Makes sure that its key signed this message.
@@ -146,8 +158,11 @@ impl Certificate {
     /// `Invalid` when it did not.
     pub fn verify(&self, scheme: Scheme, message: &[u8], signature: &[u8]) -> Result<()> {
         let wrong = |e: webpki::Error| {
-            Error::invalid("signature", "the signature is not that of the certificate's key")
-                .because(e)
+            Error::invalid(
+                "signature",
+                "the signature is not that of the certificate's key",
+            )
+            .because(e)
         };
         let der = CertificateDer::from(self.der.as_slice());
         let certificate = webpki::EndEntityCert::try_from(&der).map_err(wrong)?;
@@ -159,7 +174,7 @@ impl Certificate {
 
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Certificate({} of {})", self.fingerprint(), self.identity)
+        write!(f, "Certificate({} of {})", self.fingerprint, self.identity)
     }
 }
 

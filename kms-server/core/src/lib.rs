@@ -14,6 +14,7 @@ pub mod command;
 #[cfg(feature = "policy")]
 pub mod decide;
 pub mod deployment;
+pub mod emergency;
 pub mod envelope;
 pub mod error;
 pub mod id;
@@ -25,6 +26,7 @@ pub mod plan;
 pub mod plane;
 #[cfg(feature = "policy")]
 pub mod policy;
+pub mod proposal;
 pub mod pseudonym;
 pub mod record;
 pub mod replay;

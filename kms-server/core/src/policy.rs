@@ -11,20 +11,39 @@ use crate::caller::{Principal, Sort};
 use crate::class::Class;
 use crate::deployment::Environment;
 use crate::error::{Error, Result};
-use crate::name::{DomainName, EdgeName, KeyName, SpaceName};
+use crate::key::Study;
+use crate::name::{DomainName, EdgeName, KeyName, Slug, SpaceName};
 use crate::role::Role;
 use crate::space::SpaceKind;
+use crate::time::Time;
 use cedar_policy::{
-    Authorizer, Context, Decision, Entities, Entity, EntityUid, PolicySet, Request,
-    RestrictedExpression, Schema, ValidationMode, Validator,
+    Authorizer, Context, Decision, Effect, Entities, Entity, EntityUid, PolicyId, PolicySet,
+    Request, RestrictedExpression, Schema, ValidationMode, Validator,
 };
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::net::IpAddr;
+
+/// Whoever answers the questions of `decide`: the policy, or what remembers its answers.
+pub trait Judge: fmt::Debug + Send + Sync {
+    /// What the policy says to a question.
+    ///
+    /// # Errors
+    /// `Internal` when the question could not be put: an action that does not apply to a sort of
+    /// resource is no question.
+    fn answer(&self, question: &Question<'_>) -> Result<Answer>;
+
+    /// What to do about a no, for whoever has the right and is only in the wrong circumstances:
+    /// the forbidding policies' `@advice`. `None`: nothing permits it.
+    fn forbidden(&self, question: &Question<'_>) -> Option<String>;
+}
 
 /// A policy that was validated against its schema.
 pub struct Policy {
     schema: Schema,
     set: PolicySet,
+    /// Only what permits.
+    permits: PolicySet,
     authorizer: Authorizer,
 }
 
@@ -43,10 +62,10 @@ pub enum Target<'a> {
     Space(&'a SpaceName, SpaceKind),
     /// An identifier domain.
     Domain(&'a DomainName),
-    /// An edge.
-    Edge(&'a EdgeName),
-    /// A key of a class.
-    Key(&'a KeyName, Class),
+    /// An edge, and the study that its key serves.
+    Edge(&'a EdgeName, Option<&'a Study>),
+    /// A key of a class, and the study that it serves.
+    Key(&'a KeyName, Class, Option<&'a Study>),
 }
 
 /// May this principal, with these roles, do this to that?
@@ -60,8 +79,43 @@ pub struct Question<'a> {
     pub action: Action,
     /// To what.
     pub target: Target<'a>,
-    /// Where.
+    /// In which circumstances.
+    pub circumstances: Circumstances<'a>,
+}
+
+/// What the policy may look at beside who, what and on what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Circumstances<'a> {
+    /// What the deployment is.
     pub environment: Environment,
+    /// How many distinct people have approved this very command.
+    pub approvals: u8,
+    /// Whether a declared emergency is under way.
+    pub emergency: bool,
+    /// Now.
+    pub now: Time,
+    /// Where the connection comes from.
+    pub source: Option<IpAddr>,
+    /// What the caller says that this is for.
+    pub purpose: Option<&'a Slug>,
+    /// Whether the deployment has an OpenID provider.
+    pub provider: bool,
+    /// When the person signed in there.
+    pub authenticated: Option<Time>,
+    /// Whether with strong authentication.
+    pub strong: bool,
+    /// For an approval or a rejection: the action that waits.
+    pub proposed: Option<Action>,
+}
+
+/// What the policy says, and the policies that made it say so: those that permit, or for no those
+/// that forbid (none: nothing permits).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Yes or no.
+    pub allowed: bool,
+    /// The names of the policies, in order.
+    pub policies: Vec<String>,
 }
 
 impl Policy {
@@ -93,9 +147,16 @@ impl Policy {
             .map(ToString::to_string)
             .collect();
         if findings.is_empty() {
+            let mut permits = PolicySet::new();
+            for policy in set.policies().filter(|p| p.effect() == Effect::Permit) {
+                permits
+                    .add(policy.clone())
+                    .map_err(|e| Error::internal(format!("policy: {e}")))?;
+            }
             Ok(Policy {
                 schema,
                 set,
+                permits,
                 authorizer: Authorizer::new(),
             })
         } else {
@@ -106,11 +167,7 @@ impl Policy {
         }
     }
 
-    /// The names of the policies that say yes, or `None` for no.
-    ///
-    /// # Errors
-    /// `Internal` when the question could not be put, which the schema's validation excludes.
-    pub fn allows(&self, question: &Question<'_>) -> Result<Option<Vec<String>>> {
+    fn put(&self, set: &PolicySet, question: &Question<'_>) -> Result<Answer> {
         let fault = |e: &dyn fmt::Display| Error::internal(format!("policy question: {e}"));
         let principal = principal_uid(question.principal)?;
         let resource = resource_entities(question.target)?;
@@ -122,31 +179,107 @@ impl Policy {
         entities.push(principal_entity(&principal, question.binding)?);
         let entities =
             Entities::from_entities(entities, Some(&self.schema)).map_err(|e| fault(&e))?;
-        let environment = RestrictedExpression::new_string(question.environment.name().into());
         let circumstances =
-            Context::from_pairs([("environment".into(), environment)]).map_err(|e| fault(&e))?;
+            Context::from_pairs(pairs(&question.circumstances)?).map_err(|e| fault(&e))?;
         let action = uid("Action", question.action.name())?;
         let request = Request::new(principal, action, asked, circumstances, Some(&self.schema))
             .map_err(|e| fault(&e))?;
-        let response = self
-            .authorizer
-            .is_authorized(&request, &self.set, &entities);
+        let response = self.authorizer.is_authorized(&request, set, &entities);
         if let Some(error) = response.diagnostics().errors().next() {
             return Err(fault(error));
         }
-        match response.decision() {
-            Decision::Deny => Ok(None),
-            Decision::Allow => {
-                let mut names: Vec<String> = response
-                    .diagnostics()
-                    .reason()
-                    .map(ToString::to_string)
-                    .collect();
-                names.sort();
-                Ok(Some(names))
-            }
-        }
+        let reasons = response.diagnostics().reason();
+        let mut policies: Vec<String> = reasons.map(ToString::to_string).collect();
+        policies.sort();
+        Ok(Answer {
+            allowed: response.decision() == Decision::Allow,
+            policies,
+        })
     }
+}
+
+impl Judge for Policy {
+    fn answer(&self, question: &Question<'_>) -> Result<Answer> {
+        self.put(&self.set, question)
+    }
+
+    fn forbidden(&self, question: &Question<'_>) -> Option<String> {
+        let answer = self.answer(question).ok()?;
+        let permitted = self.put(&self.permits, question).ok()?.allowed;
+        if answer.allowed || !permitted {
+            return None;
+        }
+        let advice = answer.policies.iter().map(|name| {
+            let policy = self.set.policy(&PolicyId::new(name));
+            let advice = policy.and_then(|p| p.annotation("advice"));
+            advice.map_or_else(
+                || format!("the policy {name} forbids it"),
+                ToOwned::to_owned,
+            )
+        });
+        Some(advice.collect::<Vec<_>>().join("; "))
+    }
+}
+
+fn pairs(circumstances: &Circumstances<'_>) -> Result<Vec<(String, RestrictedExpression)>> {
+    let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
+    let mut pairs = vec![
+        ("environment", text(circumstances.environment.name())),
+        (
+            "approvals",
+            RestrictedExpression::new_long(circumstances.approvals.into()),
+        ),
+        (
+            "emergency",
+            RestrictedExpression::new_bool(circumstances.emergency),
+        ),
+        ("now", datetime(circumstances.now)?),
+        (
+            "provider",
+            RestrictedExpression::new_bool(circumstances.provider),
+        ),
+        (
+            "strong",
+            RestrictedExpression::new_bool(circumstances.strong),
+        ),
+    ];
+    if let Some(source) = circumstances.source {
+        pairs.push((
+            "source",
+            RestrictedExpression::new_ip(source.to_canonical().to_string()),
+        ));
+    }
+    if let Some(purpose) = circumstances.purpose {
+        pairs.push(("purpose", text(purpose.as_str())));
+    }
+    if let Some(authenticated) = circumstances.authenticated {
+        pairs.push(("authenticated", datetime(authenticated)?));
+    }
+    if let Some(proposed) = circumstances.proposed {
+        pairs.push(("proposed", text(proposed.name())));
+    }
+    Ok(pairs
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect())
+}
+
+/// Cedar takes a time as text, to the millisecond.
+fn datetime(time: Time) -> Result<RestrictedExpression> {
+    let stamp = i64::try_from(time.0)
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    let stamp = stamp.ok_or_else(|| Error::internal("the clock is beyond all calendars"))?;
+    Ok(RestrictedExpression::new_datetime(format!("{stamp:.3}")))
+}
+
+fn studied(study: Option<&Study>) -> Result<HashMap<String, RestrictedExpression>> {
+    let Some(study) = study else {
+        return Ok(HashMap::new());
+    };
+    let mut attributes = text("purpose", study.purpose.as_str());
+    attributes.insert("purposeEnds".into(), datetime(study.ends)?);
+    Ok(attributes)
 }
 
 /// The same policies, each called by its `@id`.
@@ -159,7 +292,7 @@ fn named(set: PolicySet) -> Result<PolicySet> {
                 "each policy needs a name of its own: @id(\"...\")",
             )
         })?;
-        let policy = policy.new_id(cedar_policy::PolicyId::new(id));
+        let policy = policy.new_id(PolicyId::new(id));
         out.add(policy).map_err(|e| {
             Error::invalid("policy", format!("two policies have the same @id: {e}"))
         })?;
@@ -264,22 +397,20 @@ fn resource_entities(target: Target<'_>) -> Result<Vec<Entity>> {
             )?;
             Ok(vec![domain, root()?])
         }
-        Target::Edge(edge) => {
+        Target::Edge(edge, study) => {
             let space = above(edge.target())?;
             let edge = entity(
                 uid("Edge", &edge.to_string())?,
-                HashMap::new(),
+                studied(study)?,
                 [space.uid()],
             )?;
             Ok(vec![edge, space, root()?])
         }
-        Target::Key(key, class) => {
+        Target::Key(key, class, study) => {
             let space = above(key.space())?;
-            let key = entity(
-                uid("Key", &key.to_string())?,
-                text("class", class.name()),
-                [space.uid()],
-            )?;
+            let mut attributes = studied(study)?;
+            attributes.extend(text("class", class.name()));
+            let key = entity(uid("Key", &key.to_string())?, attributes, [space.uid()])?;
             Ok(vec![key, space, root()?])
         }
     }

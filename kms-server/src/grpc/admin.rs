@@ -1,8 +1,8 @@
 //! The deployment and its HSM.
 
-use super::door::{Door, Peer, mismatch};
+use super::door::{Connected, Door, mismatch};
 use crate::engine::Reply;
-use crate::hsm::Health;
+use crate::health::Health;
 use kms_core::action::Action;
 use kms_core::command::{Command, Read};
 use kms_proto::v1::{self, admin_service_server::AdminService};
@@ -23,8 +23,8 @@ impl AdminService for Door {
             return Err(mismatch());
         };
         let caller = extensions
-            .get::<Peer>()
-            .map(|Peer(caller)| caller.to_string());
+            .get::<Connected>()
+            .map(|Connected(peer)| peer.identity().to_string());
         Ok(Response::new(v1::Deployment {
             name: deployment.name.to_string(),
             trust_domain: deployment.trust_domain.to_string(),

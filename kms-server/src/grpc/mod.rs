@@ -3,17 +3,22 @@
 
 mod admin;
 mod audits;
+mod binding;
 mod crypto;
 mod door;
 mod imports;
 mod keys;
 mod parse;
+mod policies;
+mod proposals;
 mod pseudonyms;
 mod resource;
 mod spaces;
+mod stated;
 pub mod status;
 
-pub use door::{Door, Peer};
+pub use door::{Connected, Door};
+pub use stated::{PURPOSE, Stated, stated};
 
 use kms_proto::v1;
 use tonic::service::Routes;
@@ -23,6 +28,8 @@ use v1::audit_service_server::AuditServiceServer;
 use v1::crypto_service_server::CryptoServiceServer;
 use v1::import_service_server::ImportServiceServer;
 use v1::key_service_server::KeyServiceServer;
+use v1::policy_service_server::PolicyServiceServer;
+use v1::proposal_service_server::ProposalServiceServer;
 use v1::pseudonym_service_server::PseudonymServiceServer;
 use v1::space_service_server::SpaceServiceServer;
 
@@ -34,7 +41,7 @@ const MESSAGE_IN_MAX: usize = 8 * 1024 * 1024;
 const MESSAGE_OUT_MAX: usize = 128 * 1024 * 1024;
 
 /// The full name of each service, for the health service.
-pub const NAMES: [&str; 7] = [
+pub const NAMES: [&str; 9] = [
     "emc2.kms.v1.SpaceService",
     "emc2.kms.v1.KeyService",
     "emc2.kms.v1.CryptoService",
@@ -42,6 +49,8 @@ pub const NAMES: [&str; 7] = [
     "emc2.kms.v1.ImportService",
     "emc2.kms.v1.AuditService",
     "emc2.kms.v1.AdminService",
+    "emc2.kms.v1.ProposalService",
+    "emc2.kms.v1.PolicyService",
 ];
 
 /// The services, all of them at every listener: what may be asked there is for `decide` to say.
@@ -65,6 +74,8 @@ pub fn routes(door: &Door) -> RoutesBuilder {
         ImportServiceServer
         AuditServiceServer
         AdminServiceServer
+        ProposalServiceServer
+        PolicyServiceServer
     }
     routes
 }

@@ -1,8 +1,8 @@
 //! A caller's connection, as tonic takes it.
 
 use super::stream::Stream;
-use crate::grpc::Peer;
-use kms_core::caller;
+use crate::grpc::Connected;
+use kms_core::caller::Peer;
 use kms_core::certificate::Certificate;
 use kms_core::plane::Plane;
 use std::io;
@@ -10,13 +10,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tonic::transport::server::Connected;
+use tonic::transport::server;
 
 /// A connection, with who is at its other end.
 #[derive(Debug)]
 pub struct Connection {
     stream: Stream,
-    peer: Peer,
+    peer: Connected,
 }
 
 impl Connection {
@@ -27,7 +27,7 @@ impl Connection {
     pub fn new(stream: Stream, planes: &'static [Plane]) -> io::Result<Self> {
         let certificate = stream.chain().first().ok_or(io::ErrorKind::InvalidData)?;
         let certificate = Certificate::parse(certificate).map_err(io::Error::other)?;
-        let peer = caller::Peer {
+        let peer = Peer {
             certificate,
             source: Some(stream.source()),
             planes,
@@ -36,15 +36,15 @@ impl Connection {
         };
         Ok(Connection {
             stream,
-            peer: Peer(Arc::new(peer)),
+            peer: Connected(Arc::new(peer)),
         })
     }
 }
 
-impl Connected for Connection {
-    type ConnectInfo = Peer;
+impl server::Connected for Connection {
+    type ConnectInfo = Connected;
 
-    fn connect_info(&self) -> Peer {
+    fn connect_info(&self) -> Connected {
         self.peer.clone()
     }
 }

@@ -28,6 +28,10 @@ pub struct Metrics {
     doorways: Doorways,
     /// 1 while the HSM answers.
     pub hsm_serving: Gauge,
+    /// Emergencies declared, and changes that only an emergency allowed.
+    pub emergency_acts: Counter,
+    /// 1 while store and logs take what they are given; 0 means in doubt, until a restart.
+    pub storage_serving: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -53,7 +57,13 @@ impl Default for Metrics {
         let items = Family::<ActionLabels, Counter>::default();
         let seconds =
             Family::<ActionLabels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
-        let hsm_serving = Gauge::default();
+        let emergency_acts = Counter::default();
+        registry.register(
+            "emergency_acts",
+            "Emergencies declared, and changes that only an emergency allowed",
+            emergency_acts.clone(),
+        );
+        let (hsm_serving, storage_serving) = (Gauge::default(), Gauge::default());
         registry.register("calls", "Calls, by action and result", calls.clone());
         registry.register("items", "Items asked for, by action", items.clone());
         registry.register(
@@ -66,6 +76,11 @@ impl Default for Metrics {
             "1 while the HSM answers",
             hsm_serving.clone(),
         );
+        registry.register(
+            "storage_serving",
+            "1 while store and logs take what they are given; 0 until a restart once one is in doubt",
+            storage_serving.clone(),
+        );
         let doorways = Doorways::register(&mut registry);
         Metrics {
             registry,
@@ -74,6 +89,8 @@ impl Default for Metrics {
             seconds,
             doorways,
             hsm_serving,
+            emergency_acts,
+            storage_serving,
         }
     }
 }

@@ -9,6 +9,7 @@
     reason = "a test says what it expects and fails loudly"
 )]
 
+mod burnt;
 mod faulty;
 mod founding;
 mod invariants;

@@ -2,7 +2,7 @@
 //! killed at any outside call and opened again.
 
 use crate::faulty::{FaultyHsm, FaultyJournal, FaultyStore};
-use crate::script::Script;
+use crate::script::{Fault, Script};
 use kms_core::caller::Caller;
 use kms_core::command::{Change, Command, LogName};
 use kms_core::error::Result;
@@ -135,12 +135,13 @@ impl World {
             orphans: Cell::new(false),
         };
         world.before = world.objects_of(&Runtime::new().unwrap());
-        world.open().unwrap();
+        world.open(&[]).unwrap();
+        world.life().script.stop();
         world
     }
 
     /// Founds it, with faults; whether it was done.
-    pub(crate) fn found(&mut self, faults: &[(usize, crate::script::Fault)]) -> bool {
+    pub(crate) fn found(&mut self, faults: &[(usize, Fault)]) -> bool {
         let directory = self.data.path();
         let (deployment, bindings) = (directory.join("d.yaml"), directory.join("b.yaml"));
         std::fs::write(&deployment, DEPLOYMENT).unwrap();
@@ -169,10 +170,16 @@ impl World {
 
     /// Kills the engine, if it lives, and opens another on the same directory and token.
     pub(crate) fn reopen(&mut self) {
+        self.reopen_with(&[]);
+    }
+
+    /// The same, with faults while it opens.
+    pub(crate) fn reopen_with(&mut self, faults: &[(usize, Fault)]) {
         self.kill();
-        if let Err(refusal) = self.open() {
+        if let Err(refusal) = self.open(faults) {
             panic!("what a crash leaves must open: {refusal}");
         }
+        self.life().script.stop();
     }
 
     pub(crate) fn kill(&mut self) {
@@ -191,7 +198,7 @@ impl World {
         }
     }
 
-    fn open(&mut self) -> std::result::Result<(), Refusal> {
+    fn open(&mut self, faults: &[(usize, Fault)]) -> std::result::Result<(), Refusal> {
         let data = self.data.path();
         // The threads of the former life give the files back when they have ended.
         let store = until("the store to open", || {
@@ -200,6 +207,7 @@ impl World {
         let log = |name| until("a log to open", || DiskJournal::open(data, name).ok());
         let (store, changes) = (Arc::new(store), Arc::new(log(LogName::Changes)));
         let script = Arc::new(Script::default());
+        script.start(faults.iter().copied());
         let journal = |inner: Arc<dyn Journal>| {
             Arc::new(FaultyJournal {
                 inner,

@@ -7,6 +7,7 @@
     reason = "a test says what it expects and fails loudly"
 )]
 
+mod burnt;
 mod grid;
 mod judgement;
 mod life;

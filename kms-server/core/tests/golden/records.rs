@@ -7,7 +7,7 @@ use kms_core::class::Class;
 use kms_core::command::{Change, LogName};
 use kms_core::deployment::Environment;
 use kms_core::error::Error;
-use kms_core::id::KeyUid;
+use kms_core::id::{KeyId, KeyUid};
 use kms_core::key::Origin;
 use kms_core::plan::{Ground, plan};
 use kms_core::record::{
@@ -107,11 +107,23 @@ fn each_sort() -> Vec<(&'static str, Event, LogName)> {
             intention: 41,
             settled: Settled::Abandoned {
                 why: "the HSM cannot be reached".into(),
+                left: None,
             },
         })),
     );
     given_up.caller = Caller::Recovery;
     given_up.result = Err(Error::unavailable("the HSM cannot be reached").because("CKR_DEVICE"));
+    let mut burnt = given_up.clone();
+    burnt.detail = Detail::Outcome(Box::new(Outcome {
+        intention: 41,
+        settled: Settled::Abandoned {
+            why: "the HSM cannot be reached".into(),
+            left: Some(KeyId {
+                uid: KeyUid([0xab; 16]),
+                version: 1,
+            }),
+        },
+    }));
     let versions = ["spaces/lab/keys/object/versions/1"];
     vec![
         (
@@ -136,6 +148,7 @@ fn each_sort() -> Vec<(&'static str, Event, LogName)> {
             given_up,
             LogName::Changes,
         ),
+        ("an outcome that burns a number", burnt, LogName::Changes),
     ]
 }
 

@@ -284,7 +284,10 @@ fn row(entry: &v1::Entry) -> Result<[String; 6], Error> {
         (Detail::Intention(_), None) => "intended".to_owned(),
         (Detail::Outcome(outcome), None) => match outcome.settled {
             Settled::Committed { .. } => format!("done ({})", outcome.intention),
-            Settled::Abandoned { .. } => format!("abandoned ({})", outcome.intention),
+            Settled::Abandoned { left: None, .. } => format!("abandoned ({})", outcome.intention),
+            Settled::Abandoned { left: Some(_), .. } => {
+                format!("abandoned ({}), its number burnt", outcome.intention)
+            }
         },
         (Detail::Use(counts), None) if counts.items > 1 => format!("{} items", counts.items),
         (Detail::Use(_), None) => "done".to_owned(),
