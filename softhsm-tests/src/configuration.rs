@@ -42,6 +42,7 @@ pub struct Listener {
     /// `data`, `administration`, or both.
     pub planes: Vec<String>,
     /// How many may be there at once.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub limits: BTreeMap<String, u32>,
 }
 

@@ -82,7 +82,10 @@ async fn attempt(
         .accept(stream)
         .into_fallible()
         .await
-        .map_err(|(e, stream)| refused(Reason::of_io(&e), &e, Some(stream)))?;
+        .map_err(|(error, stream)| {
+            let (reason, why) = Reason::of_io(&error);
+            refused(reason, &why, Some(stream))
+        })?;
     drop(turn);
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let chain: Chain = certificates

@@ -57,10 +57,19 @@ impl Reason {
         }
     }
 
-    /// What a handshake failed of.
-    pub(super) fn of_io(error: &io::Error) -> Self {
-        let inner = error.get_ref().and_then(|e| e.downcast_ref());
-        inner.map_or(Reason::Gone, Reason::of)
+    /// What a handshake failed of, and in words.
+    pub(super) fn of_io(error: &io::Error) -> (Self, String) {
+        let Some(inner) = error.get_ref().and_then(|e| e.downcast_ref()) else {
+            return (Reason::Gone, error.to_string());
+        };
+        // rustls shows what it wraps as a programmer would.
+        let words = if let rustls::Error::InvalidCertificate(CertificateError::Other(other)) = inner
+        {
+            other.0.to_string()
+        } else {
+            inner.to_string()
+        };
+        (Reason::of(inner), words)
     }
 
     /// What a verification failed of.
@@ -124,7 +133,7 @@ impl fmt::Display for Undecided {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "whether it was revoked cannot be told, see client_crl: {}",
+            "whether the certificate was revoked cannot be told: {}",
             self.0
         )
     }
