@@ -23,7 +23,7 @@ fn a_connection_ends_with_its_certificate() {
         })
         .expect("a connection before the certificate ends");
     let mut other = Held::open(&door, kms.identity("ada")).unwrap();
-    held.is_cut();
+    held.until_cut();
     assert!(other.is_open());
     assert_eq!(ended(&mut kms, "expired"), 1.0);
     let said = knock(&door, &short).unwrap_err();

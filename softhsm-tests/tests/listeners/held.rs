@@ -45,7 +45,7 @@ impl Held {
     }
 
     /// Waits until it is cut off, and gives how the call ended.
-    pub(crate) fn is_cut(mut self) -> Status {
+    pub(crate) fn until_cut(mut self) -> Status {
         let cut = async {
             loop {
                 match self.watch.message().await {

@@ -63,6 +63,8 @@ fn a_flood_from_one_source_leaves_the_door_open_for_the_others() {
         knock(&door, &ada).unwrap();
     }
     assert!(before.is_open());
+    // All that while the flood stood in front of the door.
+    assert_eq!(refused(&mut kms, "too_slow"), 0.0);
     // Nobody stays who says nothing, and then there is room again.
     for silent in flood {
         assert!(is_closed(silent));

@@ -41,7 +41,7 @@ fn an_authority_is_rolled_while_the_server_serves() {
     assert!(former.is_open());
 
     put(&fs::read(new.certificate()).unwrap(), &pki.join("ca.pem"));
-    former.is_cut();
+    former.until_cut();
     assert!(latter.is_open());
     assert_eq!(ended(&mut kms, "unknown_authority"), 1.0);
     assert!(knock(&door, &before).is_err());

@@ -67,7 +67,7 @@ fn a_listener_that_cannot_be_right_stops_the_start() {
     refuses(
         crl,
         "client_crl = [\"pki/other.crl\"]",
-        "has no list of the authority \\\"CN=development CA of dev.emc2.example\\\"",
+        "has no list of the authority \"CN=development CA of dev.emc2.example\"",
     );
 
     fs::write(&configuration, &right).unwrap();
