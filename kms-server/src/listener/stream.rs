@@ -59,8 +59,14 @@ impl Stream {
     /// An error when the connection must end. Whoever reads is woken when that happens; a server of
     /// HTTP always reads.
     fn may_go_on(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if self.ended || Pin::new(&mut self.seat.ended).poll(cx).is_ready() {
+        if !self.ended && Pin::new(&mut self.seat.ended).poll(cx).is_ready() {
             self.ended = true;
+            // The other end is told that it was us, and not somebody who cut the line; if it does
+            // not listen now, it never will.
+            self.tls.get_mut().1.send_close_notify();
+            drop(Pin::new(&mut self.tls).poll_flush(cx));
+        }
+        if self.ended {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         Ok(())

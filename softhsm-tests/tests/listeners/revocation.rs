@@ -24,7 +24,9 @@ fn a_revoked_certificate_is_refused_and_its_connection_ended() {
     until("the connection at work to be cut off", || {
         let answer = etl.encrypt(OBJECT, b"x", &[]);
         acknowledged += u32::from(answer.is_ok());
-        if let Err(e) = &answer { println!("encrypt {:?} {e:?}", e.code()); }
+        if let Err(e) = &answer {
+            println!("encrypt {:?} {e:?}", e.code());
+        }
         answer.is_err().then_some(())
     });
     let told = held.until_cut();
