@@ -2,7 +2,7 @@
 
 #![allow(
     clippy::disallowed_types,
-    reason = "Cedar's constructors take HashMap and HashSet; their order reaches nothing of ours"
+    reason = "Cedar's constructors take HashMap; its order reaches nothing of ours"
 )]
 
 use crate::action::Action;
@@ -20,7 +20,7 @@ use cedar_policy::{
     Authorizer, Context, Decision, Effect, Entities, Entity, EntityUid, PolicyId, PolicySet,
     Request, RestrictedExpression, Schema, ValidationMode, Validator,
 };
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -40,7 +40,8 @@ pub trait Judge: fmt::Debug + Send + Sync {
 
 /// A policy that was validated against its schema.
 pub struct Policy {
-    schema: Schema,
+    /// On which sorts of resource each action is asked.
+    applies: BTreeMap<&'static str, BTreeSet<String>>,
     set: PolicySet,
     /// Only what permits.
     permits: PolicySet,
@@ -131,17 +132,9 @@ impl Policy {
             .parse()
             .map_err(|e| Error::invalid("policy", format!("the policy does not parse: {e}")))?;
         let set = named(set)?;
-        let known: HashSet<String> = schema
-            .actions()
-            .map(|a| a.id().unescaped().to_owned())
-            .collect();
-        for action in Action::ALL {
-            if *action != Action::Initialise && !known.contains(action.name()) {
-                let sentence = format!("the schema does not declare the action {action}");
-                return Err(Error::invalid("schema", sentence));
-            }
-        }
-        let validation = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
+        let applies = applies(&schema)?;
+        conforms(&schema, &applies)?;
+        let validation = Validator::new(schema).validate(&set, ValidationMode::Strict);
         let findings: Vec<String> = validation
             .validation_errors()
             .map(ToString::to_string)
@@ -154,7 +147,7 @@ impl Policy {
                     .map_err(|e| Error::internal(format!("policy: {e}")))?;
             }
             Ok(Policy {
-                schema,
+                applies,
                 set,
                 permits,
                 authorizer: Authorizer::new(),
@@ -168,22 +161,11 @@ impl Policy {
     }
 
     fn put(&self, set: &PolicySet, question: &Question<'_>) -> Result<Answer> {
-        let fault = |e: &dyn fmt::Display| Error::internal(format!("policy question: {e}"));
-        let principal = principal_uid(question.principal)?;
-        let resource = resource_entities(question.target)?;
-        let asked = resource
-            .first()
-            .map(Entity::uid)
-            .ok_or_else(|| fault(&"no resource"))?;
-        let mut entities = resource;
-        entities.push(principal_entity(&principal, question.binding)?);
-        let entities =
-            Entities::from_entities(entities, Some(&self.schema)).map_err(|e| fault(&e))?;
-        let circumstances =
-            Context::from_pairs(pairs(&question.circumstances)?).map_err(|e| fault(&e))?;
-        let action = uid("Action", question.action.name())?;
-        let request = Request::new(principal, action, asked, circumstances, Some(&self.schema))
-            .map_err(|e| fault(&e))?;
+        let applies = self.applies.get(question.action.name());
+        if !applies.is_some_and(|sorts| sorts.contains(question.target.sort())) {
+            return Err(fault(&"the action is not asked of such a resource"));
+        }
+        let (request, entities) = asked(question, None)?;
         let response = self.authorizer.is_authorized(&request, set, &entities);
         if let Some(error) = response.diagnostics().errors().next() {
             return Err(fault(error));
@@ -195,6 +177,124 @@ impl Policy {
             allowed: response.decision() == Decision::Allow,
             policies,
         })
+    }
+}
+
+fn fault(e: &dyn fmt::Display) -> Error {
+    Error::internal(format!("policy question: {e}"))
+}
+
+/// A question as Cedar takes it; held against the schema, if one is given.
+fn asked(question: &Question<'_>, schema: Option<&Schema>) -> Result<(Request, Entities)> {
+    let principal = principal_uid(question.principal)?;
+    let resource = resource_entities(question.target)?;
+    let asked = resource
+        .first()
+        .map(Entity::uid)
+        .ok_or_else(|| fault(&"no resource"))?;
+    let mut entities = resource;
+    entities.push(principal_entity(&principal, question.binding)?);
+    let entities = Entities::from_entities(entities, schema).map_err(|e| fault(&e))?;
+    let circumstances =
+        Context::from_pairs(pairs(&question.circumstances)?).map_err(|e| fault(&e))?;
+    let action = uid("Action", question.action.name())?;
+    let request =
+        Request::new(principal, action, asked, circumstances, schema).map_err(|e| fault(&e))?;
+    Ok((request, entities))
+}
+
+/// On which sorts of resource the schema lets each action be asked.
+fn applies(schema: &Schema) -> Result<BTreeMap<&'static str, BTreeSet<String>>> {
+    let asked = Action::ALL.iter().filter(|a| **a != Action::Initialise);
+    let sorts = asked.map(|action| {
+        let name = action.name();
+        let sorts = schema.resources_for_action(&uid("Action", name)?);
+        let sorts = sorts.ok_or_else(|| {
+            let sentence = format!("the schema does not declare the action {action}");
+            Error::invalid("schema", sentence)
+        })?;
+        Ok((name, sorts.map(|sort| sort.basename().to_owned()).collect()))
+    });
+    sorts.collect()
+}
+
+/// Makes sure, once, that whatever is asked is what the schema says: then it need not be held
+/// against the schema each time.
+fn conforms(schema: &Schema, applies: &BTreeMap<&'static str, BTreeSet<String>>) -> Result<()> {
+    let (space, domain): (SpaceName, DomainName) = ("spaces/a".parse()?, "domains/a".parse()?);
+    let (edge, key): (EdgeName, KeyName) =
+        ("spaces/a/edges/a".parse()?, "spaces/a/keys/a".parse()?);
+    let study = Study {
+        purpose: "a".parse()?,
+        ends: Time::default(),
+    };
+    let targets = [
+        Target::Deployment,
+        Target::Space(&space, SpaceKind::Project),
+        Target::Domain(&domain),
+        Target::Edge(&edge, None),
+        Target::Edge(&edge, Some(&study)),
+        Target::Key(&key, Class::DataAtRest, None),
+        Target::Key(&key, Class::DataAtRest, Some(&study)),
+    ];
+    let everything = Circumstances {
+        environment: Environment::Production,
+        approvals: 1,
+        emergency: true,
+        now: Time::default(),
+        source: Some(IpAddr::from([127, 0, 0, 1])),
+        purpose: Some(&study.purpose),
+        provider: true,
+        authenticated: Some(Time::default()),
+        strong: true,
+        proposed: Some(Action::PutPolicy),
+    };
+    let nothing = Circumstances {
+        source: None,
+        purpose: None,
+        authenticated: None,
+        proposed: None,
+        ..everything
+    };
+    let principals: [Principal; 2] = ["person/a".parse()?, "service/a".parse()?];
+    for action in Action::ALL.iter().copied() {
+        let sorts = applies.get(action.name());
+        for target in targets {
+            if !sorts.is_some_and(|sorts| sorts.contains(target.sort())) {
+                continue;
+            }
+            for principal in &principals {
+                for circumstances in [everything, nothing] {
+                    let question = Question {
+                        principal,
+                        binding: None,
+                        action,
+                        target,
+                        circumstances,
+                    };
+                    asked(&question, Some(schema)).map_err(|e| {
+                        let sentence = format!(
+                            "the schema is not one for this service: it has another idea of \
+                             {action} than the service asks about"
+                        );
+                        Error::invalid("schema", sentence).because(e.cause().unwrap_or_default())
+                    })?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Target<'_> {
+    /// Its sort in the schema.
+    fn sort(&self) -> &'static str {
+        match self {
+            Target::Deployment | Target::Space(..) => "Space",
+            Target::Domain(_) => "Domain",
+            Target::Edge(..) => "Edge",
+            Target::Key(..) => "Key",
+        }
     }
 }
 

@@ -161,6 +161,19 @@ impl Rulebook<'_> {
         self.allows(binding, action, target, (MOST, None)).is_some()
     }
 
+    /// How many must agree; `None` when no number is enough.
+    fn needed(&self, binding: &Binding, action: Action, target: Target<'_>) -> Option<u8> {
+        let with = |approvals: u8| {
+            self.allows(binding, action, target, (approvals, None))
+                .is_some()
+        };
+        // Most are a plain no, or a plain yes.
+        if !with(MOST) && !with(0) {
+            return None;
+        }
+        (0..=MOST).find(|n| with(*n))
+    }
+
     /// Whether somebody may ask for this, and enough others may approve it.
     fn can_still_be_asked(&self, action: Action) -> Result<()> {
         let target = Target::Deployment;
@@ -176,9 +189,9 @@ impl Rulebook<'_> {
             .collect();
         let mut fewest = None;
         for binding in self.view.bindings() {
-            let needed =
-                (0..=MOST).find(|n| self.allows(binding, action, target, (*n, None)).is_some());
-            let Some(needed) = needed else { continue };
+            let Some(needed) = self.needed(binding, action, target) else {
+                continue;
+            };
             let others = approvers
                 .iter()
                 .filter(|a| **a != binding.principal())
@@ -207,19 +220,16 @@ impl Rulebook<'_> {
         let approves = self
             .allows(binding, Action::Approve, Target::Deployment, (0, None))
             .is_some();
-        let audits = self.most(binding, Action::ReadAudit, Target::Deployment);
+        let audits = binding.has(Role::Auditor);
         for action in Action::ALL.iter().copied() {
             let asks = approves && asked_of_others(action);
             let changes = audits && action.effect() != Effect::Reads;
             if (asks || changes) && !self.places(binding, action)?.is_empty() {
-                let both = if asks {
-                    Action::Approve
+                let sentence = if asks {
+                    format!("{who}: whoever approves must not ask {action}; bind two people")
                 } else {
-                    Action::ReadAudit
+                    format!("{who}: an auditor changes nothing, and this allows {action}")
                 };
-                let sentence = format!(
-                    "{who}: {both} on the deployment and {action} are incompatible; bind two people"
-                );
                 return Err(Error::invalid("roles", sentence));
             }
         }
@@ -269,8 +279,7 @@ impl Rulebook<'_> {
     fn places(&self, binding: &Binding, action: Action) -> Result<Vec<(String, u8)>> {
         let mut found = Vec::new();
         let mut ask = |name: String, target: Target<'_>| {
-            let needed =
-                (0..=MOST).find(|n| self.allows(binding, action, target, (*n, None)).is_some());
+            let needed = self.needed(binding, action, target);
             found.extend(needed.map(|needed| (name, needed)));
         };
         ask(DEPLOYMENT.into(), Target::Deployment);
