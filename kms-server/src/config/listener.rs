@@ -53,7 +53,7 @@ impl TlsFiles {
 }
 
 /// How many may be at a listener at once. A source is an IPv4 address, or the /64 of an IPv6 one.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Handshakes under way.

@@ -90,3 +90,24 @@ impl Config {
         Ok(config)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use kms_core::plane::Plane;
+
+    /// The annotated file is the manual: what it shows is what is read, and its limits are ours.
+    #[test]
+    fn the_manual_is_a_configuration() {
+        let manual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops/kms-server.toml");
+        let config = Config::read(&manual).unwrap();
+        let [listener] = config.listeners.as_slice() else {
+            unreachable!("one listener");
+        };
+        assert_eq!(listener.planes, Plane::ALL);
+        assert_eq!(listener.limits, Limits::default());
+        assert!(listener.files.key.ends_with("../ops/pki/server.key"));
+        assert!(config.metrics.is_some_and(|m| m.files.is_none()));
+    }
+}
