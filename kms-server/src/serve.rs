@@ -165,7 +165,7 @@ pub async fn serve(config: Config) -> Result<(), String> {
         let planes = listening.planes;
         let connections = listener
             .connections()
-            .map(|stream| stream.and_then(|stream| Connection::new(stream, planes)));
+            .map(|stream| stream.and_then(|stream| Connection::new_at(stream, planes)));
         listeners.push(tokio::spawn(
             server.serve_with_incoming_shutdown(connections, stopped),
         ));

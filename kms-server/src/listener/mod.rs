@@ -65,7 +65,7 @@ impl Listener {
         let socket = bind(address).await?;
         let bound = socket.local_addr().map_err(|e| e.to_string())?;
         let doorway = metrics.doorway(&bound);
-        let idle = limits.idle_seconds.get();
+        let idle = Duration::from_secs(limits.idle_seconds.get().into());
         Ok(Listener {
             socket,
             tls: Arc::new(Tls::new(files, admits, idle, clock, doorway)?),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// The certificates that a client showed, its own first.
@@ -31,8 +32,8 @@ struct Place {
     /// When the certificates have to be judged again, if nothing else happens.
     due: Seconds,
     heard: Arc<AtomicBool>,
-    /// For how many looks nothing arrived.
-    silent: u32,
+    /// For how long nothing arrived.
+    silent: Duration,
     /// Dropped, it ends the connection.
     _end: oneshot::Sender<()>,
 }
@@ -71,7 +72,7 @@ impl Register {
             chain,
             source,
             heard: Arc::clone(&heard),
-            silent: 0,
+            silent: Duration::ZERO,
             _end: end,
         };
         let mut places = self.places();
@@ -124,20 +125,20 @@ impl Register {
         judged.collect()
     }
 
-    /// Ends the connections on which nothing arrived for this many calls in a row.
-    pub(super) fn hush(&self, looks: u32) -> Vec<Ended> {
+    /// Ends the connections on which nothing arrived for this long. It is asked once every `pace`.
+    pub(super) fn hush(&self, pace: Duration, longest: Duration) -> Vec<Ended> {
         let mut places = self.places();
         for place in places.taken.values_mut() {
             let heard = place.heard.swap(false, Ordering::Relaxed);
             place.silent = if heard {
-                0
+                Duration::ZERO
             } else {
-                place.silent.saturating_add(1)
+                place.silent.saturating_add(pace)
             };
         }
         places
             .taken
-            .extract_if(.., |_, place| place.silent >= looks)
+            .extract_if(.., |_, place| place.silent >= longest)
             .map(|(_, place)| Ended {
                 source: place.source,
                 reason: Reason::Idle,

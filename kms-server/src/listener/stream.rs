@@ -13,17 +13,22 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-/// A connection with somebody whose certificates were verified.
+/// A connection with somebody whose certificates were verified, and what is known of them.
 #[derive(Debug)]
-pub struct Stream {
+pub struct Stream<Who = ()> {
     tls: TlsStream<TcpStream>,
     chain: Chain,
     source: SocketAddr,
     seat: Seat,
     ended: bool,
-    open: Gauge,
-    _pass: Pass,
+    who: Who,
+    open: Open,
+    pass: Pass,
 }
+
+/// Counted for as long as it is there.
+#[derive(Debug)]
+struct Open(Gauge);
 
 impl Stream {
     pub(super) fn new(
@@ -40,9 +45,31 @@ impl Stream {
             source,
             seat,
             ended: false,
-            open,
-            _pass: pass,
+            who: (),
+            open: Open(open),
+            pass,
         }
+    }
+
+    /// The same connection, with what is known of the other end.
+    pub(super) fn with<Who>(self, who: Who) -> Stream<Who> {
+        Stream {
+            tls: self.tls,
+            chain: self.chain,
+            source: self.source,
+            seat: self.seat,
+            ended: self.ended,
+            who,
+            open: self.open,
+            pass: self.pass,
+        }
+    }
+}
+
+impl<Who> Stream<Who> {
+    /// What is known of the other end.
+    pub(super) fn who(&self) -> &Who {
+        &self.who
     }
 
     /// The certificates of the other end, its own first.
@@ -73,13 +100,13 @@ impl Stream {
     }
 }
 
-impl Drop for Stream {
+impl Drop for Open {
     fn drop(&mut self) {
-        self.open.dec();
+        self.0.dec();
     }
 }
 
-impl AsyncRead for Stream {
+impl<Who: Unpin> AsyncRead for Stream<Who> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -95,7 +122,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl<Who: Unpin> AsyncWrite for Stream<Who> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 /// How often files, dates and silence are looked at. What is found twice the same is taken in, so
 /// that a changed file counts within two seconds, and one that is half written never does.
-pub(super) const PACE: Duration = Duration::from_secs(1);
+pub(super) const PACE: Duration = Duration::from_millis(750);
 
 /// How often the operator is told that something expires.
 const REMINDER: Seconds = 3600;
@@ -31,8 +31,8 @@ const TOLD: u32 = 20;
 pub struct Tls {
     files: TlsFiles,
     admits: Admits,
-    /// Looks without a byte until a connection counts as idle.
-    idle: u32,
+    /// How long a connection may be without a byte.
+    idle: Duration,
     clock: Arc<dyn Clock>,
     doorway: Doorway,
     current: ArcSwap<Trust>,
@@ -62,16 +62,16 @@ impl Tls {
     pub(super) fn new(
         files: &TlsFiles,
         admits: Admits,
-        idle_seconds: u32,
+        idle: Duration,
         clock: Arc<dyn Clock>,
         doorway: Doorway,
     ) -> Result<Self, String> {
         let contents = Contents::read(files)?;
-        let trust = Trust::new(files, &contents, &admits, None)?;
+        let trust = Trust::new(files, &contents, &admits, &clock, None)?;
         Ok(Tls {
             files: files.clone(),
             admits,
-            idle: idle_seconds,
+            idle,
             clock,
             doorway,
             current: ArcSwap::from_pointee(trust),
@@ -116,7 +116,7 @@ impl Tls {
         self.look_at_files(false);
         let now = self.now();
         self.count(self.register.judge_due(&self.current(), now));
-        self.count(self.register.hush(self.idle));
+        self.count(self.register.hush(PACE, self.idle));
         self.look_at_dates(now);
         let untold = self
             .refusals
@@ -165,6 +165,7 @@ impl Tls {
             &self.files,
             contents,
             &self.admits,
+            &self.clock,
             Some(&before),
         )?);
         // In this order: a handshake that ends meanwhile looks at what is in force after it has

@@ -5,11 +5,13 @@ use super::expiry::{Lifetime, Subject};
 use super::reason::Reason;
 use super::revocation::Lists;
 use super::verifier::{Admits, Verifier};
+use crate::clock::Clock;
 use crate::config::TlsFiles;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::time_provider::TimeProvider;
 use rustls::{RootCertStore, ServerConfig};
 use std::path::Path;
 use std::sync::Arc;
@@ -34,6 +36,7 @@ impl Trust {
         files: &TlsFiles,
         contents: &Contents,
         admits: &Admits,
+        clock: &Arc<dyn Clock>,
         before: Option<&Trust>,
     ) -> Result<Self, String> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -65,18 +68,19 @@ impl Trust {
         let verifier = Arc::new(verifier);
         let key = PrivateKeyDer::from_pem_slice(&contents.key)
             .map_err(|e| format!("cannot read the private key {}: {e}", files.key.display()))?;
-        let mut server = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .map_err(|e| e.to_string())?
-            .with_client_cert_verifier(verifier.clone())
-            .with_single_cert(chain, key)
-            .map_err(|e| {
-                format!(
-                    "{} and {} do not go together: {e}",
-                    files.certificate.display(),
-                    files.key.display()
-                )
-            })?;
+        let mut server =
+            ServerConfig::builder_with_details(provider, Arc::new(Now(Arc::clone(clock))))
+                .with_protocol_versions(&[&rustls::version::TLS13])
+                .map_err(|e| e.to_string())?
+                .with_client_cert_verifier(verifier.clone())
+                .with_single_cert(chain, key)
+                .map_err(|e| {
+                    format!(
+                        "{} and {} do not go together: {e}",
+                        files.certificate.display(),
+                        files.key.display()
+                    )
+                })?;
         // A resumed session would not show its certificate again, whatever happened to it since.
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.send_tls13_tickets = 0;
@@ -122,6 +126,17 @@ impl Trust {
             .filter(|end| *end > now)
             .min()
             .unwrap_or(Seconds::MAX)
+    }
+}
+
+/// The clock, as rustls asks for it.
+#[derive(Debug)]
+struct Now(Arc<dyn Clock>);
+
+impl TimeProvider for Now {
+    fn current_time(&self) -> Option<UnixTime> {
+        let since = Duration::from_millis(self.0.now().0);
+        Some(UnixTime::since_unix_epoch(since))
     }
 }
 
