@@ -24,6 +24,7 @@
     reason = "a kit for tests: what cannot go on fails the test, with a sentence"
 )]
 
+pub mod certificate;
 pub mod channel;
 pub mod cli;
 pub mod configuration;
