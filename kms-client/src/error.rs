@@ -166,7 +166,7 @@ fn kind(code: Code, reason: &str) -> Kind {
         Some(kms_core::Kind::Refused) => Kind::Refused,
         Some(kms_core::Kind::NotFound) => Kind::NotFound,
         Some(kms_core::Kind::Conflict) => Kind::Conflict,
-        Some(kms_core::Kind::State) => Kind::State,
+        Some(kms_core::Kind::State | kms_core::Kind::Pending) => Kind::State,
         Some(kms_core::Kind::Exhausted) => Kind::Exhausted,
         Some(kms_core::Kind::Unavailable) => Kind::Unavailable,
         Some(kms_core::Kind::Unknown) => Kind::Unknown,

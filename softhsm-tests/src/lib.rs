@@ -55,7 +55,7 @@ pub use deployment::{Builder, Deployment};
 pub use failure::Failure;
 pub use in_process::{InProcessToken, Outsider};
 pub use pin_holder::PinHolder;
-pub use pki::{Authority, Flaw, Identity};
+pub use pki::{Authority, Flaw, Identity, Revoked};
 pub use server::Server;
 pub use setting::{full, scaled};
 pub use token::Token;
