@@ -16,7 +16,8 @@ mod usage;
 
 pub use open::Refusal;
 pub use reply::{
-    DataKeyMade, Decrypted, Encrypted, ImportParameters, ReEncrypted, Reply, Revised, Standing,
+    DataKeyMade, Decrypted, Encrypted, Here, ImportParameters, ReEncrypted, Reply, Revised,
+    Standing,
 };
 
 use crate::audit::Journal;

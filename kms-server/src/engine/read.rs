@@ -1,10 +1,9 @@
 //! Commands that show what is.
 
 use super::rules::policy;
-use super::{Call, Engine, Reply, Seat};
+use super::{Call, Engine, Here, Reply, Seat};
 use crate::audit::Journal;
 use kms_core::action::Action;
-use kms_core::binding::Binding;
 use kms_core::caller::Caller;
 use kms_core::command::{Command, LogName, Named, Read, Sort};
 use kms_core::decide::{Bench, Verdict, decide, sees};
@@ -65,13 +64,16 @@ impl Engine {
             Read::History => self.history().await,
             Read::Access(query) => self.access(seat, query).await,
             Read::Deployment => {
-                let deployment = seat.view.founded()?.clone();
+                let view = &seat.view;
                 let peer = caller.peer();
-                let who = peer.map(|peer| seat.view.who(&peer.identity().principal));
-                let binding = who.and_then(|who| seat.view.binding(who));
-                let roles = binding.into_iter().flat_map(Binding::grants);
-                let roles = roles.map(ToString::to_string).collect();
-                Ok(Reply::Deployment(Box::new(deployment), roles))
+                let who = peer.map(|peer| view.who(&peer.identity().principal));
+                let now = self.latest();
+                Ok(Reply::Deployment(Box::new(Here {
+                    deployment: view.founded()?.clone(),
+                    principal: who.cloned(),
+                    binding: who.and_then(|who| view.binding(who)).cloned(),
+                    emergency: view.emergencies().find(|e| e.runs(now)).cloned(),
+                })))
             }
             Read::Hsm => {
                 let health = self.parts.hsm.health().borrow().clone();

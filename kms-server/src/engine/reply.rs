@@ -2,9 +2,12 @@
 
 use crate::health::Health;
 use crate::hsm::Report;
+use kms_core::binding::Binding;
+use kms_core::caller::Principal;
 use kms_core::command::Rules;
 use kms_core::decide::{Access, Explained};
 use kms_core::deployment::Deployment;
+use kms_core::emergency::Emergency;
 use kms_core::error::Result;
 use kms_core::key::Wrapping;
 use kms_core::name::{KeyName, ProposalName, VersionName};
@@ -49,14 +52,27 @@ pub enum Reply {
     Random(Zeroizing<Vec<u8>>),
     /// What outside material is wrapped with.
     ImportParameters(Box<ImportParameters>),
-    /// What this deployment is, and the caller's roles in it.
-    Deployment(Box<Deployment>, Vec<String>),
+    /// What this deployment is, and who the caller is in it.
+    Deployment(Box<Here>),
     /// The HSM's state.
     Hsm(Health, Box<Report>),
     /// The sizes of the changes log and of the uses log.
     Logs(u64, u64),
     /// Entries of a log, and where to go on.
     Entries(Vec<(u64, Vec<u8>)>, Option<u64>),
+}
+
+/// A deployment as one caller finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Here {
+    /// What it is.
+    pub deployment: Deployment,
+    /// The person or service that calls, whichever of their certificates they came with.
+    pub principal: Option<Principal>,
+    /// What they are bound to.
+    pub binding: Option<Binding>,
+    /// The emergency under way.
+    pub emergency: Option<Emergency>,
 }
 
 /// How a proposal stands, as of now.
