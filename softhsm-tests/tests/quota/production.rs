@@ -18,7 +18,7 @@ fn approve(kms: &Deployment, proposal: &str) {
     let id = proposal.strip_prefix("proposals/").unwrap();
     let custodian = kms.cli("carl");
     custodian
-        .run(["proposal", "approve", id, "--reason", "agreed"])
+        .run(["proposal", "approve", id, "--reason", "agreed", "--yes"])
         .succeeds();
 }
 

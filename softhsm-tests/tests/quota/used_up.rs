@@ -209,13 +209,13 @@ fn a_courtesy_among_callers_of_a_key() {
         "--limit",
         "requests/day=3",
         "--limit",
-        "bytes/day=100",
+        "bytes/day=200",
     ];
     steward.run(set).succeeds();
     etl.encrypt(key, &[1; 60], &[]).unwrap();
-    let refused = etl.encrypt(key, &[1; 41], &[]).unwrap_err();
+    let refused = etl.encrypt(key, &[1; 141], &[]).unwrap_err();
     assert!(
-        refused.message().contains("40 are left"),
+        refused.message().contains("140 are left"),
         "{}",
         refused.message()
     );
