@@ -2,6 +2,7 @@
 
 use crate::{Address, Backoff, Error, Identity, Kind, tls};
 use hyper_util::rt::TokioIo;
+use kms_core::name::Slug;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use tokio::io::AsyncBufReadExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint, Uri};
 
 /// Which service, and as whom.
@@ -32,6 +34,8 @@ pub struct Client {
     pub(crate) address: Address,
     pub(crate) deadline: Duration,
     pub(crate) backoff: Backoff,
+    pub(crate) identity: Identity,
+    pub(crate) purpose: Option<MetadataValue<Ascii>>,
 }
 
 impl Client {
@@ -77,6 +81,8 @@ impl Client {
             address,
             deadline: Duration::from_secs(30),
             backoff: Backoff::default(),
+            identity: identity.clone(),
+            purpose: None,
         })
     }
 
@@ -86,6 +92,24 @@ impl Client {
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
+    }
+
+    /// The same connection, stating with each call what it is for: the study that a key serves, as
+    /// its owner named it (`kms_core::name::Slug`).
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when it is no such name.
+    pub fn with_purpose(mut self, purpose: &str) -> Result<Self, Error> {
+        let wrong = |e: &dyn std::fmt::Display| {
+            Error::new(Kind::Usage, format!("{purpose:?} is not a purpose: {e}"))
+        };
+        let slug: Slug = purpose.parse().map_err(|e: kms_core::Error| wrong(&e))?;
+        self.purpose = Some(
+            slug.as_str()
+                .parse()
+                .map_err(|e: tonic::metadata::errors::InvalidMetadataValue| wrong(&e))?,
+        );
+        Ok(self)
     }
 
     /// The same connection with other waits between attempts.

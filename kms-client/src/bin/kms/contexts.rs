@@ -8,6 +8,13 @@
 //! ca = "pki/ca.pem"
 //! certificate = "pki/person-olivia.pem"
 //! key = "pki/person-olivia.key"
+//!
+//! [context.notebook]
+//! endpoint = "https://127.0.0.1:7443"
+//! ca = "pki/ca.pem"
+//! certificate = "pki/service-project-01-notebook.pem"
+//! key = "pki/service-project-01-notebook.key"
+//! purpose = "cardio-2025"
 //! ```
 //!
 //! Paths are relative to the file.
@@ -41,6 +48,9 @@ pub(crate) struct Entry {
     pub(crate) ca: PathBuf,
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
+    /// What its calls are for, unless `--purpose` says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) purpose: Option<String>,
 }
 
 impl Contexts {

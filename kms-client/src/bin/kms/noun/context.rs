@@ -69,6 +69,7 @@ impl Verb {
                     ("ca", entry.ca.display().to_string()),
                     ("certificate", entry.certificate.display().to_string()),
                     ("key", entry.key.display().to_string()),
+                    ("purpose", entry.purpose.clone().unwrap_or_default()),
                 ]);
                 screen.line(&table.to_string())
             }
@@ -84,5 +85,6 @@ fn as_json(name: &str, entry: &Entry, current: Option<&str>) -> serde_json::Valu
         "ca": entry.ca,
         "certificate": entry.certificate,
         "key": entry.key,
+        "purpose": entry.purpose,
     })
 }
