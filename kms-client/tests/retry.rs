@@ -95,7 +95,7 @@ async fn what_is_free_again_only_tomorrow_is_not_asked_again_today() {
     let told = client.generate_random(ask()).await.unwrap_err();
     assert_eq!((told.kind(), told.wait()), (Kind::Exhausted, Some(wait)));
     assert_eq!(service.calls(), 1);
-    *service.shared.used_up.lock().unwrap() = Some(Duration::from_secs(1));
+    *service.shared.used_up.lock().unwrap() = Some(Duration::from_millis(1));
     let told = client.generate_random(ask()).await.unwrap_err();
     assert_eq!(told.kind(), Kind::Exhausted);
     assert!(service.calls() > 2, "what passes soon is asked again");
