@@ -7,8 +7,8 @@ use tonic::{Code, Request, Response, Status};
 
 /// What a call does to the service, and therefore what may be done about its failure.
 ///
-/// Either may be asked again when the service is `UNAVAILABLE` or `RESOURCE_EXHAUSTED`, or when the
-/// connection broke: asking twice is harmless for the first, and made harmless for the second by
+/// Either may be asked again when the service is `UNAVAILABLE` or `RESOURCE_EXHAUSTED` (unless it
+/// says that this lasts longer than we ever wait, as a quota's may), or when the connection broke: asking twice is harmless for the first, and made harmless for the second by
 /// its `request_id`, a UUID that stays the same over the attempts (the client draws one when the
 /// caller gave none). Every other answer is final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
