@@ -114,9 +114,9 @@ impl Verb {
                 for name in answer.proposals {
                     let proposal = session.proposal(name).await?;
                     // Shown to whoever runs it even where a program reads the answer.
-                    aside(&shown(&proposal, &deployment)?);
+                    aside(&format!("{}\n", shown(&proposal, &deployment)?));
                     let id = name::short(&proposal.name);
-                    let question = format!("\nYour signature will stand under {id}.");
+                    let question = format!("Your signature will stand under {id}.");
                     confirm(yes, &question, &id)?;
                     let approved = session.client.approve(&proposal, &answer.reason).await?;
                     told(session, &approved)?;

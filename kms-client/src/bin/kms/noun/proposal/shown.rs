@@ -34,11 +34,7 @@ pub(super) fn list(proposals: &[v1::Proposal]) -> Table {
         [
             name::short(&proposal.name),
             word(proposal.state().as_str_name()),
-            format!(
-                "{} of {}",
-                proposal.approvals.len(),
-                proposal.approvals_needed
-            ),
+            count(proposal),
             proposal.proposer.clone(),
             proposal.action.clone(),
             thing(&proposal.resource),
@@ -84,7 +80,7 @@ pub(super) fn shown(proposal: &v1::Proposal, deployment: &str) -> Result<String,
         ("reason", visible(&reason(&terms.command))),
         ("filed", time_and_age(proposal.create_time.as_ref())),
         ("expires", time_and_age(proposal.expire_time.as_ref())),
-        ("approvals", given(proposal)),
+        ("approvals", count(proposal)),
         ("state", visible(&outcome(proposal))),
     ]);
     let mut parts = vec![head.to_string()];
@@ -96,12 +92,17 @@ pub(super) fn shown(proposal: &v1::Proposal, deployment: &str) -> Result<String,
         parts.push(heading("What is asked (what an approval signs)"));
         parts.extend(asked);
     }
-    let changes = changes(proposal, &change)?;
+    let changes = changes(proposal, &terms, &change)?;
     if !changes.is_empty() {
         parts.push(heading("What would change, as things are now"));
         parts.extend(changes);
     }
     Ok(parts.join("\n"))
+}
+
+fn count(proposal: &v1::Proposal) -> String {
+    let (given, needed) = (proposal.approvals.len(), proposal.approvals_needed);
+    format!("{given} of {needed}")
 }
 
 fn heading(text: &str) -> String {
@@ -180,7 +181,11 @@ fn flatten(out: &mut Vec<String>, name: &str, value: &Value) {
 
 /// What the service says would change. What the command itself says of a document is believed
 /// before what the service says of it.
-fn changes(proposal: &v1::Proposal, change: &Change) -> Result<Vec<String>, Error> {
+fn changes(proposal: &v1::Proposal, terms: &Terms, change: &Change) -> Result<Vec<String>, Error> {
+    let is_new = |name: &str| {
+        let seen = terms.seen.iter().find(|seen| seen.name == name);
+        seen.is_some_and(|seen| seen.revision.is_none())
+    };
     let mut out = Vec::new();
     let mut resource = "";
     for difference in &proposal.differences {
@@ -189,10 +194,15 @@ fn changes(proposal: &v1::Proposal, change: &Change) -> Result<Vec<String>, Erro
             .find(|name| difference.resource == name.key() && difference.field == "text");
         if difference.resource != resource {
             resource = &difference.resource;
-            out.push(format!("  {}", thing(resource)));
+            let mark = if is_new(resource) { "new: " } else { "" };
+            out.push(format!("  {mark}{}", visible(&thing(resource))));
         }
         let Some(document) = document else {
-            let told = field(&difference.field, &difference.before, &difference.after);
+            let told = field(
+                &visible(&difference.field),
+                (!is_new(resource)).then_some(&difference.before),
+                &difference.after,
+            );
             out.push(format!("    {told}"));
             continue;
         };
