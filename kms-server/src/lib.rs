@@ -17,5 +17,6 @@ pub mod init;
 pub mod listener;
 pub mod metrics;
 pub mod process;
+pub mod scrape;
 pub mod serve;
 pub mod store;

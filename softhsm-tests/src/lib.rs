@@ -24,9 +24,11 @@
     reason = "a kit for tests: what cannot go on fails the test, with a sentence"
 )]
 
+pub mod certificate;
 pub mod channel;
 pub mod cli;
 pub mod configuration;
+pub mod custodian;
 pub mod deployment;
 pub mod durability;
 pub mod failure;
@@ -53,7 +55,7 @@ pub use deployment::{Builder, Deployment};
 pub use failure::Failure;
 pub use in_process::{InProcessToken, Outsider};
 pub use pin_holder::PinHolder;
-pub use pki::{Authority, Flaw, Identity};
+pub use pki::{Authority, Flaw, Identity, Revoked};
 pub use server::Server;
 pub use setting::{full, scaled};
 pub use token::Token;

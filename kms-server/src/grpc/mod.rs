@@ -21,7 +21,6 @@ pub use door::{Connected, Door};
 pub use stated::{PURPOSE, Stated, stated};
 
 use kms_proto::v1;
-use serde::Deserialize;
 use tonic::service::Routes;
 use tonic::service::RoutesBuilder;
 use v1::admin_service_server::AdminServiceServer;
@@ -41,32 +40,6 @@ const MESSAGE_IN_MAX: usize = 8 * 1024 * 1024;
 /// The longest message that is sent out.
 const MESSAGE_OUT_MAX: usize = 128 * 1024 * 1024;
 
-/// What a listener serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Service {
-    /// All of them.
-    All,
-    /// Spaces, identifier domains, edges.
-    Space,
-    /// Keys and their versions.
-    Key,
-    /// Envelope encryption.
-    Crypto,
-    /// Pseudonyms.
-    Pseudonym,
-    /// Keys from outside.
-    Import,
-    /// The audit logs.
-    Audit,
-    /// The deployment and its HSM.
-    Admin,
-    /// Commands that wait for others to agree.
-    Proposal,
-    /// Policy, bindings, emergencies.
-    Policy,
-}
-
 /// The full name of each service, for the health service.
 pub const NAMES: [&str; 9] = [
     "emc2.kms.v1.SpaceService",
@@ -80,32 +53,29 @@ pub const NAMES: [&str; 9] = [
     "emc2.kms.v1.PolicyService",
 ];
 
-/// The routes of a listener.
+/// The services, all of them at every listener: what may be asked there is for `decide` to say.
 #[must_use]
-pub fn routes(door: &Door, services: &[Service]) -> RoutesBuilder {
+pub fn routes(door: &Door) -> RoutesBuilder {
     let mut routes = Routes::builder();
-    let serves = |service| services.contains(&service) || services.contains(&Service::All);
     macro_rules! serve {
-        ($($service:ident => $server:ident;)*) => {
-            $(if serves(Service::$service) {
-                routes.add_service(
-                    $server::new(door.clone())
-                        .max_decoding_message_size(MESSAGE_IN_MAX)
-                        .max_encoding_message_size(MESSAGE_OUT_MAX),
-                );
-            })*
+        ($($server:ident)*) => {
+            $(routes.add_service(
+                $server::new(door.clone())
+                    .max_decoding_message_size(MESSAGE_IN_MAX)
+                    .max_encoding_message_size(MESSAGE_OUT_MAX),
+            );)*
         };
     }
     serve! {
-        Space => SpaceServiceServer;
-        Key => KeyServiceServer;
-        Crypto => CryptoServiceServer;
-        Pseudonym => PseudonymServiceServer;
-        Import => ImportServiceServer;
-        Audit => AuditServiceServer;
-        Admin => AdminServiceServer;
-        Proposal => ProposalServiceServer;
-        Policy => PolicyServiceServer;
+        SpaceServiceServer
+        KeyServiceServer
+        CryptoServiceServer
+        PseudonymServiceServer
+        ImportServiceServer
+        AuditServiceServer
+        AdminServiceServer
+        ProposalServiceServer
+        PolicyServiceServer
     }
     routes
 }

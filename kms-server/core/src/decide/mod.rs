@@ -1,13 +1,17 @@
 //! The judgement: may this caller do this, now?
 
+mod access;
 mod asker;
+mod explain;
 mod reach;
 mod rules;
 mod support;
 mod target;
 
+pub use access::{Access, access, differences};
+pub use explain::{Explained, explain};
 pub use reach::import_token_key;
-pub use rules::{Access, Explained, access, differences, explain, in_force, linkable, sound, with};
+pub use rules::{in_force, linkable, sound, with};
 
 use crate::action::Action;
 use crate::caller::{Caller, Peer};

@@ -1,22 +1,20 @@
-//! Policy and bindings judged themselves: what they may not be, and what they mean.
+//! Policy and bindings judged themselves: what they may not be.
 
 use super::support::MOST;
-use super::target::kind_of;
 use crate::action::{Action, Effect};
 use crate::binding::Binding;
 use crate::caller::{Principal, Sort};
 use crate::class::Class;
-use crate::command::{MayQuery, Rules};
+use crate::command::Rules;
 use crate::deployment::Environment;
 use crate::error::{Error, Result};
-use crate::key::Study;
 use crate::name::{KeyName, Slug};
 use crate::policy::{Circumstances, Judge, Policy, Question, Target};
 use crate::role::Role;
 use crate::time::Time;
 use crate::value::{DEPLOYMENT, Document, DocumentName, Value};
 use crate::view::View;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// The policy of a view's documents; `None` while there are none.
 ///
@@ -61,12 +59,7 @@ pub fn with(view: &View, rules: &Rules) -> View {
 pub fn sound(view: &View, environment: Environment, now: Time) -> Result<Policy> {
     let policy = in_force(view)?.ok_or_else(|| Error::invalid("policy", "there is no policy"))?;
     one_name_one_person(view)?;
-    let bench = Rulebook {
-        judge: &policy,
-        view,
-        environment,
-        now,
-    };
+    let bench = Rulebook::new(view, &policy, environment, now);
     for action in [Action::PutPolicy, Action::PutBindings] {
         bench.can_still_be_asked(action)?;
     }
@@ -82,12 +75,7 @@ pub fn sound(view: &View, environment: Environment, now: Time) -> Result<Policy>
 /// # Errors
 /// `Invalid` when somebody could trace a pseudonym back, or follow it across two spaces.
 pub fn linkable(view: &View, judge: &dyn Judge, environment: Environment, now: Time) -> Result<()> {
-    let rules = Rulebook {
-        judge,
-        view,
-        environment,
-        now,
-    };
+    let rules = Rulebook::new(view, judge, environment, now);
     let bound = view.bindings().filter(|b| b.has(Role::Pseudonymiser));
     bound
         .into_iter()
@@ -116,14 +104,28 @@ fn one_name_one_person(view: &View) -> Result<()> {
 }
 
 /// What is asked of the rules themselves, in the circumstances that allow most.
-struct Rulebook<'a> {
+pub(super) struct Rulebook<'a> {
     judge: &'a dyn Judge,
     view: &'a View,
     environment: Environment,
     now: Time,
 }
 
-impl Rulebook<'_> {
+impl<'a> Rulebook<'a> {
+    pub(super) fn new(
+        view: &'a View,
+        judge: &'a dyn Judge,
+        environment: Environment,
+        now: Time,
+    ) -> Self {
+        Rulebook {
+            judge,
+            view,
+            environment,
+            now,
+        }
+    }
+
     fn allows(
         &self,
         binding: &Binding,
@@ -276,7 +278,7 @@ impl Rulebook<'_> {
     }
 
     /// On what this may be asked: the deployment, or names; a class stands for its keys.
-    fn places(&self, binding: &Binding, action: Action) -> Result<Vec<(String, u8)>> {
+    pub(super) fn places(&self, binding: &Binding, action: Action) -> Result<Vec<(String, u8)>> {
         let mut found = Vec::new();
         let mut ask = |name: String, target: Target<'_>| {
             let needed = self.needed(binding, action, target);
@@ -322,203 +324,4 @@ fn asked_of_others(action: Action) -> bool {
 /// The name of a key that stands for all of a space: policies speak of spaces and classes.
 fn some_key(space: &crate::name::SpaceName) -> Result<KeyName> {
     Ok(space.key("any".parse::<Slug>()?))
-}
-
-/// What one principal may do: an action, on what, and how many must agree.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Access {
-    /// Who.
-    pub principal: Principal,
-    /// What.
-    pub action: Action,
-    /// On what, and how many others must agree.
-    pub on: Vec<(String, u8)>,
-}
-
-/// Everything that everyone bound may do, for the yearly review.
-///
-/// # Errors
-/// As [`sound`] for a policy that is none.
-pub fn access(view: &View, environment: Environment, now: Time) -> Result<Vec<Access>> {
-    let policy = in_force(view)?.ok_or_else(|| Error::invalid("policy", "there is no policy"))?;
-    let rules = Rulebook {
-        judge: &policy,
-        view,
-        environment,
-        now,
-    };
-    let mut found = Vec::new();
-    for binding in view.bindings().filter(|b| !b.grants().is_empty()) {
-        for action in Action::ALL.iter().copied() {
-            let on = rules.places(binding, action)?;
-            if !on.is_empty() {
-                found.push(Access {
-                    principal: binding.principal().clone(),
-                    action,
-                    on,
-                });
-            }
-        }
-    }
-    Ok(found)
-}
-
-/// Why somebody may or may not do something.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Explained {
-    /// Whether they may, with so many approvals as were said.
-    pub allowed: bool,
-    /// How many approvals it needs; `None` when no number is enough.
-    pub needed: Option<u8>,
-    /// The policies that permit it, or that forbid it, and the line of each in the document.
-    pub policies: Vec<(String, Option<u32>)>,
-    /// What to do about a no that only the circumstances make.
-    pub advice: Option<String>,
-    /// The roles of the principal.
-    pub roles: Vec<String>,
-}
-
-/// Why this principal may or may not do that, strongly signed in and from nowhere in particular.
-///
-/// # Errors
-/// `Invalid` when the policy is none or the name of the resource is none.
-pub fn explain(
-    view: &View,
-    environment: Environment,
-    now: Time,
-    query: &MayQuery,
-) -> Result<Explained> {
-    let policy = in_force(view)?.ok_or_else(|| Error::invalid("policy", "there is no policy"))?;
-    let who = view.who(&query.principal);
-    let binding = view.binding(who);
-    let named = Named::parse(view, &query.on)?;
-    let question = |approvals| Question {
-        principal: who,
-        binding,
-        action: query.action,
-        target: named.target(view),
-        circumstances: Circumstances {
-            environment,
-            approvals,
-            emergency: false,
-            now,
-            source: None,
-            purpose: query.purpose.as_ref(),
-            provider: true,
-            authenticated: Some(now),
-            strong: true,
-            proposed: None,
-        },
-    };
-    let not_a_question = |e: Error| {
-        let sentence = format!("{} is not asked of {}", query.action, query.on);
-        Error::invalid("action", sentence).because(e.cause().unwrap_or_default())
-    };
-    let answer = policy
-        .answer(&question(query.approvals))
-        .map_err(not_a_question)?;
-    let needed = (0..=MOST).find(|n| policy.answer(&question(*n)).is_ok_and(|a| a.allowed));
-    let text = view.document(DocumentName::Policy).unwrap_or_default();
-    let policies = answer.policies.iter();
-    Ok(Explained {
-        allowed: answer.allowed,
-        needed,
-        policies: policies.map(|id| (id.clone(), line_of(text, id))).collect(),
-        advice: policy.forbidden(&question(MOST)),
-        roles: binding
-            .into_iter()
-            .flat_map(Binding::grants)
-            .map(ToString::to_string)
-            .collect(),
-    })
-}
-
-fn line_of(text: &str, id: &str) -> Option<u32> {
-    let mark = format!("@id(\"{id}\")");
-    let at = text.lines().position(|line| line.contains(&mark))?;
-    u32::try_from(at).ok()?.checked_add(1)
-}
-
-/// A resource that a question names.
-enum Named {
-    Deployment,
-    Space(crate::name::SpaceName),
-    Domain(crate::name::DomainName),
-    Edge(crate::name::EdgeName),
-    Key(KeyName),
-}
-
-impl Named {
-    fn parse(view: &View, text: &str) -> Result<Self> {
-        let key = text.split("/versions/").next().unwrap_or_default();
-        if text == DEPLOYMENT {
-            Ok(Named::Deployment)
-        } else if let Ok(name) = text.parse() {
-            Ok(Named::Edge(name))
-        } else if let Ok(name) = key.parse::<KeyName>() {
-            view.key(&name).ok_or_else(|| Error::not_found(&name))?;
-            Ok(Named::Key(name))
-        } else if let Ok(name) = text.parse() {
-            Ok(Named::Domain(name))
-        } else {
-            text.parse().map(Named::Space).map_err(|_none| {
-                let sentence = format!("{text} is not the name of a space, a domain, an edge, a key or a version, nor `deployment`");
-                Error::invalid("resource", sentence)
-            })
-        }
-    }
-
-    fn target<'a>(&'a self, view: &'a View) -> Target<'a> {
-        let study = |name: &KeyName| -> Option<&'a Study> { view.key(name)?.0.study.as_ref() };
-        match self {
-            Named::Deployment => Target::Deployment,
-            Named::Space(name) => Target::Space(name, kind_of(view, name)),
-            Named::Domain(name) => Target::Domain(name),
-            Named::Edge(name) => {
-                let edge = view.edge(name).and_then(|(edge, _)| study(&edge.key));
-                Target::Edge(name, edge)
-            }
-            Named::Key(name) => {
-                let class = view
-                    .key(name)
-                    .map_or(Class::DataAtRest, |(key, _)| key.class);
-                Target::Key(name, class, study(name))
-            }
-        }
-    }
-}
-
-/// Who lost or gained what between two reviews, for whoever must agree to a change of the rules.
-#[must_use]
-pub fn differences(before: &[Access], after: &[Access]) -> Vec<String> {
-    let flat = |access: &[Access]| -> BTreeMap<(String, String, String), u8> {
-        access
-            .iter()
-            .flat_map(|a| {
-                let key = (a.principal.to_string(), a.action.to_string());
-                a.on.iter()
-                    .map(move |(on, needed)| ((key.0.clone(), key.1.clone(), on.clone()), *needed))
-            })
-            .collect()
-    };
-    let (before, after) = (flat(before), flat(after));
-    let mut lines = Vec::new();
-    for ((who, action, on), needed) in &before {
-        match after.get(&(who.clone(), action.clone(), on.clone())) {
-            None => lines.push(format!("{who} loses {action} on {on}")),
-            Some(now) if now < needed => lines.push(format!(
-                "{who}: {action} on {on} needs {now} approval(s) instead of {needed}: WEAKER"
-            )),
-            Some(now) if now > needed => lines.push(format!(
-                "{who}: {action} on {on} needs {now} approval(s) instead of {needed}"
-            )),
-            Some(_) => {}
-        }
-    }
-    for key @ (who, action, on) in after.keys() {
-        if !before.contains_key(key) {
-            lines.push(format!("{who} gains {action} on {on}"));
-        }
-    }
-    lines
 }

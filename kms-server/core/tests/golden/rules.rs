@@ -176,7 +176,7 @@ fn rules_that_cannot_be_lived_with_are_refused_with_the_reason() {
             "a syntax error",
             format!("{POLICY} permit (principal"),
             vec![],
-            "does not parse",
+            "does not parse: line ",
         ),
     ];
     for (what, policy, values, why) in cases {
