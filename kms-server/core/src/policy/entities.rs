@@ -39,6 +39,17 @@ pub(super) fn entities(question: &Question<'_>, schema: Option<&Schema>) -> Resu
     Entities::from_entities(entities, schema).map_err(|e| fault(&e))
 }
 
+/// The resource that a policy names so, by its own name.
+pub(super) fn named_resource(uid: &EntityUid) -> Option<String> {
+    let id = uid.id().unescaped();
+    match uid.type_name().basename() {
+        "Space" => Some(format!("spaces/{id}")),
+        "Domain" => Some(format!("domains/{id}")),
+        "Edge" | "Key" => Some(id.to_owned()),
+        _ => None,
+    }
+}
+
 pub(super) fn fault(e: &dyn fmt::Display) -> Error {
     Error::internal(format!("policy question: {e}"))
 }

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use cedar_policy::{
     Authorizer, Decision, Effect, PolicyId, PolicySet, Schema, ValidationMode, Validator,
 };
-use entities::{entities, fault, request};
+use entities::{entities, fault, named_resource, request};
 use miette::Diagnostic;
 use schema::{applies, conforms};
 use std::collections::{BTreeMap, BTreeSet};
@@ -88,6 +88,14 @@ impl Policy {
                 format!("the policy is not valid: {}", findings.join("; ")),
             ))
         }
+    }
+
+    /// The resources that the policies name: spaces, domains, edges and keys. What they do not name
+    /// they tell apart by attributes alone.
+    #[must_use]
+    pub fn names(&self) -> BTreeSet<String> {
+        let literals = self.set.policies().flat_map(|p| p.entity_literals());
+        literals.filter_map(|uid| named_resource(&uid)).collect()
     }
 
     fn put(&self, set: &PolicySet, question: &Question<'_>) -> Result<Answer> {
