@@ -27,7 +27,8 @@ pub struct Access {
 /// As [`sound`] for a policy that is none.
 pub fn access(view: &View, environment: Environment, now: Time) -> Result<Vec<Access>> {
     let policy = in_force(view)?.ok_or_else(|| Error::invalid("policy", "there is no policy"))?;
-    let rules = Rulebook::new(view, &policy, environment, now);
+    let sitting = policy.sitting();
+    let rules = Rulebook::new(view, &sitting, environment, now);
     let names = policy.names();
     let mut found = Vec::new();
     for binding in view.bindings().filter(|b| !b.grants().is_empty()) {

@@ -59,7 +59,8 @@ pub fn with(view: &View, rules: &Rules) -> View {
 pub fn sound(view: &View, environment: Environment, now: Time) -> Result<Policy> {
     let policy = in_force(view)?.ok_or_else(|| Error::invalid("policy", "there is no policy"))?;
     one_name_one_person(view)?;
-    let bench = Rulebook::new(view, &policy, environment, now);
+    let sitting = policy.sitting();
+    let bench = Rulebook::new(view, &sitting, environment, now);
     for action in [Action::PutPolicy, Action::PutBindings] {
         bench.can_still_be_asked(action)?;
     }

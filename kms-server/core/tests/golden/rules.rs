@@ -613,3 +613,23 @@ fn what_a_policy_names_is_told_apart_from_its_like() {
         assert!(rotates.contains(&on), "{on} is not among {rotates:?}");
     }
 }
+
+#[test]
+fn a_policy_names_each_action_and_no_group() {
+    let mut view = world(&format!(
+        "{POLICY}\n@id(\"group\") forbid (principal, action in [Kms::Action::\"Dangerous\"], resource);"
+    ));
+    let text = SCHEMA.replace(
+        "action ReadInventory,",
+        "action Dangerous;\n  action ReadInventory,",
+    );
+    let document = DocumentName::Schema;
+    put(&mut view, Value::Document(Document { document, text }));
+    let refused = judged(&view).unwrap_err();
+    assert!(
+        refused
+            .message()
+            .contains("the policy group names Dangerous"),
+        "{refused}"
+    );
+}

@@ -18,15 +18,15 @@ pub(super) async fn run(
     files: &Files,
 ) -> Result<(), Error> {
     let now = session.client.get_policy(v1::GetPolicyRequest {}).await?;
-    let request = v1::ReviewAccessRequest {
-        candidate: Some(candidate.clone()),
+    let review = |candidate| {
+        let request = v1::ReviewAccessRequest { candidate };
+        session.client.review_access(request)
     };
-    let after = session.client.review_access(request).await?;
     if session.screen.is_json() {
+        let after = review(Some(candidate)).await?;
         return session.screen.message(&after);
     }
-    let request = v1::ReviewAccessRequest { candidate: None };
-    let before = session.client.review_access(request).await?;
+    let (before, after) = tokio::try_join!(review(None), review(Some(candidate.clone())))?;
     let texts = [
         (&files.schema, &now.schema, &candidate.schema),
         (&files.file, &now.policy, &candidate.policy),
