@@ -2,7 +2,7 @@
 
 use crate::progress;
 use crate::session::Session;
-use crate::table::{in_how_long, person, thing, time_and_age};
+use crate::table::{in_how_long, person, thing, time, time_and_age};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
 use kms_client::{Backoff, Client, Error, Kind, name, v1};
@@ -246,15 +246,19 @@ fn ended(proposal: &v1::Proposal) -> Option<Error> {
 /// What became of it, as it reads on from its name.
 pub(crate) fn outcome(proposal: &v1::Proposal) -> String {
     let ended = |what: &str| {
-        let (who, why) = (person(&proposal.end_actor), &proposal.end_reason);
-        format!("was {what} by {who}: {why}")
+        let (who, when) = (
+            person(&proposal.end_actor),
+            time(proposal.end_time.as_ref()),
+        );
+        format!("was {what} by {who} on {when}")
     };
+    let with_reason = |what: &str| format!("{}: {}", ended(what), proposal.end_reason);
     match proposal.state() {
         v1::ProposalState::Unspecified => "is in a state that this kms does not know".to_owned(),
         v1::ProposalState::Waiting => format!("waits: {}", missing(proposal)),
         v1::ProposalState::Executed => ended("carried out"),
-        v1::ProposalState::Rejected => ended("rejected"),
-        v1::ProposalState::Withdrawn => ended("withdrawn"),
+        v1::ProposalState::Rejected => with_reason("rejected"),
+        v1::ProposalState::Withdrawn => with_reason("withdrawn"),
         v1::ProposalState::Expired => {
             "has expired: not enough people agreed in time; ask for it again".to_owned()
         }

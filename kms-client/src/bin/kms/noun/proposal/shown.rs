@@ -65,12 +65,25 @@ pub(super) fn verdict(proposal: &v1::Proposal) -> String {
     }
 }
 
-/// All of it.
-pub(super) fn shown(proposal: &v1::Proposal, deployment: &str) -> Result<String, Error> {
+/// The command of a proposal that waits.
+pub(super) fn waiting_change(proposal: &v1::Proposal) -> Result<Option<Change>, Error> {
+    let waits = proposal.state() == v1::ProposalState::Waiting;
+    waits.then(|| change(&terms(proposal)?)).transpose()
+}
+
+fn change(terms: &Terms) -> Result<Change, Error> {
+    let change = terms.change();
+    change.map_err(|e| Error::new(Kind::Invalid, e.to_string()))
+}
+
+/// All of it; `meaning` is what a change of the rules would mean.
+pub(super) fn shown(
+    proposal: &v1::Proposal,
+    deployment: &str,
+    meaning: Option<&str>,
+) -> Result<String, Error> {
     let terms = terms(proposal)?;
-    let change = terms
-        .change()
-        .map_err(|e| Error::new(Kind::Invalid, e.to_string()))?;
+    let change = change(&terms)?;
     let head = Table::fields([
         ("proposal", proposal.name.clone()),
         ("deployment", deployment.to_owned()),
@@ -96,6 +109,10 @@ pub(super) fn shown(proposal: &v1::Proposal, deployment: &str) -> Result<String,
     if !changes.is_empty() {
         parts.push(heading("What would change, as things are now"));
         parts.extend(changes);
+    }
+    if let Some(meaning) = meaning {
+        parts.push(heading("What that would mean"));
+        parts.push(meaning.to_owned());
     }
     Ok(parts.join("\n"))
 }
