@@ -52,8 +52,8 @@ pub(crate) struct Cli {
     #[arg(value_parser = purpose)]
     purpose: Option<String>,
 
-    /// Where others must agree first: wait for them, then carry it out. Without a time, as long as
-    /// the proposal waits.
+    /// Where others must agree first: wait for them, then carry it out. --wait=2h waits no longer
+    /// than that; without a time, as long as the proposal does.
     #[arg(long, value_name = "DURATION", global = true, help_heading = EVERY, display_order = 104)]
     #[arg(num_args = 0..=1, require_equals = true, value_parser = duration)]
     wait: Option<Option<Duration>>,
