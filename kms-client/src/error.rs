@@ -1,6 +1,7 @@
 //! What went wrong, as what to do about it.
 
 use std::fmt;
+use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -67,6 +68,7 @@ pub struct Error {
     message: String,
     reason: String,
     proposal: Option<String>,
+    wait: Option<Duration>,
 }
 
 impl Error {
@@ -77,6 +79,7 @@ impl Error {
             message: message.into(),
             reason: String::new(),
             proposal: None,
+            wait: None,
         }
     }
 
@@ -106,10 +109,23 @@ impl Error {
         self.proposal.as_deref()
     }
 
+    /// After how long the service says that it is worth another try (`google.rpc.RetryInfo`).
+    #[must_use]
+    pub fn wait(&self) -> Option<Duration> {
+        self.wait
+    }
+
     /// The same failure, told as part of something larger: `prefix: sentence`.
     #[must_use]
     pub fn within(mut self, prefix: impl fmt::Display) -> Self {
         self.message = format!("{prefix}: {}", self.message);
+        self
+    }
+
+    /// The same failure, and what follows from it.
+    #[must_use]
+    pub fn followed(mut self, more: impl fmt::Display) -> Self {
+        self.message = format!("{}{more}", self.message);
         self
     }
 
@@ -119,6 +135,7 @@ impl Error {
         let ours = details.error_info().filter(|said| said.domain == DOMAIN);
         let reason = ours.map(|said| said.reason.clone()).unwrap_or_default();
         let proposal = ours.and_then(|said| said.metadata.get("proposal").cloned());
+        let wait = details.retry_info().and_then(|retry| retry.retry_delay);
         let mut message = if status.message().is_empty() {
             format!("the service answered {}", status.code().description())
         } else {
@@ -140,6 +157,7 @@ impl Error {
             message,
             reason,
             proposal,
+            wait,
         }
     }
 }
@@ -152,6 +170,7 @@ impl From<kms_proto::v1::ItemError> for Error {
             message: item.message,
             reason: item.reason,
             proposal: None,
+            wait: None,
         }
     }
 }

@@ -14,6 +14,7 @@ use kms_core::envelope::Envelope;
 use kms_core::import_token::ImportToken;
 use kms_core::name::{DomainName, EdgeName, KeyName, Slug, SpaceName, VersionName};
 use kms_core::pseudonym::{Identifier, Pseudonym};
+use kms_core::quota::QuotaName;
 use kms_core::record::{Record, is_entry};
 use kms_server::audit::frame::{self, Frame};
 use std::fmt::Display;
@@ -76,6 +77,7 @@ pub fn name(bytes: &[u8]) -> bool {
         one_form::<EdgeName>(text),
         one_form::<KeyName>(text),
         one_form::<VersionName>(text),
+        one_form::<QuotaName>(text),
     ];
     let several = understood.iter().filter(|one| **one).count();
     assert!(several <= 1, "a text names several sorts of thing");

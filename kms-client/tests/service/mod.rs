@@ -17,7 +17,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt};
 
 /// What the service keeps, and how it misbehaves.
 #[derive(Default)]
@@ -30,6 +31,8 @@ pub struct Shared {
     pub calls: AtomicU32,
     /// How many calls to answer with UNAVAILABLE first.
     pub unavailable: AtomicU32,
+    /// What is told of a quota that is used up: when it is free again.
+    pub used_up: Mutex<Option<Duration>>,
     /// Whether calls get no answer.
     pub silent: AtomicBool,
     /// The request ids of changes, in the order in which they came.
@@ -148,6 +151,14 @@ impl Fake {
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
                 left.checked_sub(1)
             });
+        if let Some(wait) = *self.0.used_up.lock().unwrap() {
+            let details = ErrorDetails::with_retry_info(Some(wait));
+            return Err(Status::with_error_details(
+                Code::ResourceExhausted,
+                "the quota is used up",
+                details,
+            ));
+        }
         match left {
             Ok(_) => Err(Status::unavailable("the token is away")),
             Err(_) => Ok(()),

@@ -2,7 +2,7 @@
 
 use crate::noun::{
     access, audit, completions, context, domain, edge, emergency, file, hsm, import, inventory,
-    key, policy, proposal, pseudonym, random, space, status, version,
+    key, policy, proposal, pseudonym, quota, random, space, status, version,
 };
 use crate::screen::Form;
 use crate::session::Setting;
@@ -90,6 +90,9 @@ enum Noun {
     /// Deterministic pseudonyms along an edge.
     #[command(subcommand)]
     Pseudonym(pseudonym::Verb),
+    /// How much a caller may ask of a key or an edge.
+    #[command(subcommand)]
+    Quota(quota::Verb),
     /// Dual control: commands that wait for others to agree.
     #[command(subcommand)]
     Proposal(proposal::Verb),
@@ -145,6 +148,7 @@ impl Cli {
             Noun::Version(verb) => verb.run(&setting).await,
             Noun::Import(verb) => verb.run(&setting.session().await?).await,
             Noun::Pseudonym(verb) => verb.run(&setting.session().await?).await,
+            Noun::Quota(verb) => verb.run(&setting.session().await?).await,
             Noun::Proposal(verb) => verb.run(&setting.session().await?).await,
             Noun::Policy(verb) => verb.run(&setting).await,
             Noun::Access(verb) => verb.run(&setting).await,

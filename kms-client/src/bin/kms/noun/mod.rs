@@ -17,6 +17,8 @@ pub(crate) mod policy;
 pub(crate) mod proposal;
 pub(crate) mod pseudonym;
 mod pseudonym_map;
+mod pseudonym_part;
+pub(crate) mod quota;
 pub(crate) mod random;
 pub(crate) mod space;
 pub(crate) mod status;
