@@ -2,6 +2,7 @@
 
 use crate::grpc::Service;
 use crate::hsm::Settings;
+use crate::openid;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ pub struct Config {
     pub metrics: Option<MetricsListener>,
     /// The HSM.
     pub hsm: Settings,
+    /// Where people sign in. Without it nobody does.
+    pub openid: Option<openid::Settings>,
     /// The server's own log.
     #[serde(default)]
     pub log: Log,
@@ -113,6 +116,9 @@ impl Config {
             place(&mut listener.certificate);
             place(&mut listener.key);
             place(&mut listener.client_ca);
+        }
+        if let Some(openid) = &mut config.openid {
+            place(&mut openid.authority);
         }
         Ok(config)
     }

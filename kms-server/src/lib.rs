@@ -15,6 +15,7 @@ pub mod hsm;
 pub mod init;
 pub mod listener;
 pub mod metrics;
+pub mod openid;
 pub mod process;
 pub mod serve;
 pub mod store;

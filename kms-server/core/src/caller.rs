@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::name::Slug;
+use crate::time::Time;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -155,6 +156,21 @@ impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "spiffe://{}/{}", self.trust_domain, self.principal)
     }
+}
+
+/// A person's own sign-in at the OpenID provider, beside the certificate of the connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignIn {
+    /// `iss` of the token.
+    pub issuer: String,
+    /// `sub` of the token.
+    pub subject: String,
+    /// When the person last proved who they are (`auth_time`).
+    pub auth_time: Time,
+    /// When the token ends (`exp`).
+    pub expires: Time,
+    /// Whether `acr`/`amr` show strong authentication.
+    pub strong: bool,
 }
 
 /// Who asks, and how we know.
