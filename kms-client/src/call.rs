@@ -172,6 +172,10 @@ impl Client {
             for attempt in 1_u32.. {
                 let mut once = Request::new(request.clone());
                 once.set_timeout(self.deadline);
+                if let Some(bearer) = &self.bearer {
+                    once.metadata_mut()
+                        .insert("authorization", bearer.authorization()?);
+                }
                 let status = match send(once).await {
                     Ok(answer) => return Ok(answer.into_inner()),
                     Err(status) => status,

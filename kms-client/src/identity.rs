@@ -1,11 +1,11 @@
 //! Who we are to the service, and whom we trust.
 
-use crate::{Error, Kind, Target};
+use crate::{Error, Kind, Target, read_private};
+use kms_openid::{Https, Thumbprint};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Identity {
     config: Arc<ClientConfig>,
+    thumbprint: Thumbprint,
 }
 
 impl Identity {
@@ -31,6 +32,7 @@ impl Identity {
                 .map_err(|e| unusable(&target.ca, "a certificate authority", &e))?;
         }
         let chain = certificates(&target.certificate)?;
+        let thumbprint = Thumbprint::of(chain.first().map_or(&[], |own| own.as_ref()));
         let key = private_key(&target.key)?;
         // TLS 1.3 only: the service speaks nothing older, and its handshake hides who we are.
         let mut config = ClientConfig::builder_with_provider(Arc::new(provider()))
@@ -45,7 +47,20 @@ impl Identity {
         config.alpn_protocols = vec![b"h2".to_vec()];
         Ok(Self {
             config: Arc::new(config),
+            thumbprint,
         })
+    }
+
+    /// SHA-256 of our certificate.
+    #[must_use]
+    pub fn thumbprint(&self) -> Thumbprint {
+        self.thumbprint
+    }
+
+    /// The same certificate shown to somebody else: whoever comes from these authorities.
+    pub(crate) fn toward(&self, authority: &Path) -> Result<Https, Error> {
+        let shown = Arc::clone(&self.config.client_auth_cert_resolver);
+        Ok(Https::trusting(authority, Some(shown))?)
     }
 
     pub(crate) fn config(&self) -> Arc<ClientConfig> {
@@ -76,20 +91,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
-    let mode = std::fs::metadata(path)
-        .map_err(|e| Error::file(&format!("read {}", path.display()), &e))?
-        .mode();
-    if mode & 0o077 != 0 {
-        return Err(Error::new(
-            Kind::Io,
-            format!(
-                "others can read the private key {path} (mode {:o}); close it: chmod 600 {path}",
-                mode & 0o777,
-                path = path.display()
-            ),
-        ));
-    }
-    let pem = zeroize::Zeroizing::new(read(path)?);
+    let pem = read_private("the private key", path)?;
     PrivateKeyDer::from_pem_slice(&pem).map_err(|e| unusable(path, "a PEM private key", &e))
 }
 

@@ -25,6 +25,8 @@
 //!   deadline, retried where that is safe ([`Effect`] says where).
 //! - [`Envelopes`] seals files and streams of any size under a data-at-rest key: the content is
 //!   sealed here with a data key, the data key is sealed by the HSM ([`Header`] is the format).
+//! - [`Login`] lets a person sign in at an OpenID provider; [`Client::signed_in`] sends the token of
+//!   the [`SignIn`] with every call.
 //! - [`Error`] says what to do about a failure; its [`Kind`] has a stable exit code.
 
 mod address;
@@ -35,8 +37,10 @@ mod envelope;
 mod error;
 mod header;
 mod identity;
+mod login;
 pub mod name;
 mod output;
+mod private;
 mod retry;
 mod seal;
 mod tls;
@@ -50,5 +54,7 @@ pub use error::{Error, Kind};
 pub use header::{HEADER_LENGTH, Header, HeaderError, SLOT_LENGTH, Slots};
 pub use identity::Identity;
 pub use kms_proto::{to_json, v1};
+pub use login::{Login, OpenId, SignIn};
 pub use output::{Output, discard_unfinished};
+pub use private::read_private;
 pub use retry::Backoff;

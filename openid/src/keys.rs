@@ -1,6 +1,7 @@
 //! The provider's public keys (RFC 7517), and signatures judged by them.
 
 use crate::{Claims, Sealed};
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use kms_core::error::{Error, Result};
@@ -66,11 +67,12 @@ impl Keys {
         signature.validate_aud = false;
         decode(token.text, &key.public, &signature)
             .map(|opened| opened.claims)
-            .map_err(|error| match error.kind() {
-                jsonwebtoken::errors::ErrorKind::Json(_) => {
+            .map_err(|error| {
+                if matches!(error.kind(), ErrorKind::Json(_)) {
                     refused("does not have the form that it should")
+                } else {
+                    refused("has a signature that is not the OpenID provider's")
                 }
-                _ => refused("has a signature that is not the OpenID provider's"),
             })
     }
 }

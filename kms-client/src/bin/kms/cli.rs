@@ -1,7 +1,7 @@
 //! What can be asked on the command line.
 
 use crate::noun::{
-    audit, completions, context, domain, edge, file, hsm, import, inventory, key, pseudonym,
+    audit, completions, context, domain, edge, file, hsm, import, inventory, key, login, pseudonym,
     random, space, status, version,
 };
 use crate::screen::Form;
@@ -53,6 +53,13 @@ enum Noun {
     /// Which service to speak to, and as whom.
     #[command(subcommand)]
     Context(context::Verb),
+    /// Sign in at the OpenID provider of this context, with a browser.
+    ///
+    /// The sign-in is bound to the context's certificate, kept beside the contexts file, and sent
+    /// with every call until it ends.
+    Login(login::Login),
+    /// Forget the sign-in of this context.
+    Logout(login::Logout),
     /// Who am I here, and what may I do.
     Status(status::Status),
     /// Spaces: secure bubbles, strongly isolated from each other.
@@ -109,6 +116,8 @@ impl Cli {
         match self.noun {
             Noun::Context(verb) => verb.run(&setting),
             Noun::Completions(asked) => asked.run(),
+            Noun::Login(asked) => asked.run(&setting).await,
+            Noun::Logout(asked) => asked.run(&setting),
             Noun::Status(asked) => asked.run(&setting.session().await?).await,
             Noun::Space(verb) => verb.run(&setting.session().await?).await,
             Noun::Domain(verb) => verb.run(&setting.session().await?).await,

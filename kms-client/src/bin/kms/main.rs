@@ -10,6 +10,7 @@ mod noun;
 mod progress;
 mod screen;
 mod session;
+mod sign_ins;
 mod table;
 mod verify;
 

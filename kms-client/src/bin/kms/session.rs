@@ -2,7 +2,8 @@
 
 use crate::contexts::Contexts;
 use crate::screen::{Form, Screen};
-use kms_client::{Client, Error, Kind};
+use crate::sign_ins::SignIns;
+use kms_client::{Client, Error, Kind, SignIn};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,13 +35,26 @@ impl Setting {
 
     /// Connects.
     pub(crate) async fn session(&self) -> Result<Session, Error> {
-        let target = self.contexts()?.target(self.context.as_deref())?;
+        let contexts = self.contexts()?;
+        let (name, entry) = contexts.entry(self.context.as_deref())?;
+        let sign_ins = SignIns::read(contexts.sign_ins())?;
+        let sign_in = match contexts.openid(entry) {
+            Some(openid) => sign_ins.of(name, &openid)?,
+            None => None,
+        };
+        // Told before anything is sent.
+        sign_in.map_or(Ok(()), SignIn::in_force)?;
+        let target = contexts.target(Some(name))?;
         let connecting = tokio::time::timeout(self.timeout, Client::connect(&target));
         let client = connecting.await.unwrap_or_else(|_| {
             let (endpoint, seconds) = (&target.endpoint, self.timeout.as_secs_f32());
             let sentence = format!("cannot reach {endpoint}: nobody answers within {seconds} s");
             Err(Error::new(Kind::Unavailable, sentence))
         })?;
+        let client = match sign_in {
+            Some(sign_in) => client.signed_in(sign_in)?,
+            None => client,
+        };
         Ok(Session {
             client: client.with_deadline(self.timeout),
             screen: self.screen(),

@@ -69,6 +69,7 @@ impl Verb {
                     ("ca", entry.ca.display().to_string()),
                     ("certificate", entry.certificate.display().to_string()),
                     ("key", entry.key.display().to_string()),
+                    ("openid", issuer(entry).unwrap_or("none").to_owned()),
                 ]);
                 screen.line(&table.to_string())
             }
@@ -84,5 +85,10 @@ fn as_json(name: &str, entry: &Entry, current: Option<&str>) -> serde_json::Valu
         "ca": entry.ca,
         "certificate": entry.certificate,
         "key": entry.key,
+        "openid": issuer(entry),
     })
+}
+
+fn issuer(entry: &Entry) -> Option<&str> {
+    entry.openid.as_ref().map(|openid| openid.issuer.as_str())
 }

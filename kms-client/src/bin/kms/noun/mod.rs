@@ -11,6 +11,7 @@ pub(crate) mod hsm;
 pub(crate) mod import;
 pub(crate) mod inventory;
 pub(crate) mod key;
+pub(crate) mod login;
 pub(crate) mod pseudonym;
 mod pseudonym_map;
 pub(crate) mod random;
