@@ -31,3 +31,6 @@ pub use provider::Provider;
 pub use thumbprint::Thumbprint;
 pub use token::{Sealed, Sort};
 pub use url::HttpsUrl;
+
+#[cfg(test)]
+mod tests;

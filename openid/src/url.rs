@@ -105,10 +105,14 @@ impl FromStr for HttpsUrl {
             host: ServerName::try_from(bare.to_owned()).map_err(|_not_a_name| wrong())?,
             authority: authority.to_string(),
             address: bare.to_owned(),
-            port: match authority.port() {
-                Some(port) => port.as_str().parse().map_err(|_too_large| wrong())?,
-                None if authority.as_str().ends_with(':') => return Err(wrong()),
-                None => 443,
+            // http::Uri takes a port that is none for no port.
+            port: match authority.as_str().strip_prefix(authority.host()) {
+                Some("") => 443,
+                Some(port) => port
+                    .strip_prefix(':')
+                    .and_then(|port| port.parse().ok())
+                    .ok_or_else(wrong)?,
+                None => return Err(wrong()),
             },
             target: uri
                 .path_and_query()

@@ -123,6 +123,20 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_is_right() {
+        let manual = include_str!("../../../ops/kms-server.toml");
+        let block = manual.split("#[openid]\n").nth(1).unwrap();
+        let written: Vec<&str> = block
+            .lines()
+            .map_while(|line| line.strip_prefix('#'))
+            .filter(|line| !line.starts_with(' '))
+            .collect();
+        let settings: Settings = toml::from_str(&written.join("\n")).unwrap();
+        assert_eq!(settings.client_id, "kms");
+        assert_eq!(settings.clock_skew, a_minute());
+    }
+
+    #[test]
     fn settings_that_could_not_work_are_refused() {
         for (changed, to, told) in [
             ("https://", "http://", "https://host/path"),

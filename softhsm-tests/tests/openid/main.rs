@@ -10,7 +10,8 @@
 )]
 
 mod keys;
-//mod login;
+mod login;
+mod person;
 mod tokens;
 
 use kms_core::{Error, caller::SignIn, time::Time};
