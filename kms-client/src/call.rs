@@ -55,7 +55,7 @@ macro_rules! identified {
 }
 
 /// A page of 1,000 log entries of the largest size that a log takes.
-const LARGEST_ANSWER: usize = 72 * 1024 * 1024;
+pub(crate) const LARGEST_ANSWER: usize = 72 * 1024 * 1024;
 
 use v1::{
     admin_service_client::AdminServiceClient as Admin,
@@ -63,6 +63,8 @@ use v1::{
     crypto_service_client::CryptoServiceClient as Crypto,
     import_service_client::ImportServiceClient as Import,
     key_service_client::KeyServiceClient as Keys,
+    policy_service_client::PolicyServiceClient as Policies,
+    proposal_service_client::ProposalServiceClient as Proposals,
     pseudonym_service_client::PseudonymServiceClient as Pseudonyms,
     space_service_client::SpaceServiceClient as Spaces,
 };
@@ -106,6 +108,24 @@ calls! {
 
     Changes Import<_>, get_import_parameters(v1::GetImportParametersRequest) -> v1::ImportParameters;
     Changes Import<_>, import_key(v1::ImportKeyRequest) -> v1::KeyVersion;
+
+    Asks    Proposals<_>, list_proposals(v1::ListProposalsRequest) -> v1::ListProposalsResponse;
+    Asks    Proposals<_>, get_proposal(v1::GetProposalRequest) -> v1::Proposal;
+    Changes Proposals<_>, approve_proposal(v1::ApproveProposalRequest) -> v1::Proposal;
+    Changes Proposals<_>, reject_proposal(v1::EndProposalRequest) -> v1::Proposal;
+    Changes Proposals<_>, withdraw_proposal(v1::EndProposalRequest) -> v1::Proposal;
+    Changes Proposals<_>, execute_proposal(v1::ExecuteProposalRequest) -> v1::ExecuteProposalResponse;
+
+    Asks    Policies<_>, get_policy(v1::GetPolicyRequest) -> v1::Policy;
+    Changes Policies<_>, put_policy(v1::PutPolicyRequest) -> v1::PutPolicyResponse;
+    Changes Policies<_>, put_bindings(v1::PutBindingsRequest) -> v1::PutBindingsResponse;
+    Asks    Policies<_>, list_policy_history(v1::ListPolicyHistoryRequest) -> v1::ListPolicyHistoryResponse;
+    Asks    Policies<_>, explain_access(v1::ExplainAccessRequest) -> v1::ExplainAccessResponse;
+    Asks    Policies<_>, review_access(v1::ReviewAccessRequest) -> v1::ReviewAccessResponse;
+    Changes Policies<_>, declare_emergency(v1::DeclareEmergencyRequest) -> v1::Emergency;
+    Changes Policies<_>, end_emergency(v1::EndEmergencyRequest) -> v1::Emergency;
+    Changes Policies<_>, review_emergency(v1::ReviewEmergencyRequest) -> v1::Emergency;
+    Asks    Policies<_>, list_emergencies(v1::ListEmergenciesRequest) -> v1::ListEmergenciesResponse;
 
     Asks    Audit<_>, get_logs(v1::GetLogsRequest) -> v1::GetLogsResponse;
     Asks    Audit<_>, list_entries(v1::ListEntriesRequest) -> v1::ListEntriesResponse;
@@ -154,6 +174,22 @@ pages! {
 }
 
 impl Client {
+    /// A request with what we state beside its message.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] when the sign-in that we state has ended.
+    pub(crate) fn stated<Q>(&self, message: Q) -> Result<Request<Q>, Error> {
+        let mut request = Request::new(message);
+        if let Some(purpose) = &self.purpose {
+            request.metadata_mut().insert(PURPOSE, purpose.clone());
+        }
+        if let Some(bearer) = &self.bearer {
+            let authorization = bearer.authorization()?;
+            request.metadata_mut().insert(AUTHORIZATION, authorization);
+        }
+        Ok(request)
+    }
+
     /// Sends until there is a final answer, the attempts are used up, or the deadline passes.
     async fn attempt<Q, A, F>(
         &self,
@@ -170,12 +206,8 @@ impl Client {
             // through can unsay it.
             let mut unknown = None;
             for attempt in 1_u32.. {
-                let mut once = Request::new(request.clone());
+                let mut once = self.stated(request.clone())?;
                 once.set_timeout(self.deadline);
-                if let Some(bearer) = &self.bearer {
-                    once.metadata_mut()
-                        .insert("authorization", bearer.authorization()?);
-                }
                 let status = match send(once).await {
                     Ok(answer) => return Ok(answer.into_inner()),
                     Err(status) => status,
@@ -190,6 +222,7 @@ impl Client {
                     | Kind::NotFound
                     | Kind::Conflict
                     | Kind::State
+                    | Kind::Pending
                     | Kind::Internal
                     | Kind::Usage
                     | Kind::Io => return Err(error),
@@ -209,7 +242,7 @@ impl Client {
             .unwrap_or_else(|_| Err(self.late(effect)))
     }
 
-    fn judge(&self, effect: Effect, status: &Status) -> Error {
+    pub(crate) fn judge(&self, effect: Effect, status: &Status) -> Error {
         if timed_out(status) {
             return self.late(effect);
         }
@@ -232,7 +265,7 @@ impl Client {
         }
     }
 
-    fn late(&self, effect: Effect) -> Error {
+    pub(crate) fn late(&self, effect: Effect) -> Error {
         let (address, seconds) = (&self.address, self.deadline.as_secs_f32());
         match effect {
             Effect::Asks => Error::new(
@@ -250,6 +283,12 @@ impl Client {
         }
     }
 }
+
+/// The metadata in which a caller states its purpose.
+const PURPOSE: &str = "kms-purpose";
+
+/// The metadata in which a person's access token goes.
+const AUTHORIZATION: &str = "authorization";
 
 /// Whether the transport failed, rather than the service answered.
 fn broke(status: &Status) -> bool {

@@ -2,7 +2,7 @@
 
 use crate::{Address, Backoff, Error, Identity, Kind, SignIn, tls};
 use hyper_util::rt::TokioIo;
-use kms_openid::Thumbprint;
+use kms_core::name::Slug;
 use secrecy::ExposeSecret;
 use std::io;
 use std::path::PathBuf;
@@ -35,8 +35,9 @@ pub struct Client {
     pub(crate) address: Address,
     pub(crate) deadline: Duration,
     pub(crate) backoff: Backoff,
+    pub(crate) identity: Identity,
+    pub(crate) purpose: Option<MetadataValue<Ascii>>,
     pub(crate) bearer: Option<Bearer>,
-    certificate: Thumbprint,
 }
 
 /// What is sent with each call for as long as the sign-in is in force.
@@ -101,8 +102,9 @@ impl Client {
             address,
             deadline: Duration::from_secs(30),
             backoff: Backoff::default(),
+            identity: identity.clone(),
+            purpose: None,
             bearer: None,
-            certificate: identity.thumbprint(),
         })
     }
 
@@ -113,7 +115,7 @@ impl Client {
     /// this connection.
     pub fn signed_in(mut self, sign_in: &SignIn) -> Result<Self, Error> {
         sign_in.in_force()?;
-        if sign_in.certificate != self.certificate.to_hex() {
+        if sign_in.certificate != self.identity.thumbprint().to_hex() {
             return Err(Error::new(
                 Kind::Refused,
                 "you signed in with another certificate than this one; run kms login",
@@ -139,6 +141,24 @@ impl Client {
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
+    }
+
+    /// The same connection, stating with each call what it is for: the study that a key serves, as
+    /// its owner named it (`kms_core::name::Slug`).
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when it is no such name.
+    pub fn with_purpose(mut self, purpose: &str) -> Result<Self, Error> {
+        let wrong = |e: &dyn std::fmt::Display| {
+            Error::new(Kind::Usage, format!("{purpose:?} is not a purpose: {e}"))
+        };
+        let slug: Slug = purpose.parse().map_err(|e: kms_core::Error| wrong(&e))?;
+        self.purpose = Some(
+            slug.as_str()
+                .parse()
+                .map_err(|e: tonic::metadata::errors::InvalidMetadataValue| wrong(&e))?,
+        );
+        Ok(self)
     }
 
     /// The same connection with other waits between attempts.

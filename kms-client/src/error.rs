@@ -17,6 +17,8 @@ pub enum Kind {
     Conflict,
     /// The key is not in a state for it.
     State,
+    /// Others must approve it first: it waits as a proposal.
+    Pending,
     /// Slow down.
     Exhausted,
     /// Try again.
@@ -35,7 +37,8 @@ pub enum Kind {
 
 impl Kind {
     /// The exit code of `kms`: 1 internal, 2 usage, 3 invalid, 4 refused, 5 not found, 6 conflict,
-    /// 7 state of the key, 8 try again, 9 unknown outcome, 10 TLS, 11 local file. 0 is success.
+    /// 7 state of the key, 8 try again, 9 unknown outcome, 10 TLS, 11 local file, 12 waits for
+    /// approvals. 0 is success.
     #[must_use]
     pub fn exit_code(self) -> u8 {
         match self {
@@ -50,6 +53,7 @@ impl Kind {
             Self::Unknown => 9,
             Self::Tls => 10,
             Self::Io => 11,
+            Self::Pending => 12,
         }
     }
 }
@@ -62,6 +66,7 @@ pub struct Error {
     kind: Kind,
     message: String,
     reason: String,
+    proposal: Option<String>,
 }
 
 impl Error {
@@ -71,6 +76,7 @@ impl Error {
             kind,
             message: message.into(),
             reason: String::new(),
+            proposal: None,
         }
     }
 
@@ -94,6 +100,12 @@ impl Error {
         &self.reason
     }
 
+    /// For [`Kind::Pending`]: the proposal in which the command waits, `proposals/{proposal}`.
+    #[must_use]
+    pub fn proposal(&self) -> Option<&str> {
+        self.proposal.as_deref()
+    }
+
     /// The same failure, told as part of something larger: `prefix: sentence`.
     #[must_use]
     pub fn within(mut self, prefix: impl fmt::Display) -> Self {
@@ -104,11 +116,9 @@ impl Error {
     /// What the service answered.
     pub(crate) fn from_answer(status: &Status) -> Self {
         let details = status.get_error_details();
-        let reason = details
-            .error_info()
-            .filter(|said| said.domain == DOMAIN)
-            .map(|said| said.reason.clone())
-            .unwrap_or_default();
+        let ours = details.error_info().filter(|said| said.domain == DOMAIN);
+        let reason = ours.map(|said| said.reason.clone()).unwrap_or_default();
+        let proposal = ours.and_then(|said| said.metadata.get("proposal").cloned());
         let mut message = if status.message().is_empty() {
             format!("the service answered {}", status.code().description())
         } else {
@@ -129,6 +139,7 @@ impl Error {
             kind: kind(status.code(), &reason),
             message,
             reason,
+            proposal,
         }
     }
 }
@@ -151,6 +162,7 @@ impl From<kms_proto::v1::ItemError> for Error {
             kind: kind(Code::from_i32(item.code), &item.reason),
             message: item.message,
             reason: item.reason,
+            proposal: None,
         }
     }
 }
@@ -182,6 +194,7 @@ fn kind_of_word(kind: kms_core::Kind) -> Kind {
         kms_core::Kind::NotFound => Kind::NotFound,
         kms_core::Kind::Conflict => Kind::Conflict,
         kms_core::Kind::State => Kind::State,
+        kms_core::Kind::Pending => Kind::Pending,
         kms_core::Kind::Exhausted => Kind::Exhausted,
         kms_core::Kind::Unavailable => Kind::Unavailable,
         kms_core::Kind::Unknown => Kind::Unknown,
@@ -228,6 +241,19 @@ mod tests {
         let said = answer(Code::FailedPrecondition, "REFUSED", "elsewhere");
         assert_eq!(said.kind(), Kind::State);
         assert_eq!(said.reason(), "");
+    }
+
+    #[test]
+    fn what_waits_names_its_proposal() {
+        let metadata = HashMap::from([("proposal".to_owned(), "proposals/p1".to_owned())]);
+        let details = ErrorDetails::with_error_info("APPROVAL_REQUIRED", DOMAIN, metadata);
+        let said = Error::from_answer(&Status::with_error_details(
+            Code::FailedPrecondition,
+            "it waits",
+            details,
+        ));
+        assert_eq!(said.kind(), Kind::Pending);
+        assert_eq!(said.proposal(), Some("proposals/p1"));
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! Who we are to the service, and whom we trust.
 
 use crate::{Error, Kind, Target, read_private};
+use kms_core::certificate::Scheme;
 use kms_openid::{Https, Thumbprint};
+use rustls::client::ResolvesClientCert;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
+use rustls::{ClientConfig, RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::path::Path;
@@ -11,9 +14,10 @@ use std::sync::Arc;
 
 /// The certificate and key that we show, and the authority that the service's certificate must
 /// come from: three PEM files, read once.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Identity {
     config: Arc<ClientConfig>,
+    key: Arc<dyn SigningKey>,
     thumbprint: Thumbprint,
 }
 
@@ -34,19 +38,28 @@ impl Identity {
         let chain = certificates(&target.certificate)?;
         let thumbprint = Thumbprint::of(chain.first().map_or(&[], |own| own.as_ref()));
         let key = private_key(&target.key)?;
+        let provider = provider();
+        let mismatch = |e: &dyn std::fmt::Display| {
+            let what = format!("the certificate that goes with {}", target.key.display());
+            unusable(&target.certificate, &what, e)
+        };
+        let key = provider
+            .key_provider
+            .load_private_key(key)
+            .map_err(|e| unusable(&target.key, "a private key of a kind that TLS knows", &e))?;
+        let certified = CertifiedKey::new(chain, Arc::clone(&key));
+        certified.keys_match().map_err(|e| mismatch(&e))?;
+        let shown: Arc<dyn ResolvesClientCert> = Arc::new(SingleCertAndKey::from(certified));
         // TLS 1.3 only: the service speaks nothing older, and its handshake hides who we are.
-        let mut config = ClientConfig::builder_with_provider(Arc::new(provider()))
+        let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(|e| Error::new(Kind::Internal, format!("TLS cannot be set up: {e}")))?
             .with_root_certificates(roots)
-            .with_client_auth_cert(chain, key)
-            .map_err(|e| {
-                let what = format!("the certificate that goes with {}", target.key.display());
-                unusable(&target.certificate, &what, &e)
-            })?;
+            .with_client_cert_resolver(shown);
         config.alpn_protocols = vec![b"h2".to_vec()];
         Ok(Self {
             config: Arc::new(config),
+            key,
             thumbprint,
         })
     }
@@ -63,8 +76,36 @@ impl Identity {
         Ok(Https::trusting(authority, Some(shown))?)
     }
 
+    /// Signs with the private key, by the scheme that fits it best of those that approvals have.
+    ///
+    /// # Errors
+    /// [`Kind::Tls`] when the key has none of them.
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<(Scheme, Vec<u8>), Error> {
+        let chosen = Scheme::ALL.into_iter().find_map(|scheme| {
+            let signer = self
+                .key
+                .choose_scheme(&[SignatureScheme::from(scheme.code())])?;
+            Some((scheme, signer))
+        });
+        let (scheme, signer) = chosen.ok_or_else(|| {
+            let sentence = "approvals are signed with Ed25519, ECDSA on P-256 or P-384, or RSA-PSS; \
+                            your certificate's key can do none of these";
+            Error::new(Kind::Tls, sentence)
+        })?;
+        let signature = signer
+            .sign(message)
+            .map_err(|e| Error::new(Kind::Internal, format!("cannot sign: {e}")))?;
+        Ok((scheme, signature))
+    }
+
     pub(crate) fn config(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.config)
+    }
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Identity { redacted }")
     }
 }
 

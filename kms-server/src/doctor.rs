@@ -2,7 +2,8 @@
 
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::hsm::{Health, Hsm, TokenObject, template};
+use crate::health::Health;
+use crate::hsm::{Hsm, TokenObject, template};
 use crate::serve::{end, open, said};
 use kms_core::id::KeyId;
 use kms_core::key::{KeySpec, Origin, Version};

@@ -83,6 +83,11 @@ impl Deployment {
         &self.place.data
     }
 
+    /// Whose certificates everybody has.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
     /// The token.
     pub fn token(&self) -> &Token {
         &self.place.token
@@ -199,6 +204,17 @@ impl Deployment {
         self.server = Some(Server::start(&self.place)?);
         self.write_contexts();
         Ok(())
+    }
+
+    /// Starts the server under another program: see [`crate::program::under`].
+    ///
+    /// # Panics
+    /// When it runs already, or ends instead of serving.
+    pub fn restart_under(&mut self, wrapper: &[&str]) {
+        assert!(self.server.is_none(), "the server runs already");
+        let started = Server::start_under(wrapper, &self.place);
+        self.server = Some(started.unwrap_or_else(|ended| panic!("{ended}")));
+        self.write_contexts();
     }
 
     /// Starts the server although its HSM does not answer, and waits until it says so.

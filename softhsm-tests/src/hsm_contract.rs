@@ -12,7 +12,8 @@ use kms_core::class::Class;
 use kms_core::error::{Error, Kind};
 use kms_core::key::{KeySpec, Learned};
 use kms_core::permit::{Permit, SystemOp};
-use kms_server::hsm::{Health, Hsm, Op, Work};
+use kms_server::health::Health;
+use kms_server::hsm::{Hsm, Op, Work};
 use zeroize::Zeroizing;
 
 use crate::hsm_bench::{any, decrypt, encrypt, hmac, oaep, one, software_gcm, spec, wrap_for};

@@ -25,9 +25,11 @@
 )]
 
 pub mod browser;
+pub mod certificate;
 pub mod channel;
 pub mod cli;
 pub mod configuration;
+pub mod custodian;
 pub mod deployment;
 pub mod durability;
 pub mod failure;
@@ -57,7 +59,7 @@ pub use failure::Failure;
 pub use in_process::{InProcessToken, Outsider};
 pub use issuer::Issuer;
 pub use pin_holder::PinHolder;
-pub use pki::{Authority, Flaw, Identity};
+pub use pki::{Authority, Flaw, Identity, Revoked};
 pub use server::Server;
 pub use setting::{full, scaled};
 pub use token::Token;

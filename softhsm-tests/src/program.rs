@@ -1,6 +1,8 @@
 //! Where the built programs are, and how one is run.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::Failure;
 
@@ -33,4 +35,23 @@ pub fn find(name: &str) -> Result<PathBuf, Failure> {
         "{} is not built: run cargo build --workspace --bins",
         program.display()
     )))
+}
+
+/// The same command, run by another program that takes it as its last arguments: `strace`,
+/// `setpriv`.
+pub fn under(wrapper: &[impl AsRef<OsStr>], command: &Command) -> Command {
+    let mut wrapped = Command::new("env");
+    wrapped
+        .args(wrapper)
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            wrapped.env(name, value);
+        }
+    }
+    if let Some(directory) = command.get_current_dir() {
+        wrapped.current_dir(directory);
+    }
+    wrapped
 }

@@ -87,7 +87,18 @@ impl Server {
     /// # Panics
     /// When it cannot be started at all, or neither serves nor ends.
     pub fn start(place: &Place) -> Result<Self, NotServing> {
-        Self::start_until(place, ServingStatus::Serving)
+        Self::start_until(place, &[], ServingStatus::Serving)
+    }
+
+    /// As [`Server::start`], but run by another program: see [`program::under`].
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    ///
+    /// # Panics
+    /// As [`Server::start`].
+    pub fn start_under(wrapper: &[&str], place: &Place) -> Result<Self, NotServing> {
+        Self::start_until(place, wrapper, ServingStatus::Serving)
     }
 
     /// Starts a server and waits until it says where it listens and that it is NOT_SERVING:
@@ -99,11 +110,15 @@ impl Server {
     /// # Panics
     /// As [`Server::start`].
     pub fn start_without_hsm(place: &Place) -> Result<Self, NotServing> {
-        Self::start_until(place, ServingStatus::NotServing)
+        Self::start_until(place, &[], ServingStatus::NotServing)
     }
 
-    fn start_until(place: &Place, status: ServingStatus) -> Result<Self, NotServing> {
-        let mut started = Started::start(place);
+    fn start_until(
+        place: &Place,
+        wrapper: &[&str],
+        status: ServingStatus,
+    ) -> Result<Self, NotServing> {
+        let mut started = Started::start(place, wrapper);
         let up = within(PATIENCE, || match started.exit() {
             Some(ended) => Some(Err(ended)),
             None => saying(&place.data, &place.probe, status).map(Ok),
@@ -196,7 +211,7 @@ struct Started<'a> {
 }
 
 impl<'a> Started<'a> {
-    fn start(place: &'a Place) -> Self {
+    fn start(place: &'a Place, wrapper: &[&str]) -> Self {
         // Yesterday's file would say that a server serves which has not started.
         let endpoints = Endpoints::file(&place.data);
         if endpoints.exists() {
@@ -208,10 +223,12 @@ impl<'a> Started<'a> {
             .append(true)
             .open(place.log_file());
         let log = log.expect("the server's log can be opened");
-        let mut command = place
+        let command = place
             .command("serve")
             .unwrap_or_else(|cause| panic!("{cause}"));
+        let mut command = program::under(wrapper, &command);
         command
+            .stdin(Stdio::null())
             .stdout(log.try_clone().expect("one more descriptor"))
             .stderr(log);
         let process = Guarded::spawn(&mut command, Some(&place.directory));

@@ -14,7 +14,8 @@ use std::{
 };
 
 use softhsm_tests::{
-    Deployment, Finished, cli::finish, configuration::Endpoints, guard::Guarded, wait::until,
+    Deployment, Finished, cli::finish, configuration::Endpoints, guard::Guarded, program::under,
+    wait::until,
 };
 
 #[test]
@@ -56,23 +57,10 @@ fn look_into(pid: u32) -> Finished {
 /// The command as somebody who is not allowed everything: root's capabilities are dropped, others
 /// have none to drop.
 fn without_capabilities(command: &Command) -> Command {
-    let mut dropped = if rustix::process::geteuid().is_root() {
-        let mut setpriv = Command::new("setpriv");
-        setpriv
-            .args(["--bounding-set=-all", "--inh-caps=-all"])
-            .arg(command.get_program());
-        setpriv
+    let wrapper: &[&str] = if rustix::process::geteuid().is_root() {
+        &["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
     } else {
-        Command::new(command.get_program())
+        &[]
     };
-    dropped.args(command.get_args());
-    for (name, value) in command.get_envs() {
-        if let Some(value) = value {
-            dropped.env(name, value);
-        }
-    }
-    if let Some(directory) = command.get_current_dir() {
-        dropped.current_dir(directory);
-    }
-    dropped
+    under(wrapper, command)
 }

@@ -10,7 +10,7 @@ use kms_client::v1::import_service_server::{ImportService, ImportServiceServer};
 use kms_client::v1::pseudonym_service_server::{PseudonymService, PseudonymServiceServer};
 use kms_client::{Backoff, Client, Error, Target};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -54,6 +54,14 @@ pub struct Service {
 impl Service {
     /// Serves on a free port with `server.pem`, to clients of `ca.pem`.
     pub async fn start(pki: &Pki) -> Self {
+        Self::start_with(pki, Vec::new()).await
+    }
+
+    /// As [`Service::start`], with lists of who was revoked.
+    pub async fn start_with(
+        pki: &Pki,
+        revoked: Vec<CertificateRevocationListDer<'static>>,
+    ) -> Self {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut roots = rustls::RootCertStore::empty();
         roots
@@ -61,6 +69,7 @@ impl Service {
             .unwrap();
         let verifier =
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                .with_crls(revoked)
                 .build()
                 .unwrap();
         let mut config = rustls::ServerConfig::builder_with_provider(provider)

@@ -15,6 +15,8 @@ pub enum Kind {
     Conflict,
     /// The key is not in a state for it.
     State,
+    /// Others must approve first: it waits as a proposal.
+    Pending,
     /// Slow down.
     Exhausted,
     /// Nothing was done: try again.
@@ -27,12 +29,13 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Kind; 9] = [
+    pub const ALL: [Kind; 10] = [
         Kind::Invalid,
         Kind::Refused,
         Kind::NotFound,
         Kind::Conflict,
         Kind::State,
+        Kind::Pending,
         Kind::Exhausted,
         Kind::Unavailable,
         Kind::Unknown,
@@ -48,6 +51,7 @@ impl Kind {
             Kind::NotFound => "NOT_FOUND",
             Kind::Conflict => "CONFLICT",
             Kind::State => "KEY_STATE",
+            Kind::Pending => "APPROVAL_REQUIRED",
             Kind::Exhausted => "EXHAUSTED",
             Kind::Unavailable => "UNAVAILABLE",
             Kind::Unknown => "UNKNOWN_OUTCOME",
@@ -113,6 +117,14 @@ impl Error {
         Error::new(Kind::State, message)
     }
 
+    /// Others must approve it first: `proposal` is where it waits.
+    pub fn pending(proposal: impl fmt::Display, message: impl Into<String>) -> Self {
+        Error {
+            field: Some(proposal.to_string()),
+            ..Error::new(Kind::Pending, message)
+        }
+    }
+
     /// Slow down.
     pub fn exhausted(message: impl Into<String>) -> Self {
         Error::new(Kind::Exhausted, message)
@@ -149,7 +161,7 @@ impl Error {
         self.kind
     }
 
-    /// The field to mend.
+    /// The field to mend; for `Pending`, the proposal.
     #[must_use]
     pub fn field(&self) -> Option<&str> {
         self.field.as_deref()

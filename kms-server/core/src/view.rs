@@ -1,22 +1,31 @@
 //! All resources as of one revision: what `decide` looks at.
 
-use crate::binding::Binding;
+use crate::binding::{Binding, OpenId};
 use crate::caller::Principal;
 use crate::deployment::Deployment;
+use crate::emergency::Emergency;
 use crate::error::{Error, Result};
+use crate::id::KeyId;
 use crate::key::{Key, Version};
-use crate::name::{DomainName, EdgeName, KeyName, SpaceName, VersionName};
+use crate::name::{
+    DomainName, EdgeName, EmergencyName, KeyName, ProposalName, SpaceName, VersionName,
+};
+use crate::proposal::Proposal;
 use crate::revision::Revision;
 use crate::space::{Domain, Edge, EdgeCode, Space};
 use crate::value::{DEPLOYMENT, DocumentName, Stamped, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// All resources as of one revision. Cheap to copy: the values are shared.
 #[derive(Debug, Clone, Default)]
 pub struct View {
     resources: BTreeMap<String, Arc<Stamped<Value>>>,
+    /// Whose these other names and sign-ins are.
+    aliases: BTreeMap<Principal, Principal>,
+    subjects: BTreeMap<OpenId, Principal>,
     revision: Revision,
+    burnt: BTreeSet<KeyId>,
 }
 
 macro_rules! typed {
@@ -44,6 +53,10 @@ impl View {
         key(KeyName) -> Key(Key);
         /// A version.
         version(VersionName) -> Version(Version);
+        /// A proposal.
+        proposal(ProposalName) -> Proposal(Proposal);
+        /// An emergency.
+        emergency(EmergencyName) -> Emergency(Emergency);
     }
 
     /// The deployment, once `init` has made it.
@@ -87,6 +100,40 @@ impl View {
         }
     }
 
+    /// The person or service that is called so: one person may have several certificates, each
+    /// with a name of its own.
+    #[must_use]
+    pub fn who<'a>(&'a self, name: &'a Principal) -> &'a Principal {
+        self.aliases.get(name).unwrap_or(name)
+    }
+
+    /// The person who signs in so at the OpenID provider.
+    #[must_use]
+    pub fn signed_in(&self, issuer: &str, subject: &str) -> Option<&Principal> {
+        let sign_in = OpenId {
+            issuer: issuer.to_owned(),
+            subject: subject.to_owned(),
+        };
+        self.subjects.get(&sign_in)
+    }
+
+    /// Every binding, in the order of its principal.
+    pub fn bindings(&self) -> impl Iterator<Item = &Binding> {
+        self.under("bindings/").filter_map(|s| s.value.as_binding())
+    }
+
+    /// Every proposal, in no particular order.
+    pub fn proposals(&self) -> impl Iterator<Item = &Proposal> {
+        self.under("proposals/")
+            .filter_map(|s| s.value.as_proposal())
+    }
+
+    /// Every emergency, in no particular order.
+    pub fn emergencies(&self) -> impl Iterator<Item = &Emergency> {
+        self.under("emergencies/")
+            .filter_map(|s| s.value.as_emergency())
+    }
+
     /// The versions of a key, by number.
     #[must_use]
     pub fn versions(&self, key: &KeyName) -> Vec<&Version> {
@@ -106,6 +153,28 @@ impl View {
             .map(|(version, _)| version)
     }
 
+    /// What the next version of a key is called in the HSM: the number after the highest one used
+    /// so far that is not burnt.
+    ///
+    /// # Errors
+    /// `State` when there are no more numbers.
+    pub fn next_id(&self, key: &Key) -> Result<KeyId> {
+        let mut numbers = (key.latest..=u32::MAX).skip(1).map(|version| KeyId {
+            uid: key.uid,
+            version,
+        });
+        numbers
+            .find(|id| !self.burnt.contains(id))
+            .ok_or_else(|| Error::state("this key has had as many versions as there can be"))
+    }
+
+    /// Never gives this number out again: a change was given up, and whether its key is gone from
+    /// the token is not known. What comes late under a burnt number is an orphan, and what is
+    /// destroyed late under it is nobody's.
+    pub fn burn(&mut self, id: KeyId) {
+        self.burnt.insert(id);
+    }
+
     /// The edge with this code.
     #[must_use]
     pub fn edge_of_code(&self, code: &EdgeCode) -> Option<&Edge> {
@@ -117,6 +186,16 @@ impl View {
     /// Every space.
     pub fn spaces(&self) -> impl Iterator<Item = &Space> {
         self.all().filter_map(|s| s.value.as_space())
+    }
+
+    /// Every edge.
+    pub fn edges(&self) -> impl Iterator<Item = &Edge> {
+        self.all().filter_map(|s| s.value.as_edge())
+    }
+
+    /// Every identifier domain.
+    pub fn domains(&self) -> impl Iterator<Item = &Domain> {
+        self.under("domains/").filter_map(|s| s.value.as_domain())
     }
 
     /// Every resource, in the order of its name.
@@ -160,6 +239,16 @@ impl View {
     /// Takes a committed value in.
     pub fn put(&mut self, value: Value, revision: Revision) {
         self.revision = self.revision.max(revision);
+        if let Value::Binding(binding) = &value {
+            let who = binding.principal();
+            self.aliases.retain(|_, of| of != who);
+            self.subjects.retain(|_, of| of != who);
+            let names = binding.aliases().iter().cloned();
+            self.aliases.extend(names.map(|name| (name, who.clone())));
+            let sign_in = binding.openid().cloned();
+            self.subjects
+                .extend(sign_in.map(|sign_in| (sign_in, who.clone())));
+        }
         self.resources
             .insert(value.name(), Arc::new(Stamped { value, revision }));
     }

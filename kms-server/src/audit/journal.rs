@@ -1,12 +1,14 @@
 //! A log of events: what the engine appends to before it answers.
 
 use super::{Log, LogError};
+use crate::health::Health;
 use async_trait::async_trait;
 use kms_core::command::LogName;
 use kms_core::error::{Error, Result};
 use kms_core::record::{self, Event, Record};
 use std::fmt;
 use std::path::Path;
+use tokio::sync::watch;
 
 /// A log of events. The trait is for tests that need a log that fails.
 #[async_trait]
@@ -26,6 +28,10 @@ pub trait Journal: Send + Sync + fmt::Debug {
 
     /// The number of recorded entries.
     fn size(&self) -> u64;
+
+    /// Whether it takes entries: `Down` once it is in doubt, until a restart. A full disk is no
+    /// doubt: the next entry tries again.
+    fn health(&self) -> watch::Receiver<Health>;
 }
 
 /// A journal on disk.
@@ -87,6 +93,10 @@ impl Journal for DiskJournal {
 
     fn size(&self) -> u64 {
         self.log.len()
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.log.health()
     }
 }
 

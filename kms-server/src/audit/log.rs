@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 
 use super::disk::{Disk, RealDisk};
@@ -16,6 +16,7 @@ use super::segment::{self, Segment};
 use super::writer::{Job, Writer};
 use super::{LogError, recovery};
 use crate::directory;
+use crate::health::Health;
 
 /// Whether these bytes are the log's entry at this index: the log itself does not know what
 /// its entries say. It is asked before an entry is written, and of the last segment when the
@@ -45,6 +46,7 @@ pub(super) struct Shared {
     /// The acknowledged entries; the last segment is the one that is written.
     pub(super) segments: RwLock<Vec<Segment>>,
     pub(super) syncs: AtomicU64,
+    pub(super) health: watch::Sender<Health>,
 }
 
 impl Log {
@@ -88,6 +90,7 @@ impl Log {
             dir: dir.to_owned(),
             segments: RwLock::new(segments),
             syncs: AtomicU64::new(0),
+            health: watch::Sender::new(Health::Serving),
         });
         let (queue, jobs) = mpsc::channel(QUEUE);
         let writer = Writer::new(Box::new(disk), mark, check, Arc::clone(&shared));
@@ -121,6 +124,11 @@ impl Log {
     #[must_use]
     pub fn syncs(&self) -> u64 {
         self.shared.syncs.load(Ordering::Relaxed)
+    }
+
+    /// Whether it takes entries: `Down` once a write left it in doubt, until it was opened again.
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.shared.health.subscribe()
     }
 
     /// Records an entry and returns its index, when it is durable. `entry` makes the bytes

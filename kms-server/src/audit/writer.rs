@@ -22,6 +22,7 @@ use super::log::Shared;
 use super::mark::Mark;
 use super::segment::Segment;
 use super::{Check, LogError, frame};
+use crate::health::Health;
 
 /// A group is written when it has so many bytes, or when nobody waits: it bounds memory, and
 /// how long the first of a group waits for the last.
@@ -210,7 +211,10 @@ impl Writer {
 
     fn poison(&mut self, what: &str, error: &io::Error) -> String {
         let why = format!("{what} failed: {error}");
-        tracing::error!(log = %self.shared.dir.display(), why, "the log is closed to writing");
+        let log = self.shared.dir.display();
+        tracing::error!(%log, why, "the log takes nothing more until the server is restarted");
+        let down = format!("the log {log} takes nothing more until the server is restarted: {why}");
+        self.shared.health.send_replace(Health::Down(down));
         self.poison.get_or_insert(why).clone()
     }
 }

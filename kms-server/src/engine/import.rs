@@ -8,7 +8,6 @@ use kms_core::action::Action;
 use kms_core::decide::import_token_key;
 use kms_core::deployment::Environment;
 use kms_core::error::{Error, Kind, Result};
-use kms_core::id::KeyId;
 use kms_core::import_token::{ImportToken, LIFETIME};
 use kms_core::key::{KeySpec, Version, Wrapping};
 use kms_core::name::KeyName;
@@ -68,10 +67,7 @@ impl Engine {
             .and_then(|l| l.public_key.clone())
             .ok_or_else(|| Error::internal("an import-wrapping version has no public key"))?;
         let token = ImportToken {
-            target: KeyId {
-                uid: target.uid,
-                version: target.latest.saturating_add(1),
-            },
+            target: view.next_id(target)?,
             wrapping: version.name.clone(),
             mechanism,
             expires: self.now().plus_millis(LIFETIME),

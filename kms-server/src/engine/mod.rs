@@ -1,40 +1,51 @@
 //! The engine carries out what is permitted, and appends what happened to the audit log before the
 //! caller hears of it. [`Engine::run`] is the one door.
 
+mod answers;
 mod change;
 mod count;
 mod import;
 mod open;
+mod proposals;
 mod read;
 mod reply;
 mod request;
+mod rules;
 mod settle;
 mod usage;
 
 pub use open::Refusal;
-pub use reply::{DataKeyMade, Decrypted, Encrypted, ImportParameters, ReEncrypted, Reply};
+pub use reply::{
+    DataKeyMade, Decrypted, Encrypted, Here, ImportParameters, ReEncrypted, Reply, Revised,
+    Standing,
+};
 
 use crate::audit::Journal;
 use crate::clock::Clock;
+use crate::health::Health;
 use crate::hsm::Hsm;
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
+use answers::Answers;
 use arc_swap::ArcSwap;
 use count::Counts;
 use kms_core::action::Action;
 use kms_core::caller::Caller;
-use kms_core::command::{Command, Read};
+use kms_core::command::Command;
 use kms_core::decide::Bench;
 use kms_core::error::{Error, Result};
 use kms_core::id::KeyUid;
-use kms_core::policy::Policy;
+use kms_core::name::ProposalName;
+use kms_core::policy::Judge;
 use kms_core::record::{Detail, Event};
+use kms_core::revision::Revision;
 use kms_core::time::Time;
 use kms_core::view::View;
 use settle::Lane;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -53,6 +64,21 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// What Prometheus reads.
     pub metrics: Arc<Metrics>,
+    /// Whether people sign in at an OpenID provider.
+    pub provider: bool,
+}
+
+/// The health of each of the [`Parts`] that can fail.
+#[derive(Debug, Clone)]
+pub struct Vitals {
+    /// Whether the HSM answers.
+    pub hsm: watch::Receiver<Health>,
+    /// Whether the store is in doubt.
+    pub store: watch::Receiver<Health>,
+    /// Whether the log of changes is in doubt.
+    pub changes: watch::Receiver<Health>,
+    /// Whether the log of uses is in doubt.
+    pub uses: watch::Receiver<Health>,
 }
 
 /// One call: who, and under which ids.
@@ -73,23 +99,17 @@ pub struct Engine {
     seat: ArcSwap<Seat>,
     lane: Mutex<Lane>,
     counts: Counts,
+    /// The revision that everyone sees.
+    changed: watch::Sender<Revision>,
+    /// The latest time that was ever seen here, in milliseconds since 1970.
+    latest: AtomicU64,
 }
 
 /// What is judged by: all resources and the policy, as of one revision.
 #[derive(Debug)]
 struct Seat {
     view: View,
-    policy: Option<Arc<Policy>>,
-}
-
-impl Seat {
-    fn bench(&self, fresh: KeyUid) -> Bench<'_> {
-        Bench {
-            policy: self.policy.as_deref(),
-            view: &self.view,
-            fresh,
-        }
-    }
+    policy: Option<Arc<Answers>>,
 }
 
 /// For commands that make no key.
@@ -125,6 +145,25 @@ impl Engine {
         result
     }
 
+    /// Carries out the command that waits in a proposal, as if whoever filed it asked again.
+    ///
+    /// # Errors
+    /// As for the command itself.
+    pub async fn execute(self: &Arc<Self>, call: Call, name: ProposalName) -> Result<Reply> {
+        let engine = Arc::clone(self);
+        let work = async move { engine.execute_proposal(call, name).await };
+        match tokio::spawn(work.in_current_span()).await {
+            Ok(result) => result,
+            Err(stopped) => Err(Error::internal(format!("a call did not end: {stopped}"))),
+        }
+    }
+
+    /// Tells whenever anything changed.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<Revision> {
+        self.changed.subscribe()
+    }
+
     /// Records a request that could not be understood: the caller is known, so it leaves a record,
     /// but nothing of what it said does.
     ///
@@ -142,10 +181,15 @@ impl Engine {
         recorded.err().unwrap_or(error)
     }
 
-    /// Whether the HSM answers.
+    /// Whether what the service stands on does its part.
     #[must_use]
-    pub fn health(&self) -> tokio::sync::watch::Receiver<crate::hsm::Health> {
-        self.parts.hsm.health()
+    pub fn vitals(&self) -> Vitals {
+        Vitals {
+            hsm: self.parts.hsm.health(),
+            store: self.parts.store.health(),
+            changes: self.parts.changes.health(),
+            uses: self.parts.uses.health(),
+        }
     }
 
     /// The deployment's trust domain, for the listeners to demand of certificates.
@@ -181,6 +225,7 @@ impl Engine {
             resource: (sort.to_owned(), name),
             result,
             duration: u64::try_from(took.as_millis()).ok(),
+            emergency: false,
             detail: Detail::Use(counts),
         };
         self.parts.uses.append(event).await.map(|_index| ())
@@ -189,14 +234,33 @@ impl Engine {
     fn now(&self) -> Time {
         self.parts.clock.now()
     }
+
+    /// Now, for judging: it never goes back, so that what has expired stays so, whatever becomes of
+    /// the machine's clock.
+    pub(crate) fn latest(&self) -> Time {
+        let now = self.now().0;
+        Time(self.latest.fetch_max(now, Ordering::Relaxed).max(now))
+    }
+
+    fn bench<'a>(&self, seat: &'a Seat, fresh: KeyUid) -> Bench<'a> {
+        let policy: Option<&dyn Judge> = match &seat.policy {
+            Some(policy) => Some(&**policy),
+            None => None,
+        };
+        Bench {
+            policy,
+            view: &seat.view,
+            now: self.latest(),
+            provider: self.parts.provider,
+            fresh,
+        }
+    }
 }
 
 fn items(command: &Command) -> u64 {
     let items = match command {
         Command::Use(usage) => usage.items(),
-        Command::Read(Read::Resource(_) | Read::List { .. } | Read::Deployment | Read::Hsm)
-        | Command::Read(Read::Logs | Read::Entries { .. })
-        | Command::Change(_) => 1,
+        Command::Read(_) | Command::Change(_) => 1,
     };
     u64::try_from(items).unwrap_or(u64::MAX)
 }

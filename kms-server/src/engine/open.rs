@@ -1,10 +1,12 @@
 //! Opening: the store must be what the changes log says, or nothing is served.
 
-use super::settle::{Lane, STAMP, policy_of};
+use super::answers::Answers;
+use super::settle::{Go, Lane, STAMP};
 use super::{Counts, Engine, Parts, Seat};
 use crate::audit::Journal;
 use crate::store::Store;
 use arc_swap::ArcSwap;
+use kms_core::decide::in_force;
 use kms_core::error::{Error, Kind};
 use kms_core::record::Record;
 use kms_core::replay::Replay;
@@ -12,7 +14,8 @@ use kms_core::revision::Revision;
 use kms_core::value::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+use tokio::sync::{Mutex, watch};
 
 /// Why a deployment is not served: one sentence that says what is wrong and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,7 +59,8 @@ impl Engine {
             )));
         }
         let view = replay.view().clone();
-        let policy = policy_of(&view).map_err(|e| Refusal::of(&e))?.map(Arc::new);
+        let policy = in_force(&view).map_err(|e| Refusal::of(&e))?;
+        let policy = policy.map(Answers::new).map(Arc::new);
         let engine = Engine {
             parts,
             seat: ArcSwap::from_pointee(Seat { view, policy }),
@@ -64,6 +68,8 @@ impl Engine {
                 open: replay.open().cloned(),
             }),
             counts: Counts::default(),
+            changed: watch::Sender::new(replay.view().revision()),
+            latest: AtomicU64::new(replay.latest().0),
         };
         engine.settle_at_start().await?;
         engine
@@ -77,7 +83,7 @@ impl Engine {
     /// it is back, and nothing else changes before this is settled.
     async fn settle_at_start(&self) -> Result<(), Refusal> {
         let mut lane = self.lane.lock().await;
-        match self.settle_open(&mut lane).await {
+        match self.settle_open(&mut lane, Go::AtStart).await {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == Kind::Unavailable => {
                 let cause = error.cause().unwrap_or_default();

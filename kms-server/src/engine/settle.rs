@@ -1,27 +1,40 @@
 //! Intention, act, result. A change passes through here once, whether it runs to its end at the
 //! first go or is settled after a crash: recovery is the ordinary path again.
 
+use super::answers::Answers;
 use super::{Engine, Seat, request, store_fault};
 use crate::hsm::Hsm;
 use crate::store::{Check, StoreError, Write};
 use kms_core::action::Action;
 use kms_core::caller::Caller;
+use kms_core::decide::in_force;
 use kms_core::error::{Error, Kind, Result};
+use kms_core::id::KeyId;
 use kms_core::key::Learned;
 use kms_core::permit::{Permit, SystemOp};
 use kms_core::plan::{Act, Plan};
-use kms_core::policy::Policy;
 use kms_core::record::{Detail, Event, Outcome, Record, Settled, state_digest};
 use kms_core::replay::Open;
 use kms_core::revision::Revision;
-use kms_core::value::{DocumentName, Stamped, Value};
-use kms_core::view::View;
+use kms_core::value::{Stamped, Value};
 use std::sync::Arc;
 
 /// Changes go one at a time. What the lane holds is the one that is not settled, if there is one.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     pub(super) open: Option<Open>,
+}
+
+/// Which go at a change this is, and so what becomes of it where the HSM does not do its part.
+/// Nothing is in the store then: it can be given up without a doubt, if its number is burnt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Go {
+    /// The first. What the HSM may have done stays open: the next go finds out.
+    First,
+    /// At a start. It stays open while the HSM may come back.
+    AtStart,
+    /// Somebody waits with another change, perhaps to stop the bleeding. It stays open no longer.
+    Held,
 }
 
 /// The store's key of the index of the last intention that it holds, under `local/`: outside the
@@ -33,13 +46,13 @@ impl Engine {
     ///
     /// # Errors
     /// `Unavailable` while it cannot be settled.
-    pub(super) async fn settle_open(&self, lane: &mut Lane) -> Result<()> {
+    pub(super) async fn settle_open(&self, lane: &mut Lane, go: Go) -> Result<()> {
         let Some(open) = lane.open.clone() else {
             return Ok(());
         };
         let permit = Permit::system(SystemOp::Recovery);
         let settled = self
-            .settle(lane, open, &permit, &Caller::Recovery, true)
+            .settle(lane, open, &permit, &Caller::Recovery, go)
             .await;
         match settled {
             Ok(_result) => Ok(()),
@@ -60,17 +73,15 @@ impl Engine {
         open: Open,
         permit: &Permit,
         caller: &Caller,
-        again: bool,
+        go: Go,
     ) -> Result<Stamped<Value>> {
         lane.open = Some(open.clone());
-        let done = match self.already_committed(&open, again).await? {
+        let done = match self.already_committed(&open, go).await? {
             Some(done) => done,
-            None => match self.carry_out(&open, permit, again).await {
+            None => match self.carry_out(&open, permit, go).await {
                 Ok(done) => done,
-                Err(error) => {
-                    if matches!(error.kind(), Kind::Unknown) || (again && is_passing(&error)) {
-                        return Err(error);
-                    }
+                Err(Fate::Open(error)) => return Err(error),
+                Err(Fate::GivenUp(error)) => {
                     self.give_up(lane, &open, permit, caller, &error).await?;
                     return Err(error);
                 }
@@ -91,8 +102,8 @@ impl Engine {
     }
 
     /// What the store holds of this intention, if an earlier go committed it.
-    async fn already_committed(&self, open: &Open, again: bool) -> Result<Option<Done>> {
-        if !again {
+    async fn already_committed(&self, open: &Open, go: Go) -> Result<Option<Done>> {
+        if go == Go::First {
             return Ok(None);
         }
         let stamp = self
@@ -115,7 +126,7 @@ impl Engine {
             let value = Value::decode(&entry.value)?;
             if let Some(version) = value
                 .as_version()
-                .filter(|v| made(&open.intention.plan.act) == Some(v.id))
+                .filter(|v| open.intention.plan.act.makes() == Some(v.id))
             {
                 learned.clone_from(&version.learned);
             }
@@ -131,25 +142,39 @@ impl Engine {
         }
     }
 
-    async fn carry_out(&self, open: &Open, permit: &Permit, again: bool) -> Result<Done> {
-        let learned = self.act(&open.intention.plan.act, permit, again).await?;
-        let revision = self.commit(open, learned.as_ref()).await?;
+    async fn carry_out(
+        &self,
+        open: &Open,
+        permit: &Permit,
+        go: Go,
+    ) -> std::result::Result<Done, Fate> {
+        let learned = self.act(&open.intention.plan.act, permit, go).await;
+        let learned = learned.map_err(|error| match go {
+            Go::First => Fate::of(error, |kind| kind == Kind::Unknown),
+            Go::AtStart => Fate::of(error, is_passing),
+            Go::Held => Fate::GivenUp(error),
+        })?;
+        let revision = self.commit(open, learned.as_ref()).await;
+        let revision = revision.map_err(|error| match go {
+            Go::First => Fate::of(error, |kind| kind == Kind::Unknown),
+            Go::AtStart | Go::Held => Fate::of(error, is_passing),
+        })?;
         Ok(Done { revision, learned })
     }
 
     /// The HSM's part. Unwrapping is done by whoever holds the wrapped material, before this: here
     /// the key is only looked for.
-    async fn act(&self, act: &Act, permit: &Permit, again: bool) -> Result<Option<Learned>> {
+    async fn act(&self, act: &Act, permit: &Permit, go: Go) -> Result<Option<Learned>> {
         let hsm: &dyn Hsm = &*self.parts.hsm;
         match act {
             Act::Nothing => Ok(None),
             Act::Generate(spec) => hsm.generate(permit, spec).await.map(Some),
-            Act::Unwrap(spec) => match hsm.find(permit, spec).await? {
-                Some(learned) => Ok(Some(learned)),
-                None if again => Err(Error::conflict(
+            Act::Unwrap(spec) => match (hsm.find(permit, spec).await?, go) {
+                (Some(learned), _) => Ok(Some(learned)),
+                (None, Go::AtStart | Go::Held) => Err(Error::conflict(
                     "the import was interrupted before the HSM had the key; import it again",
                 )),
-                None => Err(Error::internal(
+                (None, Go::First) => Err(Error::internal(
                     "the HSM does not show the key that it has just unwrapped",
                 )),
             },
@@ -193,7 +218,8 @@ impl Engine {
         }
     }
 
-    /// Nothing was committed: what the HSM made of it is taken away again, and the log says so.
+    /// Nothing was committed: what the HSM made of it is taken away again, and the log says so. A
+    /// key of which that is not certain leaves its number burnt.
     pub(super) async fn give_up(
         &self,
         lane: &mut Lane,
@@ -202,20 +228,40 @@ impl Engine {
         caller: &Caller,
         error: &Error,
     ) -> Result<()> {
-        if let Some(id) = made(&open.intention.plan.act) {
-            // What cannot be taken away is an orphan: harmless, and `doctor` shows it.
-            if let Err(left) = self.parts.hsm.destroy(permit, &id).await {
-                tracing::warn!(%id, error = left.message(), "an unfinished key is left in the token");
-            }
-        }
+        let left = match open.intention.plan.act.makes() {
+            Some(id) => (!self.take_away(permit, &id, error).await).then_some(id),
+            None => None,
+        };
         let settled = Settled::Abandoned {
             why: error.message().to_owned(),
+            left,
         };
         self.append_outcome(open, caller, settled, Err(error.clone()))
             .await
             .map_err(in_doubt)?;
         lane.open = None;
+        if let Some(id) = left {
+            let seat = self.seat.load_full();
+            let (mut view, policy) = (seat.view.clone(), seat.policy.clone());
+            view.burn(id);
+            self.seat.store(Arc::new(Seat { view, policy }));
+        }
         Ok(())
+    }
+
+    /// Destroys what an act that failed made; whether it is certain that there is nothing.
+    async fn take_away(&self, permit: &Permit, id: &KeyId, error: &Error) -> bool {
+        let gone = if error.kind() == Kind::Internal {
+            // The token holds what it should not under this id: nobody knows whose it is.
+            Err(error.clone())
+        } else {
+            self.parts.hsm.destroy(permit, id).await
+        };
+        if let Err(left) = &gone {
+            // An orphan: harmless, and `doctor` shows it.
+            tracing::warn!(%id, error = left.message(), "an unfinished key may be left in the token");
+        }
+        gone.is_ok()
     }
 
     async fn append_outcome(
@@ -237,6 +283,7 @@ impl Engine {
             resource: (sort.to_owned(), name.to_owned()),
             result,
             duration: Some(self.now().0.saturating_sub(open.record.time().0)),
+            emergency: open.record.emergency(),
             detail: Detail::Outcome(Box::new(Outcome {
                 intention: open.index,
                 settled,
@@ -252,12 +299,15 @@ impl Engine {
         for value in values {
             view.put(value.clone(), revision);
         }
+        // Whichever it is, what the policy said of the former view is forgotten.
         let policy = if values.iter().any(|v| matches!(v, Value::Document(_))) {
-            policy_of(&view)?.map(Arc::new)
+            in_force(&view)?.map(Answers::new)
         } else {
-            seat.policy.clone()
+            seat.policy.as_deref().map(Answers::anew)
         };
+        let policy = policy.map(Arc::new);
         self.seat.store(Arc::new(Seat { policy, view }));
+        self.changed.send_replace(revision);
         Ok(())
     }
 }
@@ -268,24 +318,19 @@ struct Done {
     learned: Option<Learned>,
 }
 
-/// The policy of a view's documents; `None` while there are none.
-///
-/// # Errors
-/// `Invalid` when they are not a policy.
-pub(super) fn policy_of(view: &View) -> Result<Option<Policy>> {
-    match (
-        view.document(DocumentName::Schema),
-        view.document(DocumentName::Policy),
-    ) {
-        (Some(schema), Some(policy)) => Policy::parse(schema, policy).map(Some),
-        (Some(_) | None, _) => Ok(None),
-    }
+/// What becomes of a change that failed, and why it did.
+enum Fate {
+    Open(Error),
+    GivenUp(Error),
 }
 
-fn made(act: &Act) -> Option<kms_core::id::KeyId> {
-    match act {
-        Act::Nothing => None,
-        Act::Generate(spec) | Act::Unwrap(spec) => Some(spec.id),
+impl Fate {
+    fn of(error: Error, stays_open: fn(Kind) -> bool) -> Self {
+        if stays_open(error.kind()) {
+            Fate::Open(error)
+        } else {
+            Fate::GivenUp(error)
+        }
     }
 }
 
@@ -303,10 +348,15 @@ fn action_of(record: &Record) -> Result<Action> {
 }
 
 /// Worth another try later, as opposed to an answer.
-fn is_passing(error: &Error) -> bool {
-    match error.kind() {
+fn is_passing(kind: Kind) -> bool {
+    match kind {
         Kind::Unavailable | Kind::Exhausted | Kind::Unknown | Kind::Internal => true,
-        Kind::Invalid | Kind::Refused | Kind::NotFound | Kind::Conflict | Kind::State => false,
+        Kind::Invalid
+        | Kind::Refused
+        | Kind::NotFound
+        | Kind::Conflict
+        | Kind::State
+        | Kind::Pending => false,
     }
 }
 

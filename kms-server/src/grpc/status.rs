@@ -18,7 +18,7 @@ pub fn code(kind: Kind) -> Code {
         Kind::Refused => Code::PermissionDenied,
         Kind::NotFound => Code::NotFound,
         Kind::Conflict => Code::Aborted,
-        Kind::State => Code::FailedPrecondition,
+        Kind::State | Kind::Pending => Code::FailedPrecondition,
         Kind::Exhausted => Code::ResourceExhausted,
         Kind::Unavailable => Code::Unavailable,
         Kind::Unknown => Code::Unknown,
@@ -54,11 +54,14 @@ fn told(error: &Error, call: Option<&str>) -> Status {
     } else if let Some(cause) = error.cause() {
         tracing::info!(kind = error.kind().word(), cause, "refused");
     }
+    if let (Kind::Pending, Some(proposal)) = (error.kind(), error.field()) {
+        metadata.insert("proposal".to_owned(), proposal.to_owned());
+    }
     let mut details = ErrorDetails::with_error_info(error.kind().word(), DOMAIN, metadata);
     if let Some(call) = call {
         details.set_request_info(call, "");
     }
-    if let Some(field) = error.field() {
+    if let Some(field) = error.field().filter(|_| error.kind() == Kind::Invalid) {
         details.add_bad_request_violation(field, error.message());
     }
     if matches!(error.kind(), Kind::Unavailable | Kind::Exhausted) {

@@ -19,9 +19,10 @@ use kms_pkcs11::{Kind, Module, Slot};
 use tokio::sync::watch;
 
 use super::desk::Desk;
+use super::pin;
 use super::probe::{self, Probed};
 use super::settings::Settings;
-use super::{Health, pin};
+use crate::health::Health;
 
 /// What the pool, its threads and the keeper share.
 #[derive(Debug)]

@@ -22,6 +22,7 @@ mod work;
 pub use pool::Pool;
 pub use settings::Settings;
 
+use crate::health::Health;
 use async_trait::async_trait;
 use kms_core::error::Result;
 use kms_core::id::KeyId;
@@ -130,15 +131,6 @@ pub struct Wrapped {
     pub mechanism: Wrapping,
     /// The wrapped material.
     pub blob: Vec<u8>,
-}
-
-/// Whether the token answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Health {
-    /// It does.
-    Serving,
-    /// It does not: one sentence that says what happened and what to do.
-    Down(String),
 }
 
 /// A key object as the token shows it.

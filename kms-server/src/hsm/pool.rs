@@ -28,7 +28,8 @@ use super::fault::{Fault, Visit, unavailable};
 use super::keeper::Line;
 use super::probe::needed;
 use super::settings::Settings;
-use super::{Capability, Health, Hsm, Output, Report, TokenObject, Work, Wrapped};
+use super::{Capability, Hsm, Output, Report, TokenObject, Work, Wrapped};
+use crate::health::Health;
 
 /// A PKCS#11 token behind its own threads. Cheap to share behind an `Arc`; dropped, it closes its
 /// queue, and the threads end by themselves.
@@ -37,7 +38,7 @@ pub struct Pool {
     queue: Sender<Job>,
     line: Arc<Line>,
     timeout: Duration,
-    /// Ids that are being made right now: two makers of one id would leave two objects.
+    /// Ids that are being made or destroyed right now: two makers of one id would leave two objects.
     making: Arc<Mutex<HashSet<KeyId>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -149,18 +150,19 @@ impl Pool {
         }
     }
 
-    /// Makes a key, alone with its id.
-    async fn make(
+    /// Makes or destroys a key, alone with its id: what is destroyed while a late call makes it
+    /// would be there afterwards.
+    async fn alone<T: Send + 'static>(
         &self,
-        spec: &KeySpec,
-        work: impl FnOnce(&mut Desk) -> Visit<Learned> + Send + 'static,
-    ) -> Result<Learned> {
+        id: &KeyId,
+        work: impl FnOnce(&mut Desk) -> Visit<T> + Send + 'static,
+    ) -> Result<T> {
         // The job owns it: it stays reserved when the caller has gone and the thread has not.
-        let reserved = Reserved::new(&self.making, spec.id)?;
+        let reserved = Reserved::new(&self.making, *id)?;
         self.visit(move |desk| {
-            let made = work(desk);
+            let done = work(desk);
             drop(reserved);
-            made
+            done
         })
         .await
     }
@@ -217,7 +219,8 @@ impl Hsm for Pool {
         covered(permit, &spec.id)?;
         self.require_class(spec.class)?;
         let wanted = spec.clone();
-        self.make(spec, move |desk| desk.generate(&wanted)).await
+        self.alone(&spec.id, move |desk| desk.generate(&wanted))
+            .await
     }
 
     async fn find(&self, permit: &Permit, spec: &KeySpec) -> Result<Option<Learned>> {
@@ -240,14 +243,14 @@ impl Hsm for Pool {
         }
         let kwp = self.line.probed().kwp;
         let (wrapped, wanted) = (wrapped.clone(), spec.clone());
-        self.make(spec, move |desk| desk.unwrap(&wrapped, kwp, &wanted))
+        self.alone(&spec.id, move |desk| desk.unwrap(&wrapped, kwp, &wanted))
             .await
     }
 
     async fn destroy(&self, permit: &Permit, id: &KeyId) -> Result<()> {
         covered(permit, id)?;
-        let id = *id;
-        self.visit(move |desk| desk.destroy(&id)).await
+        let wanted = *id;
+        self.alone(id, move |desk| desk.destroy(&wanted)).await
     }
 
     async fn apply(&self, permit: &Permit, work: Vec<Work>) -> Result<Vec<Result<Output>>> {
@@ -348,7 +351,7 @@ impl Drop for Withdrawal<'_> {
     }
 }
 
-/// An id that one call makes, until it is dropped.
+/// An id that one call makes or destroys, until it is dropped.
 struct Reserved {
     ids: Arc<Mutex<HashSet<KeyId>>>,
     id: KeyId,
@@ -366,7 +369,7 @@ impl Reserved {
                 id,
             })
         } else {
-            Err(unavailable("another call is making this key"))
+            Err(unavailable("another call is making or destroying this key"))
         }
     }
 }

@@ -43,8 +43,7 @@ struct Known {
 }
 
 impl Keyring {
-    /// Empty: the provider is asked when the first token comes, so that a provider that is away
-    /// does not keep the service from starting.
+    /// Empty, until the provider is asked.
     pub(super) fn new(https: Https, issuer: HttpsUrl, clock: Arc<dyn Clock>) -> Self {
         Keyring {
             inner: Arc::new(Inner {
@@ -54,6 +53,13 @@ impl Keyring {
                 known: ArcSwapOption::empty(),
                 asked: Arc::new(Mutex::new(None)),
             }),
+        }
+    }
+
+    /// Asks the provider, as the first token would.
+    pub(super) async fn fetch(&self) {
+        if let Err(error) = self.renew(FRESH).await {
+            tracing::warn!(%error, "the OpenID provider's keys could not be fetched");
         }
     }
 

@@ -17,7 +17,7 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// Reads the authority's file; the provider itself is asked when the first token comes.
+    /// Reads the authority's file; the provider itself is not asked yet.
     ///
     /// # Errors
     /// One sentence that names the file.
@@ -25,6 +25,11 @@ impl Verifier {
         let https = Https::trusting(&settings.authority, None)?;
         let keyring = Keyring::new(https, settings.issuer.clone(), clock);
         Ok(Verifier { settings, keyring })
+    }
+
+    /// Asks the provider for its keys, so that the server's log says at once what is wrong.
+    pub async fn meet(&self) {
+        self.keyring.fetch().await;
     }
 
     /// Who signed in, by an access token that came over a connection with this certificate.

@@ -16,8 +16,10 @@
 
 use std::fmt;
 
+use crate::health::Health;
 use async_trait::async_trait;
 pub use kms_core::revision::Revision;
+use tokio::sync::watch;
 
 mod error;
 mod files;
@@ -62,6 +64,9 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`StoreError::Unknown`]: it may have been written. Any other: nothing was.
     async fn commit(&self, checks: &[Check], writes: &[Write]) -> Result<Revision, StoreError>;
+
+    /// Whether it can be used: `Down` once a commit left it in doubt. A full disk is no doubt.
+    fn health(&self) -> watch::Receiver<Health>;
 }
 
 /// A document, the key it is kept under, and the revision of the commit that wrote it.

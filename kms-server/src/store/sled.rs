@@ -21,11 +21,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::files::Files;
 use super::{Check, Entry, Revision, Store, StoreError, Write, limits, pieces};
+use crate::health::Health;
 
 /// How long the writer may finish nothing before what it writes counts as lost: far beyond a
 /// slow disk.
@@ -73,6 +74,7 @@ impl SledStore {
             files,
             view: RwLock::new(view),
             done: AtomicU64::new(0),
+            health: watch::Sender::new(Health::Serving),
         });
         let (queue, jobs) = mpsc::channel(QUEUE);
         let writer = std::thread::Builder::new()
@@ -136,6 +138,10 @@ impl Store for SledStore {
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         self.answer(answered).await
     }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.inner.health.subscribe()
+    }
 }
 
 impl SledStore {
@@ -194,6 +200,7 @@ struct Inner {
     view: RwLock<View>,
     /// Commits that came to an end, good or bad.
     done: AtomicU64,
+    health: watch::Sender<Health>,
 }
 
 /// What is durable.
@@ -304,6 +311,11 @@ impl Inner {
     /// Whatever the writer is at, nobody hears of it any more.
     fn broken(&self, why: String) -> StoreError {
         let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        if view.broken.is_none() {
+            tracing::error!(why, "the store is in doubt until the server is restarted");
+            let down = format!("the store is in doubt until the server is restarted: {why}");
+            self.health.send_replace(Health::Down(down));
+        }
         view.broken.get_or_insert_with(|| why.clone());
         StoreError::Unknown(why)
     }

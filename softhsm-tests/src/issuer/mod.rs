@@ -30,7 +30,7 @@ use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use tokio::{net::TcpListener, runtime::Runtime};
 use tokio_rustls::TlsAcceptor;
 
-use crate::Authority;
+use crate::{Authority, Identity};
 
 /// What the provider calls the service.
 pub const AUDIENCE: &str = "https://kms.emc2.example";
@@ -74,12 +74,14 @@ pub struct Behaviour {
 #[derive(Debug)]
 pub(crate) struct Shared {
     url: String,
+    own: Identity,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     behaviour: Behaviour,
+    clients: Option<PathBuf>,
     /// The last one signs, all are shown.
     keys: Vec<Signer>,
     codes: BTreeMap<String, Granted>,
@@ -103,16 +105,15 @@ impl std::fmt::Debug for Behaviour {
 }
 
 impl Issuer {
-    /// Serves on a free port of loopback, to clients of the authority in `clients`.
+    /// Serves on a free port of loopback.
     ///
     /// # Panics
     /// When it cannot.
-    pub fn start(clients: &Path) -> Self {
+    pub fn start() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let authority = Authority::create(directory.path(), "issuer.example")
             .unwrap_or_else(|cause| panic!("{cause}"));
         let own = authority.server().unwrap_or_else(|cause| panic!("{cause}"));
-        let acceptor = TlsAcceptor::from(Arc::new(tls(clients, &own)));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -130,15 +131,21 @@ impl Issuer {
         let address = listener.local_addr().expect("an address");
         let shared = Arc::new(Shared {
             url: format!("https://{address}"),
+            own,
             state: Mutex::default(),
         });
         shared.state().rotate(Signer::es256);
-        runtime.spawn(serve(listener, acceptor, Arc::clone(&shared)));
+        runtime.spawn(serve(listener, Arc::clone(&shared)));
         Self {
             runtime: Some(runtime),
             directory,
             shared,
         }
+    }
+
+    /// Knows clients by certificates of this authority, PEM, from now on.
+    pub fn admit(&self, clients: &Path) {
+        self.shared.state().clients = Some(clients.to_owned());
     }
 
     /// The issuer's name, which is its address.
@@ -222,13 +229,18 @@ pub fn now() -> u64 {
     u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default()
 }
 
-async fn serve(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared>) {
+async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
-        if shared.state().behaviour.away {
+        let (away, clients) = {
+            let state = shared.state();
+            (state.behaviour.away, state.clients.clone())
+        };
+        if away {
             continue;
         }
-        let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
+        let shared = Arc::clone(&shared);
         tokio::spawn(async move {
+            let acceptor = TlsAcceptor::from(Arc::new(tls(clients.as_deref(), &shared.own)));
             // A client that does not trust us goes away: that is its answer.
             let Ok(stream) = acceptor.accept(stream).await else {
                 return;
@@ -251,21 +263,26 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared>
 }
 
 /// A certificate is asked for and not insisted on: browsers have none.
-fn tls(clients: &Path, own: &crate::Identity) -> ServerConfig {
-    let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_file(clients).expect("the clients' authority"))
-        .expect("the clients' authority");
+fn tls(clients: Option<&Path>, own: &Identity) -> ServerConfig {
     let provider = Arc::new(default_provider());
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-            .allow_unauthenticated()
-            .build()
-            .expect("a verifier of clients");
-    ServerConfig::builder_with_provider(provider)
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .expect("TLS 1.2 and 1.3")
-        .with_client_cert_verifier(verifier)
+        .expect("TLS 1.2 and 1.3");
+    let builder = match clients {
+        Some(clients) => {
+            let mut roots = RootCertStore::empty();
+            roots
+                .add(CertificateDer::from_pem_file(clients).expect("the clients' authority"))
+                .expect("the clients' authority");
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                .allow_unauthenticated()
+                .build()
+                .expect("a verifier of clients");
+            builder.with_client_cert_verifier(verifier)
+        }
+        None => builder.with_no_client_auth(),
+    };
+    builder
         .with_single_cert(
             vec![CertificateDer::from_pem_file(&own.certificate).expect("a certificate")],
             PrivateKeyDer::from_pem_file(&own.key).expect("a key"),

@@ -9,7 +9,8 @@ use kms_core::permit::Permit;
 use kms_core::record::{Detail, Event};
 use kms_core::revision::Revision;
 use kms_server::audit::Journal;
-use kms_server::hsm::{Health, Hsm, Output, Report, TokenObject, Work, Wrapped};
+use kms_server::health::Health;
+use kms_server::hsm::{Hsm, Output, Report, TokenObject, Work, Wrapped};
 use kms_server::store::{Check, Entry, Store, StoreError, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -109,6 +110,10 @@ impl Store for FaultyStore {
         let work = self.inner.commit(checks, writes);
         self.script.call("store.commit", work, shut, unseen).await
     }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.inner.health()
+    }
 }
 
 /// A real log behind a script. As a real one, it takes nothing more once it is in doubt.
@@ -149,5 +154,9 @@ impl Journal for FaultyJournal {
 
     fn size(&self) -> u64 {
         self.inner.size()
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.inner.health()
     }
 }

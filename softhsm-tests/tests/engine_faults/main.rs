@@ -9,6 +9,7 @@
     reason = "a test says what it expects and fails loudly"
 )]
 
+mod burnt;
 mod faulty;
 mod founding;
 mod invariants;
@@ -53,6 +54,7 @@ every_fault! {
     resuming_a_version: Resume;
     deactivating_a_version: Deactivate;
     compromising_a_version: Compromise;
+    approving_a_proposal: Approve;
     importing_a_key: ImportKey;
 }
 
@@ -170,8 +172,11 @@ fn again_until_done(
     if let Answer::Told(Ok(_)) = world.change(request, change) {
         // What is acknowledged is there for the next who asks, not only after a restart.
         let (_, name) = change.resource();
-        let read = Command::Read(Read::Resource(named(&name)));
-        world.get("person/olga", read);
+        let read = match change.proposal() {
+            Some(proposal) => Read::Proposal(proposal.clone()),
+            None => Read::Resource(named(&name)),
+        };
+        world.get("person/olga", Command::Read(read));
     } else {
         // A log in doubt takes nothing more before a restart.
         world.reopen();
@@ -211,7 +216,15 @@ fn key_of(change: &Change) -> Option<kms_core::name::KeyName> {
         Change::Found(_)
         | Change::FoundKey { .. }
         | Change::CreateSpace { .. }
-        | Change::CreateDomain { .. } => None,
+        | Change::CreateDomain { .. }
+        | Change::Approve { .. }
+        | Change::Reject { .. }
+        | Change::Withdraw { .. }
+        | Change::PutPolicy { .. }
+        | Change::PutBindings { .. }
+        | Change::DeclareEmergency { .. }
+        | Change::EndEmergency { .. }
+        | Change::ReviewEmergency { .. } => None,
     }
 }
 

@@ -2,10 +2,13 @@
 //! killed at any outside call and opened again.
 
 use crate::faulty::{FaultyHsm, FaultyJournal, FaultyStore};
-use crate::script::Script;
-use kms_core::caller::Caller;
+use crate::script::{Fault, Script};
+use kms_core::caller::{Caller, Peer};
+use kms_core::certificate::Scheme;
 use kms_core::command::{Change, Command, LogName};
-use kms_core::error::Result;
+use kms_core::error::{Kind as ErrorKind, Result};
+use kms_core::plane::Plane;
+use kms_core::proposal::Terms;
 use kms_core::view::View;
 use kms_server::audit::{DiskJournal, Journal};
 use kms_server::clock::SystemClock;
@@ -15,6 +18,7 @@ use kms_server::init::{Founding, found};
 use kms_server::metrics::Metrics;
 use kms_server::store::SledStore;
 use softhsm_tests::InProcessToken;
+use softhsm_tests::certificate;
 use softhsm_tests::program::repository;
 use softhsm_tests::wait::until;
 use std::cell::Cell;
@@ -30,9 +34,14 @@ const BINDINGS: &str = "\
 bindings:
   - principal: person/olga
     roles: [{role: space-steward, spaces: [\"*\"]}, {role: key-operator}]
+  - principal: person/carl
+    roles: [{role: key-custodian}]
   - principal: service/etl
     roles: [{role: data-service, spaces: [lab]}]
 ";
+
+/// Who agrees to what olga asks.
+const CUSTODIAN: &str = "person/carl";
 
 const DEPLOYMENT: &str = "\
 name: faults
@@ -46,6 +55,9 @@ side: warehouse
 const POLICY: &str = "\
 @id(\"everyone\")
 permit (principal, action, resource) when { principal.bound };
+@id(\"another\")
+forbid (principal, action == Kms::Action::\"CompromiseVersion\", resource)
+unless { context.approvals >= 1 };
 ";
 
 /// A deployment's directory and token, and the engine that serves it now.
@@ -135,12 +147,13 @@ impl World {
             orphans: Cell::new(false),
         };
         world.before = world.objects_of(&Runtime::new().unwrap());
-        world.open().unwrap();
+        world.open(&[]).unwrap();
+        world.life().script.stop();
         world
     }
 
     /// Founds it, with faults; whether it was done.
-    pub(crate) fn found(&mut self, faults: &[(usize, crate::script::Fault)]) -> bool {
+    pub(crate) fn found(&mut self, faults: &[(usize, Fault)]) -> bool {
         let directory = self.data.path();
         let (deployment, bindings) = (directory.join("d.yaml"), directory.join("b.yaml"));
         std::fs::write(&deployment, DEPLOYMENT).unwrap();
@@ -169,10 +182,16 @@ impl World {
 
     /// Kills the engine, if it lives, and opens another on the same directory and token.
     pub(crate) fn reopen(&mut self) {
+        self.reopen_with(&[]);
+    }
+
+    /// The same, with faults while it opens.
+    pub(crate) fn reopen_with(&mut self, faults: &[(usize, Fault)]) {
         self.kill();
-        if let Err(refusal) = self.open() {
+        if let Err(refusal) = self.open(faults) {
             panic!("what a crash leaves must open: {refusal}");
         }
+        self.life().script.stop();
     }
 
     pub(crate) fn kill(&mut self) {
@@ -191,7 +210,7 @@ impl World {
         }
     }
 
-    fn open(&mut self) -> std::result::Result<(), Refusal> {
+    fn open(&mut self, faults: &[(usize, Fault)]) -> std::result::Result<(), Refusal> {
         let data = self.data.path();
         // The threads of the former life give the files back when they have ended.
         let store = until("the store to open", || {
@@ -200,6 +219,7 @@ impl World {
         let log = |name| until("a log to open", || DiskJournal::open(data, name).ok());
         let (store, changes) = (Arc::new(store), Arc::new(log(LogName::Changes)));
         let script = Arc::new(Script::default());
+        script.start(faults.iter().copied());
         let journal = |inner: Arc<dyn Journal>| {
             Arc::new(FaultyJournal {
                 inner,
@@ -220,6 +240,7 @@ impl World {
             uses: journal(Arc::new(log(LogName::Uses))),
             clock: Arc::new(SystemClock::default()),
             metrics: Arc::new(Metrics::default()),
+            provider: false,
         };
         let runtime = Runtime::new().unwrap();
         let engine = Arc::new(runtime.block_on(Engine::open(parts))?);
@@ -263,9 +284,15 @@ impl World {
     /// Asks; the answer may never come.
     pub(crate) fn ask(&self, who: &str, request: Option<Uuid>, command: Command) -> Answer {
         let life = self.life();
-        let identity = format!("spiffe://faults.example/{who}").parse().unwrap();
+        let certificate = certificate::of(&uri(who));
         let call = Call {
-            caller: Caller::peer(identity, "00".repeat(32), None),
+            caller: Caller::Peer(Arc::new(Peer {
+                certificate,
+                source: None,
+                planes: &Plane::ALL,
+                sign_in: None,
+                purpose: None,
+            })),
             id: Uuid::new_v4().to_string(),
             request,
         };
@@ -280,15 +307,39 @@ impl World {
     /// Asks for a change.
     pub(crate) fn change(&self, request: Uuid, change: &Change) -> Answer {
         self.ask(
-            "person/olga",
+            asker(change),
             Some(request),
             Command::Change(change.clone()),
         )
     }
 
+    /// Puts a change before the custodian, and gives what there is to agree to.
+    pub(crate) fn propose(&self, change: &Change) -> Terms {
+        let told = self.change(Uuid::new_v4(), change);
+        assert!(
+            matches!(&told, Answer::Told(Err(error)) if error.kind() == ErrorKind::Pending),
+            "{told:?}"
+        );
+        let view = self.view();
+        let waiting = view.proposals().max_by_key(|p| p.filed).unwrap();
+        waiting.terms.clone()
+    }
+
+    /// The custodian's agreement.
+    pub(crate) fn approval(&self, terms: &Terms) -> Change {
+        let deployment = "faults".parse().unwrap();
+        let message = terms.message(&deployment, &CUSTODIAN.parse().unwrap());
+        Change::Approve {
+            proposal: terms.name.clone(),
+            scheme: Scheme::Ed25519,
+            signature: certificate::sign(&uri(CUSTODIAN), &message),
+            reason: "agreed".into(),
+        }
+    }
+
     /// Asks for what must be done.
     pub(crate) fn must(&self, change: Change) {
-        self.get("person/olga", Command::Change(change));
+        self.get(asker(&change), Command::Change(change));
     }
 
     /// Asks for what must be answered.
@@ -298,5 +349,17 @@ impl World {
             Answer::Told(Err(error)) => panic!("{error}: {:?}", error.cause()),
             Answer::Died => panic!("the engine died without a fault"),
         }
+    }
+}
+
+fn uri(who: &str) -> String {
+    format!("spiffe://faults.example/{who}")
+}
+
+fn asker(change: &Change) -> &'static str {
+    if matches!(change, Change::Approve { .. }) {
+        CUSTODIAN
+    } else {
+        "person/olga"
     }
 }

@@ -1,5 +1,6 @@
 //! `kms login`, run as a real process with a browser that follows where it is sent.
 
+use super::Attack;
 use super::person::{Person, Waiting};
 use serde_json::Value;
 use softhsm_tests::{
@@ -87,11 +88,16 @@ fn what_is_asked_for_is_asked_of_the_provider() {
 #[test]
 fn a_fresh_sign_in_is_fresh() {
     let person = Person::new();
+    let signed_in = || now() - person.verified().unwrap().auth_time.seconds();
+    // Remembered for a while, and then not any more.
+    person.behave(|provider| provider.signed_in_before = 300);
+    person.login(&[]).succeeds();
+    assert!((300..360).contains(&signed_in()));
+    person.login(&["--fresh"]).succeeds();
+    assert!(signed_in() < 60);
     person.behave(|provider| provider.signed_in_before = 3600);
     person.login(&[]).succeeds();
-    assert!(person.verified().unwrap().auth_time.seconds() <= now() - 3600);
-    person.login(&["--fresh"]).succeeds();
-    assert!(person.verified().unwrap().auth_time.seconds() >= now() - 60);
+    assert!(signed_in() < 60);
 
     person.behave(|provider| provider.stubborn = true);
     let told = person.login(&["--fresh"]).fails(4);
@@ -158,9 +164,6 @@ fn a_code_of_another_sign_in_is_worth_nothing() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
-
-/// A change of an ID token, and what is said of it.
-type Attack = (fn(&mut softhsm_tests::issuer::Token), &'static str);
 
 #[test]
 fn an_id_token_that_is_not_the_answer_is_refused() {

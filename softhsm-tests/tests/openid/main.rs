@@ -12,6 +12,7 @@
 mod keys;
 mod login;
 mod person;
+mod service;
 mod tokens;
 
 use kms_core::{Error, caller::SignIn, time::Time};
@@ -24,7 +25,7 @@ use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::json;
 use softhsm_tests::{
     Authority, Identity, Issuer,
-    issuer::{AUDIENCE, CLIENT_ID, now},
+    issuer::{AUDIENCE, CLIENT_ID, Token, now},
 };
 use std::{
     path::Path,
@@ -44,6 +45,9 @@ struct Desk {
     certificate: Thumbprint,
     identity: Identity,
 }
+
+/// A change of a token, and what is said of it.
+type Attack = (fn(&mut Token), &'static str);
 
 /// A clock that moves when a test moves it.
 #[derive(Debug, Default)]
@@ -71,7 +75,8 @@ impl Desk {
         let directory = tempfile::tempdir().unwrap();
         let authority = Authority::create(directory.path(), "dev.emc2.example").unwrap();
         let identity = authority.client("person/olivia").unwrap();
-        let issuer = Issuer::start(&authority.certificate());
+        let issuer = Issuer::start();
+        issuer.admit(&authority.certificate());
         let hand = Arc::new(Hand::default());
         let verifier = Arc::new(verifier(&issuer, &issuer.authority(), hand.clone()));
         let certificate = thumbprint(&identity.certificate);

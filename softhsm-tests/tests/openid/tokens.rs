@@ -1,6 +1,6 @@
 //! What a token must be, one demand at a time.
 
-use super::{Desk, thumbprint};
+use super::{Attack, Desk, thumbprint};
 use data_encoding::BASE64URL_NOPAD;
 use kms_core::{Kind, caller::SignIn, time::Time};
 use kms_openid::Thumbprint;
@@ -73,9 +73,6 @@ const LACKS: &str = "lacks one of sub, exp, iat and auth_time";
 const CLIENT: &str = "was given to another client";
 const TYPE: &str = "is a token of another type";
 const UNBOUND: &str = "is not bound to a certificate";
-
-/// A change, and what is said of it.
-type Attack = (fn(&mut Token), &'static str);
 
 const FORGERIES: [Attack; 11] = [
     (|token| token.signer = None, SIGNATURE),

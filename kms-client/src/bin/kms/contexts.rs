@@ -14,6 +14,13 @@
 //! client_id = "kms"
 //! authority = "pki/provider-ca.pem"
 //! acr_values = ["mfa"]                # classes of authentication to ask for; optional
+//!
+//! [context.notebook]
+//! endpoint = "https://127.0.0.1:7443"
+//! ca = "pki/ca.pem"
+//! certificate = "pki/service-project-01-notebook.pem"
+//! key = "pki/service-project-01-notebook.key"
+//! purpose = "cardio-2025"
 //! ```
 //!
 //! Paths are relative to the file.
@@ -47,6 +54,10 @@ pub(crate) struct Entry {
     pub(crate) ca: PathBuf,
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
+    /// What its calls are for, unless `--purpose` says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) purpose: Option<String>,
+    /// Where this person signs in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) openid: Option<OpenIdEntry>,
 }

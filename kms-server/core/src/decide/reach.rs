@@ -24,6 +24,14 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
             | Change::CreateSpace { .. }
             | Change::CreateDomain { .. }
             | Change::UpdateKey { .. }
+            | Change::Approve { .. }
+            | Change::Reject { .. }
+            | Change::Withdraw { .. }
+            | Change::PutPolicy { .. }
+            | Change::PutBindings { .. }
+            | Change::DeclareEmergency { .. }
+            | Change::EndEmergency { .. }
+            | Change::ReviewEmergency { .. }
             | Change::CreateKey {
                 origin: Origin::External,
                 ..
@@ -31,7 +39,7 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
             Change::FoundKey { .. } | Change::CreateEdge { .. } | Change::CreateKey { .. } => {
                 Ok(vec![fresh])
             }
-            Change::RotateKey { name, .. } => Ok(vec![next(key(view, name)?)]),
+            Change::RotateKey { name, .. } => Ok(vec![view.next_id(key(view, name)?)?]),
             Change::MoveVersion {
                 name, transition, ..
             } => {
@@ -52,7 +60,11 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
                     .version(&token.wrapping)
                     .ok_or_else(|| Error::not_found(&token.wrapping))?;
                 usable(wrapping, Action::ImportKey, state::Use::Process)?;
-                Ok(vec![next(target), wrapping.id, import_token_key(view)?.id])
+                Ok(vec![
+                    view.next_id(target)?,
+                    wrapping.id,
+                    import_token_key(view)?.id,
+                ])
             }
         },
         Command::Use(usage) => match usage {
@@ -101,13 +113,6 @@ fn key<'a>(view: &'a View, name: &KeyName) -> Result<&'a Key> {
     view.key(name)
         .map(|(key, _)| key)
         .ok_or_else(|| Error::not_found(name))
-}
-
-fn next(key: &Key) -> KeyId {
-    KeyId {
-        uid: key.uid,
-        version: key.latest.saturating_add(1),
-    }
 }
 
 /// A key of a class that this action is for.

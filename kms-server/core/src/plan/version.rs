@@ -3,8 +3,7 @@
 use super::{Act, Ground, Plan, Write, new, over, unchanged, written};
 use crate::action::Action;
 use crate::error::{Error, Result};
-use crate::id::KeyId;
-use crate::key::{Imported, Key, KeySpec, Moved, Origin, Version};
+use crate::key::{Imported, Key, KeySpec, Origin, Version};
 use crate::name::VersionName;
 use crate::revision::Revision;
 use crate::state::State;
@@ -73,24 +72,19 @@ pub(super) fn next_version(
     reason: &str,
     imported: Option<Imported>,
 ) -> Result<Plan> {
-    let number = key
-        .latest
-        .checked_add(1)
-        .ok_or_else(|| Error::state("this key has had as many versions as there can be"))?;
+    let id = ground.view.next_id(key)?;
+    let number = id.version;
     let origin = key.origin;
     let version = Version {
         name: key.name.version(number),
-        id: KeyId {
-            uid: key.uid,
-            version: number,
-        },
+        id,
         state,
         compromised: None,
         suspended_processing: false,
         algorithm: key.class.algorithm(),
         origin,
         created: ground.now,
-        moved: moved(ground, reason),
+        moved: ground.moved(reason),
         learned: None,
         imported,
     };
@@ -143,15 +137,7 @@ fn step(version: &Version, to: State, ground: Ground<'_>, reason: &str) -> Versi
         state: to,
         compromised,
         suspended_processing: false,
-        moved: moved(ground, reason),
+        moved: ground.moved(reason),
         ..version.clone()
-    }
-}
-
-fn moved(ground: Ground<'_>, reason: &str) -> Moved {
-    Moved {
-        time: ground.now,
-        actor: ground.caller.to_string(),
-        reason: reason.to_owned(),
     }
 }

@@ -4,7 +4,9 @@ use crate::action::Action;
 use crate::caller::Caller;
 use crate::codec;
 use crate::error::Result;
+use crate::id::KeyId;
 use crate::key::Learned;
+use crate::name::ProposalName;
 use crate::plan::Plan;
 use crate::revision::Revision;
 use crate::time::Time;
@@ -33,6 +35,8 @@ pub struct Event {
     pub result: Result<()>,
     /// How long it took, in milliseconds.
     pub duration: Option<u64>,
+    /// Whether only a declared emergency allowed it.
+    pub emergency: bool,
     /// The part that is ours.
     pub detail: Detail,
 }
@@ -56,6 +60,9 @@ pub struct Intention {
     pub plan: Plan,
     /// The policies that allowed it.
     pub policies: Vec<String>,
+    /// The proposal that it carries out.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub proposal: Option<ProposalName>,
     /// The client's own id of its request, if it gave one, and a digest of what was asked.
     pub request: Option<RequestTag>,
 }
@@ -95,6 +102,10 @@ pub enum Settled {
     Abandoned {
         /// Why.
         why: String,
+        /// A key that may be in the token all the same, or come there late: taking it away failed.
+        /// Its number is burnt (see [`crate::view::View::burn`]).
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        left: Option<KeyId>,
     },
 }
 

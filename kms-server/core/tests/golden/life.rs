@@ -1,13 +1,13 @@
 //! The life of keys under random changes: what `decide` permits and `plan` writes never breaks it.
 
-use crate::sample::{NOW, POLICY, binding, caller, deployment, key, learned, put};
+use crate::sample::{NOW, bench, binding, caller, deployment, ground, key, learned, put};
 use kms_core::action::Action;
 use kms_core::class::Class;
 use kms_core::command::{Change, Command};
-use kms_core::decide::{Bench, decide};
+use kms_core::decide::{Bench, Verdict, decide};
 use kms_core::deployment::Environment;
 use kms_core::error::Kind;
-use kms_core::id::KeyUid;
+use kms_core::id::{KeyId, KeyUid};
 use kms_core::key::{Origin, Version};
 use kms_core::name::KeyName;
 use kms_core::plan::{Ground, plan};
@@ -19,11 +19,14 @@ use kms_core::value::Value;
 use kms_core::view::View;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 #[derive(Debug, Clone)]
 enum Step {
     Create(u8, Class),
     Rotate(u8, bool),
+    /// A rotation that is given up, and nobody knows whether its key is gone.
+    Burn(u8),
     Move(u8, u32, Action, bool),
 }
 
@@ -41,6 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         1 => (key.clone(), class).prop_map(|(key, class)| Step::Create(key, class)),
         3 => (key.clone(), any::<bool>()).prop_map(|(key, held)| Step::Rotate(key, held)),
+        1 => key.clone().prop_map(Step::Burn),
         6 => (key, 1..6_u32, transition, any::<bool>())
             .prop_map(|(key, number, moved, kept)| Step::Move(key, number, moved, kept)),
     ]
@@ -60,12 +64,19 @@ fn change(step: &Step) -> Change {
             origin: Origin::Generated,
             exportable: false,
             labels: [].into(),
+            study: None,
         },
         Step::Rotate(key, pre_active) => Change::RotateKey {
             name: name(*key),
             etag: None,
             reason,
             pre_active: *pre_active,
+        },
+        Step::Burn(key) => Change::RotateKey {
+            name: name(*key),
+            etag: None,
+            reason,
+            pre_active: false,
         },
         Step::Move(key, number, transition, keep_processing) => Change::MoveVersion {
             name: name(*key).version(*number),
@@ -77,32 +88,46 @@ fn change(step: &Step) -> Change {
     }
 }
 
-/// The world after a change, or none if it was refused.
-fn after(view: &View, step: &Step, at: u8) -> Option<View> {
+/// The world after a change, or none if it was refused; what it burnt is added to `burnt`.
+fn after(view: &View, step: &Step, at: u8, burnt: &mut BTreeSet<KeyId>) -> Option<View> {
     let asker = caller("person/p");
     let change = change(step);
     let fresh = KeyUid([at.wrapping_add(100); 16]);
+    let now = Time(NOW.0 + u64::from(at));
     let bench = Bench {
-        policy: Some(&POLICY),
-        view,
-        fresh,
+        now,
+        ..bench(view, fresh)
     };
     let ground = Ground {
-        view,
-        caller: &asker,
-        now: Time(NOW.0 + u64::from(at)),
-        fresh,
+        now,
+        ..ground(view, &asker, fresh)
     };
     let planned = decide(bench, &asker, &Command::Change(change.clone()))
-        .and_then(|_permit| plan(ground, &change));
+        .and_then(Verdict::permit)
+        .and_then(|permit| Ok((permit, plan(ground, &change)?)));
     let planned = match planned {
-        Ok(planned) => planned,
+        Ok((permit, planned)) => {
+            if let Some(made) = planned.act.makes() {
+                assert!(
+                    permit.covers(&made),
+                    "{step:?} makes what was not permitted"
+                );
+                assert!(!burnt.contains(&made), "{step:?} gives a burnt number out");
+            }
+            planned
+        }
         Err(error) => {
             assert_ne!(error.kind(), Kind::Internal, "{step:?}: {error:?}");
             return None;
         }
     };
     let mut next = view.clone();
+    if let Step::Burn(_) = step {
+        let left = planned.act.makes().unwrap();
+        next.burn(left);
+        burnt.insert(left);
+        return Some(next);
+    }
     let revision = Revision(view.revision().0 + 1);
     for write in &planned.writes {
         let there = view.get(&write.value.name()).map(|s| s.revision);
@@ -114,13 +139,18 @@ fn after(view: &View, step: &Step, at: u8) -> Option<View> {
     Some(next)
 }
 
-fn sound(view: &View, key: &KeyName) {
+fn sound(view: &View, key: &KeyName, burnt: &BTreeSet<KeyId>) {
     let Some((declared, _)) = view.key(key) else {
         return;
     };
     let versions = view.versions(key);
     let numbers: Vec<u32> = versions.iter().map(|v| v.name.number()).collect();
-    assert_eq!(numbers, (1..=declared.latest).collect::<Vec<u32>>());
+    let uid = declared.uid;
+    let given = (1..=declared.latest).filter(|version| {
+        let version = *version;
+        !burnt.contains(&KeyId { uid, version })
+    });
+    assert_eq!(numbers, given.collect::<Vec<u32>>());
     let active: Vec<u32> = versions
         .iter()
         .filter(|v| v.state == State::Active)
@@ -182,6 +212,7 @@ proptest! {
         put(&mut view, Value::Binding(binding("person/p", &roles).unwrap()));
         // A key with a past, of which at most one version is active or suspended.
         let mut held = false;
+        let mut burnt = BTreeSet::new();
         let past: Vec<(State, bool)> = first
             .into_iter()
             .filter(|(state, _)| {
@@ -191,9 +222,9 @@ proptest! {
             .collect();
         key(&mut view, &name(0), Class::DataAtRest, &past);
         for (at, step) in (0..=u8::MAX).zip(&steps) {
-            let Some(next) = after(&view, step, at) else { continue };
+            let Some(next) = after(&view, step, at, &mut burnt) else { continue };
             for key in 0..3 {
-                sound(&next, &name(key));
+                sound(&next, &name(key), &burnt);
                 for old in view.versions(&name(key)) {
                     let (new, _) = next.version(&old.name).unwrap();
                     went_forward(old, new);

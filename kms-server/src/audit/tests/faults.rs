@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::{FIRST_SEGMENT, check, entry, fill, holds, mark, place};
 use crate::audit::disk::{Disk, RealDisk, Tail};
 use crate::audit::{Log, LogError};
+use crate::health::Health;
 
 /// The calls a [`FailingDisk`] counts down to a failure; `usize::MAX` is never.
 #[derive(Clone)]
@@ -96,7 +97,15 @@ async fn after_a_failed_fdatasync_nothing_is_taken_until_the_log_is_opened_again
     let log = failing(&dir, &faults).await;
     faults.sync.store(1, Ordering::SeqCst);
     assert_eq!(log.append(entry).await, Ok(4));
+    assert_eq!(*log.health().borrow(), Health::Serving);
     assert!(matches!(log.append(entry).await, Err(LogError::Unknown(_))));
+    let Health::Down(why) = log.health().borrow().clone() else {
+        panic!("a log in doubt does not say so");
+    };
+    assert!(
+        why.contains("until the server is restarted: fdatasync failed"),
+        "{why}"
+    );
     for _ in 0..3 {
         let error = log.append(entry).await.unwrap_err();
         assert!(matches!(error, LogError::Poisoned(_)), "{error:?}");
@@ -110,6 +119,7 @@ async fn after_a_failed_fdatasync_nothing_is_taken_until_the_log_is_opened_again
     assert_eq!(mark(&dir), 5, "what is in doubt is not acknowledged");
     drop(log);
     let log = Log::open(&dir, check).unwrap();
+    assert_eq!(*log.health().borrow(), Health::Serving);
     assert_eq!(log.len(), 6, "it was whole, so it happened");
     assert_eq!(log.append(entry).await, Ok(6));
     holds(&log, 7).await;
@@ -127,6 +137,7 @@ async fn after_a_failed_write_nothing_is_recorded_and_the_next_entry_tries_again
             log.append(entry).await,
             Err(LogError::Unavailable(_))
         ));
+        assert_eq!(*log.health().borrow(), Health::Serving, "it tries again");
         assert_eq!(fs::read(dir.join(FIRST_SEGMENT)).unwrap(), before);
         assert_eq!(log.len(), 4);
     }

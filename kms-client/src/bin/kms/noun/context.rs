@@ -70,6 +70,7 @@ impl Verb {
                     ("certificate", entry.certificate.display().to_string()),
                     ("key", entry.key.display().to_string()),
                     ("openid", issuer(entry).unwrap_or("none").to_owned()),
+                    ("purpose", entry.purpose.clone().unwrap_or_default()),
                 ]);
                 screen.line(&table.to_string())
             }
@@ -86,6 +87,7 @@ fn as_json(name: &str, entry: &Entry, current: Option<&str>) -> serde_json::Valu
         "certificate": entry.certificate,
         "key": entry.key,
         "openid": issuer(entry),
+        "purpose": entry.purpose,
     })
 }
 

@@ -25,9 +25,9 @@ pub(crate) struct Login {
 #[command(after_help = "Examples:\n  kms logout\n  kms --context custodian logout")]
 pub(crate) struct Logout {}
 
-/// What the provider remembers is good for a working day. How fresh a sign-in must be for what is
-/// asked with it, the service's policy says.
-const REMEMBERED: Duration = Duration::from_secs(12 * 60 * 60);
+/// A sign-in at the provider that is older is made again. Short, because it is the service's policy
+/// that says how fresh one must be: what `kms login` brings is of use for most of an hour.
+const REMEMBERED: Duration = Duration::from_secs(10 * 60);
 
 impl Login {
     pub(crate) async fn run(self, setting: &Setting) -> Result<(), Error> {
