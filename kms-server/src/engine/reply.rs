@@ -34,8 +34,8 @@ pub enum Reply {
     Policy(Box<Rules>, Option<Revision>, Vec<Stamped<Value>>),
     /// Every policy and binding that there was.
     History(Vec<Revised>),
-    /// Who may do what; under a candidate, who would gain or lose what.
-    Access(Vec<Access>, Vec<String>),
+    /// Who may do what.
+    Access(Vec<Access>),
     /// Whether and why, for each question.
     Explained(Vec<Explained>),
     /// Ciphertexts.
