@@ -81,6 +81,7 @@ pub(in crate::noun) async fn meaning(
         | Change::Approve { .. }
         | Change::Reject { .. }
         | Change::Withdraw { .. }
+        | Change::PutQuota { .. }
         | Change::DeclareEmergency { .. }
         | Change::EndEmergency { .. }
         | Change::ReviewEmergency { .. } => return Ok(None),
