@@ -181,12 +181,19 @@ pages! {
 
 impl Client {
     /// A request with what we state beside its message.
-    pub(crate) fn stated<Q>(&self, message: Q) -> Request<Q> {
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] when the sign-in that we state has ended.
+    pub(crate) fn stated<Q>(&self, message: Q) -> Result<Request<Q>, Error> {
         let mut request = Request::new(message);
         if let Some(purpose) = &self.purpose {
             request.metadata_mut().insert(PURPOSE, purpose.clone());
         }
-        request
+        if let Some(bearer) = &self.bearer {
+            let authorization = bearer.authorization()?;
+            request.metadata_mut().insert(AUTHORIZATION, authorization);
+        }
+        Ok(request)
     }
 
     /// Sends until there is a final answer, the attempts are used up, or the deadline passes.
@@ -205,7 +212,7 @@ impl Client {
             // through can unsay it.
             let mut unknown = None;
             for attempt in 1_u32.. {
-                let mut once = self.stated(request.clone());
+                let mut once = self.stated(request.clone())?;
                 once.set_timeout(self.deadline);
                 let status = match send(once).await {
                     Ok(answer) => return Ok(answer.into_inner()),
@@ -288,6 +295,9 @@ impl Client {
 
 /// The metadata in which a caller states its purpose.
 const PURPOSE: &str = "kms-purpose";
+
+/// The metadata in which a person's access token goes.
+const AUTHORIZATION: &str = "authorization";
 
 /// Whether the transport failed, rather than the service answered.
 fn broke(status: &Status) -> bool {

@@ -162,6 +162,17 @@ impl Error {
     }
 }
 
+/// What went wrong on this side, in code that the service has too.
+impl From<kms_core::Error> for Error {
+    fn from(error: kms_core::Error) -> Self {
+        let cause = error.cause().map(|c| format!(" ({c})")).unwrap_or_default();
+        Self::new(
+            kind_of_word(error.kind()),
+            format!("{}{cause}", error.message()),
+        )
+    }
+}
+
 /// What one item of a batch says about itself.
 impl From<kms_proto::v1::ItemError> for Error {
     fn from(item: kms_proto::v1::ItemError) -> Self {
@@ -189,21 +200,24 @@ const DOMAIN: &str = "kms.emc2";
 /// The service's word decides; where it gave none (a proxy answered, or the transport), the status
 /// does.
 fn kind(code: Code, reason: &str) -> Kind {
-    match kms_core::Kind::ALL
+    kms_core::Kind::ALL
         .into_iter()
         .find(|kind| kind.word() == reason)
-    {
-        Some(kms_core::Kind::Invalid) => Kind::Invalid,
-        Some(kms_core::Kind::Refused) => Kind::Refused,
-        Some(kms_core::Kind::NotFound) => Kind::NotFound,
-        Some(kms_core::Kind::Conflict) => Kind::Conflict,
-        Some(kms_core::Kind::State) => Kind::State,
-        Some(kms_core::Kind::Pending) => Kind::Pending,
-        Some(kms_core::Kind::Exhausted) => Kind::Exhausted,
-        Some(kms_core::Kind::Unavailable) => Kind::Unavailable,
-        Some(kms_core::Kind::Unknown) => Kind::Unknown,
-        Some(kms_core::Kind::Internal) => Kind::Internal,
-        None => kind_of_code(code),
+        .map_or_else(|| kind_of_code(code), kind_of_word)
+}
+
+fn kind_of_word(kind: kms_core::Kind) -> Kind {
+    match kind {
+        kms_core::Kind::Invalid => Kind::Invalid,
+        kms_core::Kind::Refused => Kind::Refused,
+        kms_core::Kind::NotFound => Kind::NotFound,
+        kms_core::Kind::Conflict => Kind::Conflict,
+        kms_core::Kind::State => Kind::State,
+        kms_core::Kind::Pending => Kind::Pending,
+        kms_core::Kind::Exhausted => Kind::Exhausted,
+        kms_core::Kind::Unavailable => Kind::Unavailable,
+        kms_core::Kind::Unknown => Kind::Unknown,
+        kms_core::Kind::Internal => Kind::Internal,
     }
 }
 

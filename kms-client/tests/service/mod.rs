@@ -37,6 +37,8 @@ pub struct Shared {
     pub silent: AtomicBool,
     /// The request ids of changes, in the order in which they came.
     pub request_ids: Mutex<Vec<String>>,
+    /// The `authorization` of each call for random bytes.
+    pub authorizations: Mutex<Vec<Option<String>>>,
 }
 
 #[derive(Clone)]
@@ -268,6 +270,9 @@ impl CryptoService for Fake {
         request: Request<v1::GenerateRandomRequest>,
     ) -> Answer<v1::GenerateRandomResponse> {
         self.called()?;
+        let sent = request.metadata().get("authorization");
+        let sent = sent.map(|value| value.to_str().unwrap().to_owned());
+        self.0.authorizations.lock().unwrap().push(sent);
         if self.0.silent.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }

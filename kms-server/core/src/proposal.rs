@@ -203,6 +203,17 @@ impl Proposal {
         self.state == ProposalState::Waiting && now < self.terms.expires
     }
 
+    /// What became of it, as it reads on from its name, once it does not wait any more.
+    #[must_use]
+    pub fn over(&self) -> &'static str {
+        match self.state {
+            ProposalState::Waiting => "has expired",
+            ProposalState::Executed => "was carried out already",
+            ProposalState::Rejected => "was rejected",
+            ProposalState::Withdrawn => "was withdrawn",
+        }
+    }
+
     /// Whether everything that it would change is still as it was.
     #[must_use]
     pub fn still_applies(&self, view: &View) -> bool {

@@ -108,10 +108,7 @@ impl Engine {
                 ))
             })?;
         if !proposal.waits(self.latest()) {
-            let state = proposal.state.name();
-            return Err(Error::state(format!(
-                "{name} is {state} and cannot be carried out; ask for it again"
-            )));
+            return Err(Error::state(format!("{name} {}", proposal.over())));
         }
         if !proposal.still_applies(&seat.view) {
             return Err(Error::state(format!(

@@ -19,7 +19,7 @@ mod stated;
 pub mod status;
 
 pub use door::{Connected, Door};
-pub use stated::{PURPOSE, Stated, stated};
+pub use stated::{AUTHORIZATION, PURPOSE, Stated, stated};
 
 use kms_proto::v1;
 use tonic::service::Routes;

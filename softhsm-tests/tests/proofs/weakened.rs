@@ -161,7 +161,7 @@ const WEAKENINGS: &[Weakening] = &[
         policy: "hsm-officer",
         from: "Kms::Action::\"ReadHsm\"",
         to: "Kms::Action::\"ReadHsm\", Kms::Action::\"Approve\"",
-        refutes: &["hsm-officer", "people-approve", "who-approves"],
+        refutes: &["hsm-officer", "who-approves"],
     },
     Weakening {
         does: "an auditor prunes",

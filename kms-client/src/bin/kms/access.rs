@@ -117,7 +117,7 @@ fn sort(place: &str) -> &'static str {
 
 /// What changes for somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Change {
+pub(crate) enum Difference {
     /// May do what took more approvals before.
     Weaker { before: u32 },
     /// May do what was not allowed.
@@ -132,7 +132,7 @@ pub(crate) enum Change {
 pub(crate) fn changes(
     before: &BTreeSet<Right>,
     after: &BTreeSet<Right>,
-) -> BTreeMap<Change, BTreeSet<Right>> {
+) -> BTreeMap<Difference, BTreeSet<Right>> {
     let keyed = |rights: &BTreeSet<Right>| -> BTreeMap<(String, String, String), u32> {
         let pairs = rights.iter().cloned();
         pairs
@@ -140,14 +140,14 @@ pub(crate) fn changes(
             .collect()
     };
     let (before, after) = (keyed(before), keyed(after));
-    let mut out: BTreeMap<Change, BTreeSet<Right>> = BTreeMap::new();
+    let mut out: BTreeMap<Difference, BTreeSet<Right>> = BTreeMap::new();
     let all: BTreeSet<_> = before.keys().chain(after.keys()).collect();
     for key in all {
         let (change, needed) = match (before.get(key), after.get(key)) {
-            (None, Some(needed)) => (Change::Gains, *needed),
-            (Some(needed), None) => (Change::Loses, *needed),
-            (Some(was), Some(is)) if is < was => (Change::Weaker { before: *was }, *is),
-            (Some(was), Some(is)) if is > was => (Change::Stronger { before: *was }, *is),
+            (None, Some(needed)) => (Difference::Gains, *needed),
+            (Some(needed), None) => (Difference::Loses, *needed),
+            (Some(was), Some(is)) if is < was => (Difference::Weaker { before: *was }, *is),
+            (Some(was), Some(is)) if is > was => (Difference::Stronger { before: *was }, *is),
             (Some(_) | None, _) => continue,
         };
         let (who, action, on) = key.clone();
@@ -234,14 +234,14 @@ mod tests {
             right("person/h", "Backup", "deployment", 2),
             right("person/x", "Backup", "deployment", 2),
         ]);
-        let found: Vec<Change> = changes(&before, &after).into_keys().collect();
+        let found: Vec<Difference> = changes(&before, &after).into_keys().collect();
         assert_eq!(
             found,
             [
-                Change::Weaker { before: 2 },
-                Change::Gains,
-                Change::Stronger { before: 1 },
-                Change::Loses
+                Difference::Weaker { before: 2 },
+                Difference::Gains,
+                Difference::Stronger { before: 1 },
+                Difference::Loses
             ]
         );
         assert!(changes(&before, &before).is_empty());

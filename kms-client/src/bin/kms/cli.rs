@@ -2,7 +2,7 @@
 
 use crate::noun::{
     access, audit, completions, context, domain, edge, emergency, file, hsm, import, inventory,
-    key, policy, proposal, pseudonym, quota, random, space, status, version,
+    key, login, policy, proposal, pseudonym, quota, random, space, status, version,
 };
 use crate::screen::Form;
 use crate::session::Setting;
@@ -52,8 +52,8 @@ pub(crate) struct Cli {
     #[arg(value_parser = purpose)]
     purpose: Option<String>,
 
-    /// Where others must agree first: wait for them, then carry it out. Without a time, as long as
-    /// the proposal waits.
+    /// Where others must agree first: wait for them, then carry it out. --wait=2h waits no longer
+    /// than that; without a time, as long as the proposal does.
     #[arg(long, value_name = "DURATION", global = true, help_heading = EVERY, display_order = 104)]
     #[arg(num_args = 0..=1, require_equals = true, value_parser = duration)]
     wait: Option<Option<Duration>>,
@@ -67,6 +67,13 @@ enum Noun {
     /// Which service to speak to, and as whom.
     #[command(subcommand)]
     Context(context::Verb),
+    /// Sign in at the OpenID provider of this context, with a browser.
+    ///
+    /// The sign-in is bound to the context's certificate, kept beside the contexts file, and sent
+    /// with every call until it ends.
+    Login(login::Login),
+    /// Forget the sign-in of this context.
+    Logout(login::Logout),
     /// Who am I here, and what may I do.
     Status(status::Status),
     /// Spaces: secure bubbles, strongly isolated from each other.
@@ -140,6 +147,8 @@ impl Cli {
         match self.noun {
             Noun::Context(verb) => verb.run(&setting),
             Noun::Completions(asked) => asked.run(),
+            Noun::Login(asked) => asked.run(&setting).await,
+            Noun::Logout(asked) => asked.run(&setting),
             Noun::Status(asked) => asked.run(&setting.session().await?).await,
             Noun::Space(verb) => verb.run(&setting.session().await?).await,
             Noun::Domain(verb) => verb.run(&setting.session().await?).await,

@@ -36,17 +36,17 @@ pub(crate) fn unified((from, before): (&str, &str), (to, after): (&str, &str)) -
     out
 }
 
-/// One field, before and after.
-pub(crate) fn field(name: &str, before: &str, after: &str) -> String {
+/// One field, before and after; of what is new, only after.
+pub(crate) fn field(name: &str, before: Option<&String>, after: &str) -> String {
     let shown = |text: &str, look: Style| match text {
         "" => style("(none)").dim().to_string(),
         text => look.apply_to(visible(text)).to_string(),
     };
-    format!(
-        "{name}: {} -> {}",
-        shown(before, Style::new().red()),
-        shown(after, Style::new().green())
-    )
+    let after = shown(after, Style::new().green());
+    match before {
+        Some(before) => format!("{name}: {} -> {after}", shown(before, Style::new().red())),
+        None => format!("{name}: {after}"),
+    }
 }
 
 /// The text with what a terminal would obey written out: control characters (CR, ESC and their
@@ -88,12 +88,13 @@ mod tests {
         console::set_colors_enabled(false);
         let after = "permit(p);\u{1b}[2K\rforbid(p);\n\u{202e}tsurt\n";
         let shown = unified(("a", ""), ("b", after));
-        assert!(
-            shown.contains("+permit(p);\\u{1b}[2K\\u{d}forbid(p);"),
-            "{shown}"
-        );
+        // A carriage return ends a line, and is shown.
+        let obeyed = "+permit(p);\\u{1b}[2K\\u{d}\n+forbid(p);";
+        assert!(shown.contains(obeyed), "{shown}");
         assert!(shown.contains("+\\u{202e}tsurt"), "{shown}");
         assert_eq!(visible("Léon\tБ 漢 é"), "Léon\tБ 漢 é");
-        assert_eq!(field("title", "", "x\u{7}"), "title: (none) -> x\\u{7}");
+        let was = Some(&String::new());
+        assert_eq!(field("title", was, "x\u{7}"), "title: (none) -> x\\u{7}");
+        assert_eq!(field("title", None, "x"), "title: x");
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::progress;
 use crate::session::Session;
-use crate::table::{in_how_long, person, thing, time_and_age};
+use crate::table::{in_how_long, person, thing, time, time_and_age};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
 use kms_client::{Backoff, Client, Error, Kind, name, v1};
@@ -80,29 +80,25 @@ impl Session {
                 return error;
             }
         }
-        let told = proposals.iter().map(|proposal| self.next(proposal));
-        Error::new(Kind::Pending, told.collect::<Vec<_>>().join("\n"))
+        let mut lines: Vec<String> = proposals.iter().map(waits).collect();
+        lines.extend(self.next(proposals));
+        Error::new(Kind::Pending, lines.join("\n"))
     }
 
-    /// Where it waits, how many approvals are missing, and the next commands.
-    fn next(&self, proposal: &v1::Proposal) -> String {
-        let id = name::short(&proposal.name);
-        let about = thing(&proposal.resource);
-        let carried = if proposal.action == "ImportKey" {
-            // Its material is in nobody's record.
+    /// The next commands, of the custodians and of whoever asked.
+    fn next(&self, proposals: &[v1::Proposal]) -> [String; 2] {
+        let ids: Vec<String> = proposals.iter().map(|p| name::short(&p.name)).collect();
+        let ids = ids.join(" ");
+        // The material of an import is in nobody's record.
+        let carried = if proposals.iter().any(|p| p.action == "ImportKey") {
             "the same command again".to_owned()
         } else {
-            format!("{} proposal execute {id}", self.again)
+            format!("{} proposal execute {ids}", self.again)
         };
-        format!(
-            "{action} on {about} waits as {name} until {until}: {missing}\n  \
-             a custodian:  kms proposal approve {id} --reason TEXT\n  \
-             then you:     {carried}",
-            action = proposal.action,
-            name = proposal.name,
-            until = time_and_age(proposal.expire_time.as_ref()),
-            missing = missing(proposal),
-        )
+        [
+            format!("  a custodian:  kms proposal approve {ids} --reason TEXT"),
+            format!("  then you:     {carried}"),
+        ]
     }
 
     /// Waits until a proposal has as many approvals as it needs, and others than `before`, with
@@ -114,7 +110,6 @@ impl Session {
         before: Option<usize>,
     ) -> Result<usize, Error> {
         let name = proposal.name.clone();
-        let bar = progress::waiting();
         // However long the service is away: nothing is lost by waiting.
         let patient = self.client.clone().with_backoff(Backoff {
             attempts: u32::MAX,
@@ -126,6 +121,7 @@ impl Session {
             missing(&proposal),
             name::short(&name)
         ));
+        let bar = progress::waiting();
         loop {
             if let Some(ended) = ended(&proposal) {
                 bar.finish_and_clear();
@@ -159,6 +155,21 @@ impl Session {
 /// How often what is said of the time is said anew.
 const LOOK: Duration = Duration::from_secs(15);
 
+/// Where it waits, until when, and for how many.
+fn waits(proposal: &v1::Proposal) -> String {
+    let missing = match lacks(proposal) {
+        0 => "those who agreed do not count any more, or are too few by today's policy".to_owned(),
+        _ => missing(proposal),
+    };
+    format!(
+        "{} on {} waits as {} until {}: {missing}",
+        proposal.action,
+        thing(&proposal.resource),
+        proposal.name,
+        time_and_age(proposal.expire_time.as_ref()),
+    )
+}
+
 fn tell(bar: &ProgressBar, proposal: &v1::Proposal) {
     bar.set_message(format!(
         "{}: {}, {}",
@@ -177,8 +188,7 @@ pub(crate) fn lacks(proposal: &v1::Proposal) -> usize {
 /// How many approvals it still needs, in words.
 pub(crate) fn missing(proposal: &v1::Proposal) -> String {
     match lacks(proposal) {
-        0 if proposal.approvals_needed == 0 => "others must agree first".to_owned(),
-        0 => "enough people have agreed, as far as can be seen".to_owned(),
+        0 => "enough people have agreed".to_owned(),
         1 => "1 more approval is needed".to_owned(),
         more => format!("{more} more approvals are needed"),
     }
@@ -236,15 +246,19 @@ fn ended(proposal: &v1::Proposal) -> Option<Error> {
 /// What became of it, as it reads on from its name.
 pub(crate) fn outcome(proposal: &v1::Proposal) -> String {
     let ended = |what: &str| {
-        let (who, why) = (person(&proposal.end_actor), &proposal.end_reason);
-        format!("was {what} by {who}: {why}")
+        let (who, when) = (
+            person(&proposal.end_actor),
+            time(proposal.end_time.as_ref()),
+        );
+        format!("was {what} by {who} on {when}")
     };
+    let with_reason = |what: &str| format!("{}: {}", ended(what), proposal.end_reason);
     match proposal.state() {
         v1::ProposalState::Unspecified => "is in a state that this kms does not know".to_owned(),
         v1::ProposalState::Waiting => format!("waits: {}", missing(proposal)),
         v1::ProposalState::Executed => ended("carried out"),
-        v1::ProposalState::Rejected => ended("rejected"),
-        v1::ProposalState::Withdrawn => ended("withdrawn"),
+        v1::ProposalState::Rejected => with_reason("rejected"),
+        v1::ProposalState::Withdrawn => with_reason("withdrawn"),
         v1::ProposalState::Expired => {
             "has expired: not enough people agreed in time; ask for it again".to_owned()
         }

@@ -1,5 +1,6 @@
 //! Everything that everyone may do.
 
+use super::places::places;
 use super::rules::{Rulebook, in_force};
 use crate::action::Action;
 use crate::caller::Principal;
@@ -25,11 +26,13 @@ pub struct Access {
 /// As [`sound`] for a policy that is none.
 pub fn access(view: &View, environment: Environment, now: Time) -> Result<Vec<Access>> {
     let policy = in_force(view)?.ok_or_else(|| Error::invalid("policy", "there is no policy"))?;
-    let rules = Rulebook::new(view, &policy, environment, now);
+    let sitting = policy.sitting();
+    let rules = Rulebook::new(view, &sitting, environment, now);
+    let names = policy.names();
     let mut found = Vec::new();
     for binding in view.bindings().filter(|b| !b.grants().is_empty()) {
         for action in Action::ALL.iter().copied() {
-            let on = rules.places(binding, action)?;
+            let on = places(&rules, view, &names, (binding, action))?;
             if !on.is_empty() {
                 found.push(Access {
                     principal: binding.principal().clone(),

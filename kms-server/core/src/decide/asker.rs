@@ -200,6 +200,11 @@ impl<'a> Asker<'a> {
     fn refusal(&self, command: &Command, may_list: bool) -> Error {
         let action = command.action();
         let (sort, name) = command.resource();
+        let thing = if sort == name {
+            format!("the {name}")
+        } else {
+            format!("{sort} {name}")
+        };
         let roles: Vec<String> = self
             .binding
             .into_iter()
@@ -213,11 +218,11 @@ impl<'a> Asker<'a> {
         } else if may_list {
             let roles = roles.join("; ");
             Error::refused(format!(
-                "none of your roles ({roles}) allows {action} on {sort} {name}"
+                "none of your roles ({roles}) allows {action} on {thing}"
             ))
         } else {
             Error::refused(format!(
-                "your roles do not allow {action} on {sort} {name}, or there is no such {sort}"
+                "your roles do not allow {action} on {thing}, or there is no such {sort}"
             ))
         }
     }

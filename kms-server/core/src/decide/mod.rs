@@ -3,6 +3,7 @@
 mod access;
 mod asker;
 mod explain;
+mod places;
 mod reach;
 mod rules;
 mod support;

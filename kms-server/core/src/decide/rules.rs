@@ -1,5 +1,6 @@
 //! Policy and bindings judged themselves: what they may not be.
 
+use super::places::{places, some_key};
 use super::support::MOST;
 use crate::action::{Action, Effect};
 use crate::binding::Binding;
@@ -8,11 +9,10 @@ use crate::class::Class;
 use crate::command::Rules;
 use crate::deployment::Environment;
 use crate::error::{Error, Result};
-use crate::name::{KeyName, Slug};
 use crate::policy::{Circumstances, Judge, Policy, Question, Target};
 use crate::role::Role;
 use crate::time::Time;
-use crate::value::{DEPLOYMENT, Document, DocumentName, Value};
+use crate::value::{Document, DocumentName, Value};
 use crate::view::View;
 use std::collections::BTreeSet;
 
@@ -59,12 +59,14 @@ pub fn with(view: &View, rules: &Rules) -> View {
 pub fn sound(view: &View, environment: Environment, now: Time) -> Result<Policy> {
     let policy = in_force(view)?.ok_or_else(|| Error::invalid("policy", "there is no policy"))?;
     one_name_one_person(view)?;
-    let bench = Rulebook::new(view, &policy, environment, now);
+    let sitting = policy.sitting();
+    let bench = Rulebook::new(view, &sitting, environment, now);
     for action in [Action::PutPolicy, Action::PutBindings] {
         bench.can_still_be_asked(action)?;
     }
+    let names = policy.names();
     for binding in view.bindings().filter(|b| !b.grants().is_empty()) {
-        bench.compatible(binding)?;
+        bench.compatible(&names, binding)?;
     }
     Ok(policy)
 }
@@ -164,7 +166,12 @@ impl<'a> Rulebook<'a> {
     }
 
     /// How many must agree; `None` when no number is enough.
-    fn needed(&self, binding: &Binding, action: Action, target: Target<'_>) -> Option<u8> {
+    pub(super) fn needed(
+        &self,
+        binding: &Binding,
+        action: Action,
+        target: Target<'_>,
+    ) -> Option<u8> {
         let with = |approvals: u8| {
             self.allows(binding, action, target, (approvals, None))
                 .is_some()
@@ -216,7 +223,7 @@ impl<'a> Rulebook<'a> {
     }
 
     /// Whether one person or service may have all of this at once.
-    fn compatible(&self, binding: &Binding) -> Result<()> {
+    fn compatible(&self, names: &BTreeSet<String>, binding: &Binding) -> Result<()> {
         self.linkable(binding)?;
         let who = binding.principal();
         let approves = self
@@ -226,7 +233,8 @@ impl<'a> Rulebook<'a> {
         for action in Action::ALL.iter().copied() {
             let asks = approves && asked_of_others(action);
             let changes = audits && action.effect() != Effect::Reads;
-            if (asks || changes) && !self.places(binding, action)?.is_empty() {
+            let places = || places(self, self.view, names, (binding, action));
+            if (asks || changes) && !places()?.is_empty() {
                 let sentence = if asks {
                     format!("{who}: whoever approves must not ask {action}; bind two people")
                 } else {
@@ -276,34 +284,6 @@ impl<'a> Rulebook<'a> {
         }
         Ok(())
     }
-
-    /// On what this may be asked: the deployment, or names; a class stands for its keys.
-    pub(super) fn places(&self, binding: &Binding, action: Action) -> Result<Vec<(String, u8)>> {
-        let mut found = Vec::new();
-        let mut ask = |name: String, target: Target<'_>| {
-            let needed = self.needed(binding, action, target);
-            found.extend(needed.map(|needed| (name, needed)));
-        };
-        ask(DEPLOYMENT.into(), Target::Deployment);
-        for space in self.view.spaces() {
-            ask(
-                space.name.to_string(),
-                Target::Space(&space.name, space.kind),
-            );
-            let key = some_key(&space.name)?;
-            for class in Class::OFFERED {
-                let name = format!("{}/keys/* ({class})", space.name);
-                ask(name, Target::Key(&key, class, None));
-            }
-        }
-        for edge in self.view.edges() {
-            ask(edge.name.to_string(), Target::Edge(&edge.name, None));
-        }
-        for domain in self.view.domains() {
-            ask(domain.name.to_string(), Target::Domain(&domain.name));
-        }
-        Ok(found)
-    }
 }
 
 /// Whether whoever approves must not be able to ask it.
@@ -319,9 +299,4 @@ fn asked_of_others(action: Action) -> bool {
                 | Action::ReviewEmergency
         ),
     }
-}
-
-/// The name of a key that stands for all of a space: policies speak of spaces and classes.
-fn some_key(space: &crate::name::SpaceName) -> Result<KeyName> {
-    Ok(space.key("any".parse::<Slug>()?))
 }

@@ -147,13 +147,7 @@ fn waiting<'a>(ground: Ground<'a>, name: &ProposalName) -> Result<(&'a Proposal,
     if proposal.waits(ground.now) {
         return Ok((proposal, revision));
     }
-    let what = match proposal.state {
-        ProposalState::Waiting => "has expired",
-        ProposalState::Executed => "was carried out already",
-        ProposalState::Rejected => "was rejected",
-        ProposalState::Withdrawn => "was withdrawn",
-    };
-    Err(Error::state(format!("{name} {what}")))
+    Err(Error::state(format!("{name} {}", proposal.over())))
 }
 
 /// A field of a resource, before and after.

@@ -18,17 +18,24 @@ use std::collections::HashMap;
 use std::fmt;
 
 /// What is asked; held against the schema, if one is given.
-pub(super) fn request(question: &Question<'_>, schema: Option<&Schema>) -> Result<Request> {
+pub(super) fn request(
+    question: &Question<'_>,
+    circumstances: Context,
+    schema: Option<&Schema>,
+) -> Result<Request> {
     let resource = resource_entities(question.target)?;
     let asked = resource
         .first()
         .map(Entity::uid)
         .ok_or_else(|| fault(&"no resource"))?;
-    let circumstances =
-        Context::from_pairs(pairs(&question.circumstances)?).map_err(|e| fault(&e))?;
     let principal = principal_uid(question.principal)?;
     let action = uid("Action", question.action.name())?;
     Request::new(principal, action, asked, circumstances, schema).map_err(|e| fault(&e))
+}
+
+/// The circumstances of a question.
+pub(super) fn context(circumstances: &Circumstances<'_>) -> Result<Context> {
+    Context::from_pairs(pairs(circumstances)?).map_err(|e| fault(&e))
 }
 
 /// Whom and what it is about; held against the schema, if one is given.
@@ -37,6 +44,17 @@ pub(super) fn entities(question: &Question<'_>, schema: Option<&Schema>) -> Resu
     let principal = principal_uid(question.principal)?;
     entities.push(principal_entity(&principal, question.binding)?);
     Entities::from_entities(entities, schema).map_err(|e| fault(&e))
+}
+
+/// The resource that a policy names so, by its own name.
+pub(super) fn named_resource(uid: &EntityUid) -> Option<String> {
+    let id = uid.id().unescaped();
+    match uid.type_name().basename() {
+        "Space" => Some(format!("spaces/{id}")),
+        "Domain" => Some(format!("domains/{id}")),
+        "Edge" | "Key" => Some(id.to_owned()),
+        _ => None,
+    }
 }
 
 pub(super) fn fault(e: &dyn fmt::Display) -> Error {

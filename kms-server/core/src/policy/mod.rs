@@ -3,16 +3,21 @@
 mod entities;
 mod question;
 mod schema;
+mod sitting;
+mod speaking;
 
 pub use question::{Answer, Circumstances, Question, Target};
+pub use sitting::Sitting;
 
+use crate::action::Action;
 use crate::error::{Error, Result};
 use cedar_policy::{
-    Authorizer, Decision, Effect, PolicyId, PolicySet, Schema, ValidationMode, Validator,
+    Authorizer, Context, Decision, Entities, PolicyId, PolicySet, Schema, ValidationMode, Validator,
 };
-use entities::{entities, fault, request};
+use entities::{context, entities, fault, named_resource, request};
 use miette::Diagnostic;
 use schema::{applies, conforms};
+use speaking::{Speaking, speaking};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -35,8 +40,8 @@ pub struct Policy {
     /// On which sorts of resource each action is asked.
     applies: BTreeMap<&'static str, BTreeSet<String>>,
     set: PolicySet,
-    /// Only what permits.
-    permits: PolicySet,
+    /// The policies that speak of each action: a decision is linear in their number.
+    speaking: BTreeMap<&'static str, Speaking>,
     authorizer: Authorizer,
 }
 
@@ -70,16 +75,10 @@ impl Policy {
             .map(|finding| placed(policy, finding))
             .collect();
         if findings.is_empty() {
-            let mut permits = PolicySet::new();
-            for policy in set.policies().filter(|p| p.effect() == Effect::Permit) {
-                permits
-                    .add(policy.clone())
-                    .map_err(|e| Error::internal(format!("policy: {e}")))?;
-            }
             Ok(Policy {
                 applies,
+                speaking: speaking(&set)?,
                 set,
-                permits,
                 authorizer: Authorizer::new(),
             })
         } else {
@@ -90,13 +89,50 @@ impl Policy {
         }
     }
 
-    fn put(&self, set: &PolicySet, question: &Question<'_>) -> Result<Answer> {
+    /// The resources that the policies name: spaces, domains, edges and keys. What they do not name
+    /// they tell apart by attributes alone.
+    #[must_use]
+    pub fn names(&self) -> BTreeSet<String> {
+        let literals = self.set.policies().flat_map(|p| p.entity_literals());
+        literals.filter_map(|uid| named_resource(&uid)).collect()
+    }
+
+    /// This policy, for many questions about what stays as it is meanwhile.
+    #[must_use]
+    pub fn sitting(&self) -> Sitting<'_> {
+        Sitting::new(self)
+    }
+
+    /// Whether the action is asked of such a resource at all.
+    fn is_asked(&self, question: &Question<'_>) -> Result<()> {
         let applies = self.applies.get(question.action.name());
-        if !applies.is_some_and(|sorts| sorts.contains(question.target.sort())) {
-            return Err(fault(&"the action is not asked of such a resource"));
+        if applies.is_some_and(|sorts| sorts.contains(question.target.sort())) {
+            Ok(())
+        } else {
+            Err(fault(&"the action is not asked of such a resource"))
         }
-        let (request, entities) = (request(question, None)?, entities(question, None)?);
-        let response = self.authorizer.is_authorized(&request, set, &entities);
+    }
+
+    fn about(&self, action: Action) -> Result<&Speaking> {
+        let speaking = self.speaking.get(action.name());
+        speaking.ok_or_else(|| fault(&"an action that no schema has"))
+    }
+
+    fn ask(&self, set: &PolicySet, question: &Question<'_>) -> Result<Answer> {
+        self.is_asked(question)?;
+        let context = context(&question.circumstances)?;
+        self.put(set, question, context, &entities(question, None)?)
+    }
+
+    fn put(
+        &self,
+        set: &PolicySet,
+        question: &Question<'_>,
+        context: Context,
+        entities: &Entities,
+    ) -> Result<Answer> {
+        let request = request(question, context, None)?;
+        let response = self.authorizer.is_authorized(&request, set, entities);
         if let Some(error) = response.diagnostics().errors().next() {
             return Err(fault(error));
         }
@@ -122,12 +158,13 @@ fn placed(text: &str, finding: &(impl Diagnostic + fmt::Display)) -> String {
 
 impl Judge for Policy {
     fn answer(&self, question: &Question<'_>) -> Result<Answer> {
-        self.put(&self.set, question)
+        self.ask(&self.about(question.action)?.all, question)
     }
 
     fn forbidden(&self, question: &Question<'_>) -> Option<String> {
         let answer = self.answer(question).ok()?;
-        let permitted = self.put(&self.permits, question).ok()?.allowed;
+        let permits = &self.about(question.action).ok()?.permits;
+        let permitted = self.ask(permits, question).ok()?.allowed;
         if answer.allowed || !permitted {
             return None;
         }

@@ -1,6 +1,6 @@
 //! What a schema must say, so that questions need not be held against it each time.
 
-use super::entities::{entities, request, uid};
+use super::entities::{context, entities, request, uid};
 use super::question::{Circumstances, Question, Target};
 use crate::action::Action;
 use crate::caller::Principal;
@@ -91,7 +91,8 @@ pub(super) fn conforms(
         for target in targets.iter().filter(asked) {
             for (principal, circumstances) in principals.iter().zip([everything, nothing]) {
                 let asked = question(principal, action, *target, circumstances);
-                request(&asked, Some(schema)).map_err(|e| foreign(action.name(), &e))?;
+                let told = context(&circumstances)?;
+                request(&asked, told, Some(schema)).map_err(|e| foreign(action.name(), &e))?;
             }
         }
     }

@@ -597,3 +597,52 @@ fn a_review_says_who_may_do_what_under_rules_that_are_not_in_force() {
         assert_eq!((has(&before), has(&after)), (was, is), "{line}");
     }
 }
+
+#[test]
+fn what_a_policy_names_is_told_apart_from_its_like() {
+    let named = format!(
+        "{POLICY}\n@id(\"one\") permit (principal == Kms::Person::\"olivia\", \
+         action == Kms::Action::\"Decrypt\", resource in Kms::Space::\"lab\");"
+    );
+    let found = access(&world(&named), Environment::Production, NOW).unwrap();
+    let may = |who: &str, action: Action| -> Vec<String> {
+        let access = found
+            .iter()
+            .filter(|a| a.principal.to_string() == who && a.action == action);
+        let places = access.flat_map(|a| a.on.iter().map(|(on, _)| on.clone()));
+        places.collect()
+    };
+    let decrypts = may("person/olivia", Action::Decrypt);
+    assert!(
+        !decrypts.is_empty()
+            && decrypts
+                .iter()
+                .all(|on| on.starts_with("spaces/lab/keys/*")),
+        "{decrypts:?}"
+    );
+    let rotates = may("person/olivia", Action::RotateKey);
+    for space in ["lab", "elsewhere"] {
+        let on = format!("spaces/{space}/keys/* (data-at-rest)");
+        assert!(rotates.contains(&on), "{on} is not among {rotates:?}");
+    }
+}
+
+#[test]
+fn a_policy_names_each_action_and_no_group() {
+    let mut view = world(&format!(
+        "{POLICY}\n@id(\"group\") forbid (principal, action in [Kms::Action::\"Dangerous\"], resource);"
+    ));
+    let text = SCHEMA.replace(
+        "action ReadInventory,",
+        "action Dangerous;\n  action ReadInventory,",
+    );
+    let document = DocumentName::Schema;
+    put(&mut view, Value::Document(Document { document, text }));
+    let refused = judged(&view).unwrap_err();
+    assert!(
+        refused
+            .message()
+            .contains("the policy group names Dangerous"),
+        "{refused}"
+    );
+}

@@ -153,6 +153,17 @@ impl Study {
     }
 }
 
+impl std::fmt::Display for Study {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} until {}",
+            self.purpose,
+            String::from(self.ends.clone())
+        )
+    }
+}
+
 impl TryFrom<String> for Day {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {

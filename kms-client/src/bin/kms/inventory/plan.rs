@@ -282,7 +282,7 @@ keys:
     fn a_study_is_bound_and_moved_and_stays_where_the_file_is_silent() {
         let study = |day: &str| {
             let told = format!(", study: {{purpose: cardio, ends: {day}}}}}\n");
-            WHOLE.replacen(", labels: {tier: hot}}\n", &told, 1)
+            WHOLE.replace(", labels: {tier: hot}}\n", &told)
         };
         let bound = applied(&plan(&study("2027-01-01"), &whole()).unwrap(), whole());
         assert!(plan(&study("2027-01-01"), &bound).unwrap().steps.is_empty());

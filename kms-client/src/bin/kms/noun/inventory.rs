@@ -1,6 +1,6 @@
 //! `kms inventory`.
 
-use crate::inventory::document::Document;
+use crate::inventory::document::{Document, Study};
 use crate::inventory::plan::{Change, Plan, Step, Update};
 use crate::inventory::{State, apply, export, shown};
 use crate::screen::Screen;
@@ -203,10 +203,13 @@ fn changes(update: &Update) -> String {
         .labels
         .as_ref()
         .map(|Change { from, to }| format!("labels {from:?} -> {to:?}"));
-    let study = update
-        .study
-        .as_ref()
-        .map(|Change { from, to }| format!("study {} -> {}", shown(from), shown(to)));
+    let study = update.study.as_ref().map(|Change { from, to }| {
+        let told = |study: &Option<Study>| {
+            let study = study.as_ref().map(ToString::to_string);
+            study.unwrap_or_else(|| "(none)".to_owned())
+        };
+        format!("study {} -> {}", told(from), told(to))
+    });
     title
         .into_iter()
         .chain(labels)

@@ -13,6 +13,7 @@ pub(crate) mod hsm;
 pub(crate) mod import;
 pub(crate) mod inventory;
 pub(crate) mod key;
+pub(crate) mod login;
 pub(crate) mod policy;
 pub(crate) mod proposal;
 pub(crate) mod pseudonym;

@@ -121,12 +121,14 @@ fn by_key(session: &Session, rights: &BTreeSet<Right>, csv: bool) -> Result<(), 
         } else {
             places(std::slice::from_ref(&done.on))
         };
-        table.row([
-            name,
-            done.action,
-            done.people.join(", "),
-            approvals(done.needed),
-        ]);
+        let people = wrapped(&done.people);
+        for (at, line) in people.into_iter().enumerate() {
+            let [name, action, needed] = match at {
+                0 => [name.clone(), done.action.clone(), approvals(done.needed)],
+                _ => [const { String::new() }; 3],
+            };
+            table.row([name, action, line, needed]);
+        }
         before = done.on;
     }
     session.screen.line(&table.to_string())

@@ -1,6 +1,7 @@
 //! Every policy and binding that there was.
 
 use crate::difference::unified;
+use crate::rules;
 use crate::session::Session;
 use crate::table::{Table, person, time};
 use console::style;
@@ -55,12 +56,12 @@ fn head(revision: &Revision) -> String {
     style(head).bold().to_string()
 }
 
-/// A binding is kept as one line of JSON.
+/// A document as it is; a binding, which is kept as JSON, as people write it.
 fn readable(revision: &Revision) -> String {
-    if !revision.name.starts_with("bindings/") {
-        return revision.text.clone();
+    let binding = serde_json::from_str(&revision.text).ok();
+    let written = binding.and_then(|bound| rules::yaml(&[rules::message(&bound)]).ok());
+    match written.filter(|_| revision.name.starts_with("bindings/")) {
+        Some(text) => text.trim_start_matches("bindings:\n").to_owned(),
+        None => revision.text.clone(),
     }
-    let parsed = serde_json::from_str::<serde_json::Value>(&revision.text);
-    let pretty = parsed.and_then(|value| serde_json::to_string_pretty(&value));
-    pretty.map_or_else(|_| revision.text.clone(), |text| text + "\n")
 }

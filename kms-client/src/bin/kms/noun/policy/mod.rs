@@ -4,7 +4,7 @@ pub(super) mod apply;
 mod cases;
 mod explain;
 mod history;
-mod plan;
+pub(super) mod plan;
 
 use super::access::principal;
 use crate::rules;

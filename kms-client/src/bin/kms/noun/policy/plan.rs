@@ -1,13 +1,14 @@
 //! What a policy or bindings would change, before anybody is asked to agree.
 
 use super::Files;
-use crate::access::{Change, Right, changes, places, rights, together};
+use crate::access::{Difference, Right, changes, places, rights, together};
 use crate::difference::{unified, visible};
 use crate::rules;
 use crate::session::Session;
 use crate::waiting::approvals;
 use console::{Style, style};
-use kms_client::{Error, v1};
+use kms_client::{Error, Kind, v1};
+use kms_core::command::Change;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -18,15 +19,15 @@ pub(super) async fn run(
     files: &Files,
 ) -> Result<(), Error> {
     let now = session.client.get_policy(v1::GetPolicyRequest {}).await?;
-    let request = v1::ReviewAccessRequest {
-        candidate: Some(candidate.clone()),
+    let review = |candidate| {
+        let request = v1::ReviewAccessRequest { candidate };
+        session.client.review_access(request)
     };
-    let after = session.client.review_access(request).await?;
     if session.screen.is_json() {
+        let after = review(Some(candidate)).await?;
         return session.screen.message(&after);
     }
-    let request = v1::ReviewAccessRequest { candidate: None };
-    let before = session.client.review_access(request).await?;
+    let (before, after) = tokio::try_join!(review(None), review(Some(candidate.clone())))?;
     let texts = [
         (&files.schema, &now.schema, &candidate.schema),
         (&files.file, &now.policy, &candidate.policy),
@@ -45,12 +46,62 @@ pub(super) async fn run(
     if !candidate.bindings.is_empty() {
         parts.push(bindings(&now.bindings, &candidate.bindings));
     }
-    parts.push(consequences(
-        &rights(&before.accesses),
-        &rights(&after.accesses),
-    ));
+    let (before, after) = (rights(&before.accesses), rights(&after.accesses));
+    parts.push(consequences(&before, &after));
     parts.push(format!("the policy's etag is {}", now.etag));
     session.screen.line(&parts.join("\n\n"))
+}
+
+/// What a change of policy or bindings would mean, for whoever must agree to it; `None` when it is no
+/// such change, or when they may not read the policy.
+pub(in crate::noun) async fn meaning(
+    session: &Session,
+    change: &Change,
+) -> Result<Option<String>, Error> {
+    let candidate = match change {
+        Change::PutPolicy { schema, policy, .. } => v1::Rules {
+            schema: schema.clone().unwrap_or_default(),
+            policy: policy.clone().unwrap_or_default(),
+            bindings: vec![],
+        },
+        Change::PutBindings { bindings, .. } => v1::Rules {
+            bindings: bindings.iter().map(rules::message).collect(),
+            ..v1::Rules::default()
+        },
+        Change::Found(_)
+        | Change::FoundKey { .. }
+        | Change::CreateSpace { .. }
+        | Change::CreateDomain { .. }
+        | Change::CreateEdge { .. }
+        | Change::CreateKey { .. }
+        | Change::UpdateKey { .. }
+        | Change::RotateKey { .. }
+        | Change::MoveVersion { .. }
+        | Change::ImportKey { .. }
+        | Change::Approve { .. }
+        | Change::Reject { .. }
+        | Change::Withdraw { .. }
+        | Change::PutQuota { .. }
+        | Change::DeclareEmergency { .. }
+        | Change::EndEmergency { .. }
+        | Change::ReviewEmergency { .. } => return Ok(None),
+    };
+    let review = |candidate| {
+        let request = v1::ReviewAccessRequest { candidate };
+        session.client.review_access(request)
+    };
+    let now = session.client.get_policy(v1::GetPolicyRequest {});
+    let reviewed = tokio::try_join!(now, review(None), review(Some(candidate.clone())));
+    let (now, before, after) = match reviewed {
+        Ok(reviewed) => reviewed,
+        Err(e) if e.kind() == Kind::Refused => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    let consequences = consequences(&rights(&before.accesses), &rights(&after.accesses));
+    Ok(Some(match candidate.bindings.as_slice() {
+        [] => consequences,
+        some => format!("{}\n\n{consequences}", bindings(&now.bindings, some)),
+    }))
 }
 
 /// Binding by binding.
@@ -92,25 +143,25 @@ fn consequences(before: &BTreeSet<Right>, after: &BTreeSet<Right>) -> String {
                 needed => format!(", with {}", approvals(needed)),
             };
             let (look, told) = match change {
-                Change::Weaker { before } => (
+                Difference::Weaker { before } => (
                     Style::new().red().bold(),
                     format!(
                         "! WEAKER: {who} needs {} instead of {before} for {what} on {on}",
                         approvals(needed)
                     ),
                 ),
-                Change::Gains => (
+                Difference::Gains => (
                     Style::new().green(),
                     format!("+ {who} gains {what} on {on}{with}"),
                 ),
-                Change::Stronger { before } => (
+                Difference::Stronger { before } => (
                     Style::new(),
                     format!(
                         "~ {who} needs {} instead of {before} for {what} on {on}",
                         approvals(needed)
                     ),
                 ),
-                Change::Loses => (Style::new().red(), format!("- {who} loses {what} on {on}")),
+                Difference::Loses => (Style::new().red(), format!("- {who} loses {what} on {on}")),
             };
             look.apply_to(told).to_string()
         })

@@ -3,6 +3,7 @@
 mod shown;
 mod watch;
 
+use super::policy::plan::meaning;
 use crate::confirm::confirm;
 use crate::screen::aside;
 use crate::session::Session;
@@ -106,17 +107,15 @@ impl Verb {
                 if session.screen.is_json() {
                     return session.screen.message(&proposal);
                 }
-                let deployment = deployment(session).await?;
-                session.screen.line(&shown(&proposal, &deployment)?)
+                session.screen.line(&whole(session, &proposal).await?)
             }
             Self::Approve { answer, yes } => {
-                let deployment = deployment(session).await?;
                 for name in answer.proposals {
                     let proposal = session.proposal(name).await?;
                     // Shown to whoever runs it even where a program reads the answer.
-                    aside(&shown(&proposal, &deployment)?);
+                    aside(&format!("{}\n", whole(session, &proposal).await?));
                     let id = name::short(&proposal.name);
-                    let question = format!("\nYour signature will stand under {id}.");
+                    let question = format!("Your signature will stand under {id}.");
                     confirm(yes, &question, &id)?;
                     let approved = session.client.approve(&proposal, &answer.reason).await?;
                     told(session, &approved)?;
@@ -170,6 +169,16 @@ fn told(session: &Session, proposal: &v1::Proposal) -> Result<(), Error> {
         return session.screen.message(proposal);
     }
     session.screen.line(&verdict(proposal))
+}
+
+/// All of a proposal and, where it is about the rules, what they would mean.
+async fn whole(session: &Session, proposal: &v1::Proposal) -> Result<String, Error> {
+    let deployment = deployment(session).await?;
+    let meaning = match shown::waiting_change(proposal)? {
+        Some(change) => meaning(session, &change).await?,
+        None => None,
+    };
+    shown(proposal, &deployment, meaning.as_deref())
 }
 
 /// The name of the deployment: it is under every signature.

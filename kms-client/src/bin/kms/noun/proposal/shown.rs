@@ -34,11 +34,7 @@ pub(super) fn list(proposals: &[v1::Proposal]) -> Table {
         [
             name::short(&proposal.name),
             word(proposal.state().as_str_name()),
-            format!(
-                "{} of {}",
-                proposal.approvals.len(),
-                proposal.approvals_needed
-            ),
+            count(proposal),
             proposal.proposer.clone(),
             proposal.action.clone(),
             thing(&proposal.resource),
@@ -69,12 +65,25 @@ pub(super) fn verdict(proposal: &v1::Proposal) -> String {
     }
 }
 
-/// All of it.
-pub(super) fn shown(proposal: &v1::Proposal, deployment: &str) -> Result<String, Error> {
+/// The command of a proposal that waits.
+pub(super) fn waiting_change(proposal: &v1::Proposal) -> Result<Option<Change>, Error> {
+    let waits = proposal.state() == v1::ProposalState::Waiting;
+    waits.then(|| change(&terms(proposal)?)).transpose()
+}
+
+fn change(terms: &Terms) -> Result<Change, Error> {
+    let change = terms.change();
+    change.map_err(|e| Error::new(Kind::Invalid, e.to_string()))
+}
+
+/// All of it; `meaning` is what a change of the rules would mean.
+pub(super) fn shown(
+    proposal: &v1::Proposal,
+    deployment: &str,
+    meaning: Option<&str>,
+) -> Result<String, Error> {
     let terms = terms(proposal)?;
-    let change = terms
-        .change()
-        .map_err(|e| Error::new(Kind::Invalid, e.to_string()))?;
+    let change = change(&terms)?;
     let head = Table::fields([
         ("proposal", proposal.name.clone()),
         ("deployment", deployment.to_owned()),
@@ -84,7 +93,7 @@ pub(super) fn shown(proposal: &v1::Proposal, deployment: &str) -> Result<String,
         ("reason", visible(&reason(&terms.command))),
         ("filed", time_and_age(proposal.create_time.as_ref())),
         ("expires", time_and_age(proposal.expire_time.as_ref())),
-        ("approvals", given(proposal)),
+        ("approvals", count(proposal)),
         ("state", visible(&outcome(proposal))),
     ]);
     let mut parts = vec![head.to_string()];
@@ -96,12 +105,21 @@ pub(super) fn shown(proposal: &v1::Proposal, deployment: &str) -> Result<String,
         parts.push(heading("What is asked (what an approval signs)"));
         parts.extend(asked);
     }
-    let changes = changes(proposal, &change)?;
+    let changes = changes(proposal, &terms, &change)?;
     if !changes.is_empty() {
         parts.push(heading("What would change, as things are now"));
         parts.extend(changes);
     }
+    if let Some(meaning) = meaning {
+        parts.push(heading("What that would mean"));
+        parts.push(meaning.to_owned());
+    }
     Ok(parts.join("\n"))
+}
+
+fn count(proposal: &v1::Proposal) -> String {
+    let (given, needed) = (proposal.approvals.len(), proposal.approvals_needed);
+    format!("{given} of {needed}")
 }
 
 fn heading(text: &str) -> String {
@@ -180,7 +198,11 @@ fn flatten(out: &mut Vec<String>, name: &str, value: &Value) {
 
 /// What the service says would change. What the command itself says of a document is believed
 /// before what the service says of it.
-fn changes(proposal: &v1::Proposal, change: &Change) -> Result<Vec<String>, Error> {
+fn changes(proposal: &v1::Proposal, terms: &Terms, change: &Change) -> Result<Vec<String>, Error> {
+    let is_new = |name: &str| {
+        let seen = terms.seen.iter().find(|seen| seen.name == name);
+        seen.is_some_and(|seen| seen.revision.is_none())
+    };
     let mut out = Vec::new();
     let mut resource = "";
     for difference in &proposal.differences {
@@ -189,10 +211,15 @@ fn changes(proposal: &v1::Proposal, change: &Change) -> Result<Vec<String>, Erro
             .find(|name| difference.resource == name.key() && difference.field == "text");
         if difference.resource != resource {
             resource = &difference.resource;
-            out.push(format!("  {}", thing(resource)));
+            let mark = if is_new(resource) { "new: " } else { "" };
+            out.push(format!("  {mark}{}", visible(&thing(resource))));
         }
         let Some(document) = document else {
-            let told = field(&difference.field, &difference.before, &difference.after);
+            let told = field(
+                &visible(&difference.field),
+                (!is_new(resource)).then_some(&difference.before),
+                &difference.after,
+            );
             out.push(format!("    {told}"));
             continue;
         };

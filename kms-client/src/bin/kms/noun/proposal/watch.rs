@@ -56,7 +56,7 @@ pub(super) async fn one(session: &Session, name: &str) -> Result<(), Error> {
     loop {
         let state = (proposal.state, proposal.approvals.len());
         if draws {
-            draw(&shown(&proposal, &deployment)?)?;
+            draw(&shown(&proposal, &deployment, None)?)?;
         } else if told != Some(state) {
             tell(session, &proposal)?;
         }
