@@ -9,6 +9,7 @@ use kms_client::v1::crypto_service_server::{CryptoService, CryptoServiceServer};
 use kms_client::v1::import_service_server::{ImportService, ImportServiceServer};
 use kms_client::v1::pseudonym_service_server::{PseudonymService, PseudonymServiceServer};
 use kms_client::{Backoff, Client, Error, Target};
+use kms_core::pseudonym::Pseudonym;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -140,6 +141,17 @@ pub async fn first_call(target: &Target) -> Error {
             client.generate_random(asked).await.unwrap_err()
         }
     }
+}
+
+/// What the service makes of an identifier: its first bytes, well formed as a pseudonym.
+pub fn pseudonym(identifier: &str) -> String {
+    let mut output = [0; 32];
+    for (to, from) in output.iter_mut().zip(identifier.bytes()) {
+        *to = from;
+    }
+    let code = "whlink".parse().unwrap();
+    let made = Pseudonym::of_output(code, 1, &output).unwrap();
+    made.to_text().unwrap()
 }
 
 struct Fake(Arc<Shared>);
@@ -363,7 +375,7 @@ impl PseudonymService for Fake {
         let results = identifiers.into_iter().map(|identifier| {
             let said = match identifier.identifier {
                 Some(Opaque(text) | Pseudonym(text)) if !text.is_empty() => {
-                    Said::Pseudonym(text.chars().rev().collect())
+                    Said::Pseudonym(pseudonym(&text))
                 }
                 Some(Opaque(_) | Pseudonym(_)) | None => Said::Error(v1::ItemError {
                     code: 3,
