@@ -66,6 +66,7 @@ use v1::{
     policy_service_client::PolicyServiceClient as Policies,
     proposal_service_client::ProposalServiceClient as Proposals,
     pseudonym_service_client::PseudonymServiceClient as Pseudonyms,
+    quota_service_client::QuotaServiceClient as Quotas,
     space_service_client::SpaceServiceClient as Spaces,
 };
 
@@ -127,6 +128,10 @@ calls! {
     Changes Policies<_>, review_emergency(v1::ReviewEmergencyRequest) -> v1::Emergency;
     Asks    Policies<_>, list_emergencies(v1::ListEmergenciesRequest) -> v1::ListEmergenciesResponse;
 
+    Asks    Quotas<_>, list_quotas(v1::ListQuotasRequest) -> v1::ListQuotasResponse;
+    Asks    Quotas<_>, get_allowance(v1::GetAllowanceRequest) -> v1::Allowance;
+    Changes Quotas<_>, put_quota(v1::PutQuotaRequest) -> v1::Quota;
+
     Asks    Audit<_>, get_logs(v1::GetLogsRequest) -> v1::GetLogsResponse;
     Asks    Audit<_>, list_entries(v1::ListEntriesRequest) -> v1::ListEntriesResponse;
 
@@ -171,16 +176,24 @@ pages! {
     all_edges(parent): list_edges(ListEdgesRequest) -> edges: v1::Edge;
     all_keys(parent): list_keys(ListKeysRequest) -> keys: v1::Key;
     all_versions(parent): list_versions(ListVersionsRequest) -> versions: v1::KeyVersion;
+    all_quotas(parent): list_quotas(ListQuotasRequest) -> quotas: v1::Quota;
 }
 
 impl Client {
     /// A request with what we state beside its message.
-    pub(crate) fn stated<Q>(&self, message: Q) -> Request<Q> {
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] when the sign-in that we state has ended.
+    pub(crate) fn stated<Q>(&self, message: Q) -> Result<Request<Q>, Error> {
         let mut request = Request::new(message);
         if let Some(purpose) = &self.purpose {
             request.metadata_mut().insert(PURPOSE, purpose.clone());
         }
-        request
+        if let Some(bearer) = &self.bearer {
+            let authorization = bearer.authorization()?;
+            request.metadata_mut().insert(AUTHORIZATION, authorization);
+        }
+        Ok(request)
     }
 
     /// Sends until there is a final answer, the attempts are used up, or the deadline passes.
@@ -199,15 +212,18 @@ impl Client {
             // through can unsay it.
             let mut unknown = None;
             for attempt in 1_u32.. {
-                let mut once = self.stated(request.clone());
+                let mut once = self.stated(request.clone())?;
                 once.set_timeout(self.deadline);
                 let status = match send(once).await {
                     Ok(answer) => return Ok(answer.into_inner()),
                     Err(status) => status,
                 };
                 let error = self.judge(effect, &status);
+                // What is free again only after longer than we ever wait is for whoever asked to
+                // wait for: a quota.
+                let soon = error.wait().is_none_or(|wait| wait <= self.backoff.most);
                 let again = match error.kind() {
-                    Kind::Unavailable | Kind::Exhausted => true,
+                    Kind::Unavailable | Kind::Exhausted => soon,
                     Kind::Unknown => broke(&status),
                     Kind::Tls => false,
                     Kind::Invalid
@@ -279,6 +295,9 @@ impl Client {
 
 /// The metadata in which a caller states its purpose.
 const PURPOSE: &str = "kms-purpose";
+
+/// The metadata in which a person's access token goes.
+const AUTHORIZATION: &str = "authorization";
 
 /// Whether the transport failed, rather than the service answered.
 fn broke(status: &Status) -> bool {

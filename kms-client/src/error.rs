@@ -1,6 +1,7 @@
 //! What went wrong, as what to do about it.
 
 use std::fmt;
+use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -67,6 +68,7 @@ pub struct Error {
     message: String,
     reason: String,
     proposal: Option<String>,
+    wait: Option<Duration>,
 }
 
 impl Error {
@@ -77,6 +79,7 @@ impl Error {
             message: message.into(),
             reason: String::new(),
             proposal: None,
+            wait: None,
         }
     }
 
@@ -106,10 +109,23 @@ impl Error {
         self.proposal.as_deref()
     }
 
+    /// After how long the service says that it is worth another try (`google.rpc.RetryInfo`).
+    #[must_use]
+    pub fn wait(&self) -> Option<Duration> {
+        self.wait
+    }
+
     /// The same failure, told as part of something larger: `prefix: sentence`.
     #[must_use]
     pub fn within(mut self, prefix: impl fmt::Display) -> Self {
         self.message = format!("{prefix}: {}", self.message);
+        self
+    }
+
+    /// The same failure, and what follows from it.
+    #[must_use]
+    pub fn followed(mut self, more: impl fmt::Display) -> Self {
+        self.message = format!("{}{more}", self.message);
         self
     }
 
@@ -119,6 +135,7 @@ impl Error {
         let ours = details.error_info().filter(|said| said.domain == DOMAIN);
         let reason = ours.map(|said| said.reason.clone()).unwrap_or_default();
         let proposal = ours.and_then(|said| said.metadata.get("proposal").cloned());
+        let wait = details.retry_info().and_then(|retry| retry.retry_delay);
         let mut message = if status.message().is_empty() {
             format!("the service answered {}", status.code().description())
         } else {
@@ -140,7 +157,19 @@ impl Error {
             message,
             reason,
             proposal,
+            wait,
         }
+    }
+}
+
+/// What went wrong on this side, in code that the service has too.
+impl From<kms_core::Error> for Error {
+    fn from(error: kms_core::Error) -> Self {
+        let cause = error.cause().map(|c| format!(" ({c})")).unwrap_or_default();
+        Self::new(
+            kind_of_word(error.kind()),
+            format!("{}{cause}", error.message()),
+        )
     }
 }
 
@@ -152,6 +181,7 @@ impl From<kms_proto::v1::ItemError> for Error {
             message: item.message,
             reason: item.reason,
             proposal: None,
+            wait: None,
         }
     }
 }
@@ -170,21 +200,24 @@ const DOMAIN: &str = "kms.emc2";
 /// The service's word decides; where it gave none (a proxy answered, or the transport), the status
 /// does.
 fn kind(code: Code, reason: &str) -> Kind {
-    match kms_core::Kind::ALL
+    kms_core::Kind::ALL
         .into_iter()
         .find(|kind| kind.word() == reason)
-    {
-        Some(kms_core::Kind::Invalid) => Kind::Invalid,
-        Some(kms_core::Kind::Refused) => Kind::Refused,
-        Some(kms_core::Kind::NotFound) => Kind::NotFound,
-        Some(kms_core::Kind::Conflict) => Kind::Conflict,
-        Some(kms_core::Kind::State) => Kind::State,
-        Some(kms_core::Kind::Pending) => Kind::Pending,
-        Some(kms_core::Kind::Exhausted) => Kind::Exhausted,
-        Some(kms_core::Kind::Unavailable) => Kind::Unavailable,
-        Some(kms_core::Kind::Unknown) => Kind::Unknown,
-        Some(kms_core::Kind::Internal) => Kind::Internal,
-        None => kind_of_code(code),
+        .map_or_else(|| kind_of_code(code), kind_of_word)
+}
+
+fn kind_of_word(kind: kms_core::Kind) -> Kind {
+    match kind {
+        kms_core::Kind::Invalid => Kind::Invalid,
+        kms_core::Kind::Refused => Kind::Refused,
+        kms_core::Kind::NotFound => Kind::NotFound,
+        kms_core::Kind::Conflict => Kind::Conflict,
+        kms_core::Kind::State => Kind::State,
+        kms_core::Kind::Pending => Kind::Pending,
+        kms_core::Kind::Exhausted => Kind::Exhausted,
+        kms_core::Kind::Unavailable => Kind::Unavailable,
+        kms_core::Kind::Unknown => Kind::Unknown,
+        kms_core::Kind::Internal => Kind::Internal,
     }
 }
 

@@ -1,14 +1,14 @@
 //! Who we are to the service, and whom we trust.
 
-use crate::{Error, Kind, Target};
+use crate::{Error, Kind, Target, read_private};
 use kms_core::certificate::Scheme;
+use kms_openid::{Https, Thumbprint};
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use std::sync::Arc;
 pub struct Identity {
     config: Arc<ClientConfig>,
     key: Arc<dyn SigningKey>,
+    thumbprint: Thumbprint,
 }
 
 impl Identity {
@@ -35,6 +36,7 @@ impl Identity {
                 .map_err(|e| unusable(&target.ca, "a certificate authority", &e))?;
         }
         let chain = certificates(&target.certificate)?;
+        let thumbprint = Thumbprint::of(chain.first().map_or(&[], |own| own.as_ref()));
         let key = private_key(&target.key)?;
         let provider = provider();
         let mismatch = |e: &dyn std::fmt::Display| {
@@ -58,7 +60,20 @@ impl Identity {
         Ok(Self {
             config: Arc::new(config),
             key,
+            thumbprint,
         })
+    }
+
+    /// SHA-256 of our certificate.
+    #[must_use]
+    pub fn thumbprint(&self) -> Thumbprint {
+        self.thumbprint
+    }
+
+    /// The same certificate shown to somebody else: whoever comes from these authorities.
+    pub(crate) fn toward(&self, authority: &Path) -> Result<Https, Error> {
+        let shown = Arc::clone(&self.config.client_auth_cert_resolver);
+        Ok(Https::trusting(authority, Some(shown))?)
     }
 
     /// Signs with the private key, by the scheme that fits it best of those that approvals have.
@@ -117,20 +132,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
-    let mode = std::fs::metadata(path)
-        .map_err(|e| Error::file(&format!("read {}", path.display()), &e))?
-        .mode();
-    if mode & 0o077 != 0 {
-        return Err(Error::new(
-            Kind::Io,
-            format!(
-                "others can read the private key {path} (mode {:o}); close it: chmod 600 {path}",
-                mode & 0o777,
-                path = path.display()
-            ),
-        ));
-    }
-    let pem = zeroize::Zeroizing::new(read(path)?);
+    let pem = read_private("the private key", path)?;
     PrivateKeyDer::from_pem_slice(&pem).map_err(|e| unusable(path, "a PEM private key", &e))
 }
 

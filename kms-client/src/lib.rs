@@ -27,6 +27,8 @@
 //!   certificate.
 //! - [`Envelopes`] seals files and streams of any size under a data-at-rest key: the content is
 //!   sealed here with a data key, the data key is sealed by the HSM ([`Header`] is the format).
+//! - [`Login`] lets a person sign in at an OpenID provider; [`Client::signed_in`] sends the token of
+//!   the [`SignIn`] with every call.
 //! - [`Error`] says what to do about a failure; its [`Kind`] has a stable exit code.
 
 mod address;
@@ -38,8 +40,10 @@ mod envelope;
 mod error;
 mod header;
 mod identity;
+mod login;
 pub mod name;
 mod output;
+mod private;
 mod retry;
 mod seal;
 mod tls;
@@ -55,6 +59,8 @@ pub use error::{Error, Kind};
 pub use header::{HEADER_LENGTH, Header, HeaderError, SLOT_LENGTH, Slots};
 pub use identity::Identity;
 pub use kms_proto::{to_json, v1};
+pub use login::{Login, OpenId, SignIn};
 pub use output::{Output, discard_unfinished};
+pub use private::read_private;
 pub use retry::Backoff;
 pub use watch::Proposals;

@@ -38,7 +38,7 @@ impl Client {
                 .max_decoding_message_size(LARGEST_ANSWER);
             let request = self.stated(v1::WatchProposalsRequest {
                 name: name.to_owned(),
-            });
+            })?;
             let opening = tokio::time::timeout(self.deadline, service.watch_proposals(request));
             let error = match opening.await {
                 Ok(Ok(answer)) => return Ok(answer.into_inner()),

@@ -9,6 +9,7 @@ use crate::health::Health;
 use crate::hsm::{Hsm, Pool};
 use crate::listener::{Admits, Connection, Listener, Tls};
 use crate::metrics::Metrics;
+use crate::openid::Verifier;
 use crate::process;
 use crate::scrape::Scrape;
 use crate::store::SledStore;
@@ -73,7 +74,7 @@ pub fn open(config: &Config) -> Result<Opened, String> {
         uses: Arc::new(uses),
         clock: Arc::new(SystemClock::default()),
         metrics: Arc::new(Metrics::default()),
-        provider: false,
+        provider: config.openid.is_some(),
     };
     Ok(Opened {
         pool: Attended(pool),
@@ -142,7 +143,19 @@ pub async fn serve(config: Config) -> Result<(), String> {
             .build_v1()
             .map_err(|e| e.to_string())
     };
-    let door = Door::new(engine);
+    let people = match &config.openid {
+        Some(settings) => {
+            let people = Verifier::new(settings.clone(), Arc::clone(&clock));
+            Some(Arc::new(people.map_err(|e| said(&e))?))
+        }
+        None => None,
+    };
+    // A provider that is away does not keep the service from starting; its operator reads why now,
+    // and not when the first person signs in.
+    if let Some(people) = people.clone() {
+        tokio::spawn(async move { people.meet().await });
+    }
+    let door = Door::new(engine, people);
     let (mut listeners, mut certificates, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
     for listening in &config.listeners {
         let terms = (&listening.files, &listening.limits);

@@ -23,7 +23,8 @@ fn action(call: &str) -> Option<Action> {
         "GetLogs" | "ListEntries" => "ReadAudit",
         "GetSpace" | "GetDomain" | "GetEdge" | "GetKey" | "GetVersion" | "ListSpaces"
         | "ListDomains" | "ListEdges" | "ListKeys" | "ListVersions" | "ListProposals"
-        | "GetProposal" | "WatchProposals" => "ReadInventory",
+        | "GetProposal" | "WatchProposals" | "ListQuotas" | "GetAllowance" => "ReadInventory",
+        "PutQuota" => "RaiseQuota",
         "GetPolicy" | "ListPolicyHistory" | "ExplainAccess" | "ReviewAccess"
         | "ListEmergencies" => "ReadPolicy",
         "ApproveProposal" => "Approve",

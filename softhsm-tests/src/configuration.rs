@@ -180,7 +180,8 @@ impl Endpoints {
     }
 }
 
-/// Who is bound, read from a bindings file: each principal once, in the file's order.
+/// Whose certificates there are to be, read from a bindings file: each principal and its aliases
+/// once, in the file's order.
 ///
 /// # Errors
 /// When the file cannot be read as bindings.
@@ -191,7 +192,7 @@ pub fn principals(bindings: &Path) -> Result<Vec<String>, Failure> {
     Ok(file
         .bindings
         .into_iter()
-        .map(|binding| binding.principal)
+        .flat_map(|binding| std::iter::once(binding.principal).chain(binding.aliases))
         .collect())
 }
 
@@ -215,6 +216,8 @@ struct BindingsFile {
 #[derive(Deserialize)]
 struct Bound {
     principal: String,
+    #[serde(default)]
+    aliases: Vec<String>,
 }
 
 #[derive(Deserialize)]

@@ -19,7 +19,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt};
 
 /// What the service keeps, and how it misbehaves.
 #[derive(Default)]
@@ -32,10 +33,14 @@ pub struct Shared {
     pub calls: AtomicU32,
     /// How many calls to answer with UNAVAILABLE first.
     pub unavailable: AtomicU32,
+    /// What is told of a quota that is used up: when it is free again.
+    pub used_up: Mutex<Option<Duration>>,
     /// Whether calls get no answer.
     pub silent: AtomicBool,
     /// The request ids of changes, in the order in which they came.
     pub request_ids: Mutex<Vec<String>>,
+    /// The `authorization` of each call for random bytes.
+    pub authorizations: Mutex<Vec<Option<String>>>,
 }
 
 #[derive(Clone)]
@@ -152,6 +157,14 @@ impl Fake {
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
                 left.checked_sub(1)
             });
+        if let Some(wait) = *self.0.used_up.lock().unwrap() {
+            let details = ErrorDetails::with_retry_info(Some(wait));
+            return Err(Status::with_error_details(
+                Code::ResourceExhausted,
+                "the quota is used up",
+                details,
+            ));
+        }
         match left {
             Ok(_) => Err(Status::unavailable("the token is away")),
             Err(_) => Ok(()),
@@ -261,6 +274,9 @@ impl CryptoService for Fake {
         request: Request<v1::GenerateRandomRequest>,
     ) -> Answer<v1::GenerateRandomResponse> {
         self.called()?;
+        let sent = request.metadata().get("authorization");
+        let sent = sent.map(|value| value.to_str().unwrap().to_owned());
+        self.0.authorizations.lock().unwrap().push(sent);
         if self.0.silent.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }

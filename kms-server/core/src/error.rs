@@ -1,6 +1,7 @@
 //! What the caller should do.
 
 use std::fmt;
+use std::time::Duration;
 
 /// The kinds of error, each an advice to the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +71,7 @@ pub struct Error {
     field: Option<String>,
     message: String,
     cause: Option<String>,
+    wait: Option<Duration>,
 }
 
 /// The usual result.
@@ -83,6 +85,7 @@ impl Error {
             field: None,
             message: message.into(),
             cause: None,
+            wait: None,
         }
     }
 
@@ -155,6 +158,13 @@ impl Error {
         self
     }
 
+    /// Says after how long it is worth another try.
+    #[must_use]
+    pub fn after(mut self, wait: Duration) -> Self {
+        self.wait = Some(wait);
+        self
+    }
+
     /// What the caller should do.
     #[must_use]
     pub fn kind(&self) -> Kind {
@@ -171,6 +181,12 @@ impl Error {
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// After how long it is worth another try, where that is known.
+    #[must_use]
+    pub fn wait(&self) -> Option<Duration> {
+        self.wait
     }
 
     /// What only we should know.

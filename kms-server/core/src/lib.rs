@@ -28,6 +28,7 @@ pub mod plane;
 pub mod policy;
 pub mod proposal;
 pub mod pseudonym;
+pub mod quota;
 pub mod record;
 pub mod replay;
 pub mod revision;

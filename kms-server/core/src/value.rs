@@ -6,6 +6,7 @@ use crate::emergency::Emergency;
 use crate::error::{Error, Result};
 use crate::key::{Key, Version};
 use crate::proposal::Proposal;
+use crate::quota::Quota;
 use crate::revision::Revision;
 use crate::space::{Domain, Edge, Space};
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,8 @@ pub enum Value {
     Proposal(Proposal),
     /// `emergencies/{emergency}`.
     Emergency(Emergency),
+    /// `{key or edge}/quotas/{caller}`.
+    Quota(Quota),
 }
 
 /// A document of the policy.
@@ -81,6 +84,7 @@ impl Value {
             Value::Version(version) => version.name.to_string(),
             Value::Proposal(proposal) => proposal.terms.name.to_string(),
             Value::Emergency(emergency) => emergency.name.to_string(),
+            Value::Quota(quota) => quota.name.to_string(),
         }
     }
 
@@ -98,6 +102,7 @@ impl Value {
             Value::Version(_) => "version",
             Value::Proposal(_) => "proposal",
             Value::Emergency(_) => "emergency",
+            Value::Quota(_) => "quota",
         }
     }
 
@@ -156,6 +161,8 @@ as_one! {
     as_proposal -> Proposal(Proposal);
     /// The emergency, if it is one.
     as_emergency -> Emergency(Emergency);
+    /// The quota, if it is one.
+    as_quota -> Quota(Quota);
 }
 
 impl DocumentName {

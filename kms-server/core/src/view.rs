@@ -11,6 +11,7 @@ use crate::name::{
     DomainName, EdgeName, EmergencyName, KeyName, ProposalName, SpaceName, VersionName,
 };
 use crate::proposal::Proposal;
+use crate::quota::{Limits, Metered, Quota, QuotaName};
 use crate::revision::Revision;
 use crate::space::{Domain, Edge, EdgeCode, Space};
 use crate::value::{DEPLOYMENT, DocumentName, Stamped, Value};
@@ -26,6 +27,8 @@ pub struct View {
     subjects: BTreeMap<OpenId, Principal>,
     revision: Revision,
     burnt: BTreeSet<KeyId>,
+    /// What quotas are on, so that a use of anything else looks no further.
+    metered: BTreeSet<Metered>,
 }
 
 macro_rules! typed {
@@ -57,6 +60,8 @@ impl View {
         proposal(ProposalName) -> Proposal(Proposal);
         /// An emergency.
         emergency(EmergencyName) -> Emergency(Emergency);
+        /// A quota.
+        quota(QuotaName) -> Quota(Quota);
     }
 
     /// The deployment, once `init` has made it.
@@ -132,6 +137,21 @@ impl View {
     pub fn emergencies(&self) -> impl Iterator<Item = &Emergency> {
         self.under("emergencies/")
             .filter_map(|s| s.value.as_emergency())
+    }
+
+    /// What limits this caller's uses of this key or edge, and the quota that says so; `None`: what
+    /// holds by default.
+    #[must_use]
+    pub fn limits(&self, on: &Metered, who: &Principal) -> (&Limits, Option<&Quota>) {
+        if self.metered.contains(on) {
+            for who in [Some(who.clone()), None] {
+                let quota = self.quota(&QuotaName::new(on.clone(), who));
+                if let Some((quota, _)) = quota.filter(|(quota, _)| !quota.limits.is_none()) {
+                    return (&quota.limits, Some(quota));
+                }
+            }
+        }
+        (on.by_default(), None)
     }
 
     /// The versions of a key, by number.
@@ -248,6 +268,9 @@ impl View {
             let sign_in = binding.openid().cloned();
             self.subjects
                 .extend(sign_in.map(|sign_in| (sign_in, who.clone())));
+        }
+        if let Value::Quota(quota) = &value {
+            self.metered.insert(quota.name.on().clone());
         }
         self.resources
             .insert(value.name(), Arc::new(Stamped { value, revision }));

@@ -5,6 +5,7 @@ mod listener;
 pub use listener::{Limits, Listener, MetricsListener, TlsFiles};
 
 use crate::hsm::Settings;
+use crate::openid;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +22,8 @@ pub struct Config {
     pub metrics: Option<MetricsListener>,
     /// The HSM.
     pub hsm: Settings,
+    /// Where people sign in. Without it nobody does.
+    pub openid: Option<openid::Settings>,
     /// The server's own log.
     #[serde(default)]
     pub log: Log,
@@ -86,6 +89,9 @@ impl Config {
         let metrics = config.metrics.iter_mut().filter_map(|m| m.files.as_mut());
         for file in listeners.chain(metrics).flat_map(TlsFiles::each_mut) {
             place(file);
+        }
+        if let Some(openid) = &mut config.openid {
+            place(&mut openid.authority);
         }
         Ok(config)
     }

@@ -5,8 +5,10 @@ mod answers;
 mod change;
 mod count;
 mod import;
+mod ledger;
 mod open;
 mod proposals;
+mod quota;
 mod read;
 mod reply;
 mod request;
@@ -16,8 +18,8 @@ mod usage;
 
 pub use open::Refusal;
 pub use reply::{
-    DataKeyMade, Decrypted, Encrypted, Here, ImportParameters, ReEncrypted, Reply, Revised,
-    Standing,
+    Allowance, DataKeyMade, Decrypted, Encrypted, Here, ImportParameters, ReEncrypted, Reply,
+    Revised, Standing,
 };
 
 use crate::audit::Journal;
@@ -28,7 +30,7 @@ use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
 use answers::Answers;
 use arc_swap::ArcSwap;
-use count::Counts;
+use count::Encryptions;
 use kms_core::action::Action;
 use kms_core::caller::Caller;
 use kms_core::command::Command;
@@ -37,10 +39,13 @@ use kms_core::error::{Error, Result};
 use kms_core::id::KeyUid;
 use kms_core::name::ProposalName;
 use kms_core::policy::Judge;
+use kms_core::quota::Account;
 use kms_core::record::{Detail, Event};
 use kms_core::revision::Revision;
 use kms_core::time::Time;
 use kms_core::view::View;
+use ledger::Ledger;
+use quota::Pace;
 use settle::Lane;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -98,7 +103,11 @@ pub struct Engine {
     parts: Parts,
     seat: ArcSwap<Seat>,
     lane: Mutex<Lane>,
-    counts: Counts,
+    /// How often each version has encrypted.
+    encryptions: Ledger<Encryptions>,
+    /// What each caller has spent of its quotas.
+    spent: Ledger<Account>,
+    pace: Pace,
     /// The revision that everyone sees.
     changed: watch::Sender<Revision>,
     /// The latest time that was ever seen here, in milliseconds since 1970.

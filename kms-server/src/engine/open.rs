@@ -1,8 +1,10 @@
 //! Opening: the store must be what the changes log says, or nothing is served.
 
 use super::answers::Answers;
+use super::ledger::Ledger;
+use super::quota::Pace;
 use super::settle::{Go, Lane, STAMP};
-use super::{Counts, Engine, Parts, Seat};
+use super::{Engine, Parts, Seat};
 use crate::audit::Journal;
 use crate::store::Store;
 use arc_swap::ArcSwap;
@@ -61,15 +63,18 @@ impl Engine {
         let view = replay.view().clone();
         let policy = in_force(&view).map_err(|e| Refusal::of(&e))?;
         let policy = policy.map(Answers::new).map(Arc::new);
+        let latest = replay.latest().max(parts.clock.now());
         let engine = Engine {
+            pace: Pace::new(latest, &*parts.clock),
             parts,
             seat: ArcSwap::from_pointee(Seat { view, policy }),
             lane: Mutex::new(Lane {
                 open: replay.open().cloned(),
             }),
-            counts: Counts::default(),
+            encryptions: Ledger::default(),
+            spent: Ledger::default(),
             changed: watch::Sender::new(replay.view().revision()),
-            latest: AtomicU64::new(replay.latest().0),
+            latest: AtomicU64::new(latest.0),
         };
         engine.settle_at_start().await?;
         engine

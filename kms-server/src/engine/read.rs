@@ -23,10 +23,7 @@ impl Engine {
         let bench = self.bench(&seat, Self::no_uid());
         let decided = decide(bench, &call.caller, &command).and_then(Verdict::permit);
         let reply = match decided {
-            Ok(permit) => self
-                .show(&seat, &call.caller, read)
-                .await
-                .map(|r| (r, permit)),
+            Ok(permit) => self.show(&seat, &call, read).await.map(|r| (r, permit)),
             Err(error) => Err(error),
         };
         let (outcome, policies) = match &reply {
@@ -43,7 +40,8 @@ impl Engine {
         reply.map(|(reply, _)| reply)
     }
 
-    async fn show(&self, seat: &Seat, caller: &Caller, read: Read) -> Result<Reply> {
+    async fn show(&self, seat: &Seat, call: &Call, read: Read) -> Result<Reply> {
+        let caller = &call.caller;
         match read {
             Read::Resource(named) => one(seat, &named),
             Read::List {
@@ -63,6 +61,7 @@ impl Engine {
             Read::Policy => policy(seat),
             Read::History => self.history().await,
             Read::Access(query) => self.access(seat, query).await,
+            Read::Allowance { on, who } => self.allowance(seat, call, on, who).await,
             Read::Deployment => {
                 let view = &seat.view;
                 let peer = caller.peer();
@@ -163,7 +162,18 @@ impl Filter {
                 let key = version.name.key();
                 in_space(key.space()) && self.key.as_ref().is_none_or(|k| k == key)
             }
-            (Sort::Spaces | Sort::Domains | Sort::Edges | Sort::Keys | Sort::Versions, _) => false,
+            (Sort::Quotas, Value::Quota(quota)) => {
+                !quota.limits.is_none() && in_space(quota.name.on().space())
+            }
+            (
+                Sort::Spaces
+                | Sort::Domains
+                | Sort::Edges
+                | Sort::Keys
+                | Sort::Versions
+                | Sort::Quotas,
+                _,
+            ) => false,
         }
     }
 }
@@ -182,6 +192,7 @@ impl Visible<'_> {
             Value::Edge(edge) => self.space(edge.name.target()),
             Value::Key(key) => self.space(key.name.space()),
             Value::Version(version) => self.space(version.name.key().space()),
+            Value::Quota(quota) => self.space(quota.name.on().space()),
             Value::Domain(_) => self.anything(),
             Value::Deployment(_)
             | Value::Document(_)

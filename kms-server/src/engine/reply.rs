@@ -12,6 +12,7 @@ use kms_core::error::Result;
 use kms_core::key::Wrapping;
 use kms_core::name::{KeyName, ProposalName, VersionName};
 use kms_core::plan::Difference;
+use kms_core::quota::{Metered, QuotaName, Standing as Left};
 use kms_core::revision::Revision;
 use kms_core::time::Time;
 use kms_core::value::{Stamped, Value};
@@ -34,10 +35,12 @@ pub enum Reply {
     Policy(Box<Rules>, Option<Revision>, Vec<Stamped<Value>>),
     /// Every policy and binding that there was.
     History(Vec<Revised>),
-    /// Who may do what; under a candidate, who would gain or lose what.
-    Access(Vec<Access>, Vec<String>),
+    /// Who may do what.
+    Access(Vec<Access>),
     /// Whether and why, for each question.
     Explained(Vec<Explained>),
+    /// How much a caller may ask.
+    Allowance(Box<Allowance>),
     /// Ciphertexts.
     Encrypted(Vec<Result<Encrypted>>),
     /// Plaintexts.
@@ -84,6 +87,19 @@ pub enum Standing {
     Expired,
     /// What it would change was changed since.
     Overtaken,
+}
+
+/// How much a caller may ask of a key or an edge, and how much is left of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowance {
+    /// Of what.
+    pub on: Metered,
+    /// Whose.
+    pub who: Principal,
+    /// The quota that says so; `None`: it is what holds by default.
+    pub quota: Option<QuotaName>,
+    /// Each limit.
+    pub standings: Vec<Left>,
 }
 
 /// A policy or a binding as it once was.

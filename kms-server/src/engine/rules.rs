@@ -3,7 +3,7 @@
 use super::{Engine, Reply, Revised, Seat};
 use crate::audit::Journal;
 use kms_core::command::{AccessQuery, Asked, Rules};
-use kms_core::decide::{access, differences, explain, sound, with};
+use kms_core::decide::{access, explain, sound, with};
 use kms_core::error::{Error, Result};
 use kms_core::record::{Detail, Intention, Record, Settled};
 use kms_core::value::{DocumentName, Stamped, Value};
@@ -38,7 +38,7 @@ impl Engine {
                     sound(&judged, environment, now)?;
                     judged
                 }
-                None => view.clone(),
+                None => view,
             };
             match query.asked {
                 Asked::May(questions) => questions
@@ -46,14 +46,7 @@ impl Engine {
                     .map(|question| explain(&judged, environment, now, question))
                     .collect::<Result<Vec<_>>>()
                     .map(Reply::Explained),
-                Asked::Review => {
-                    let found = access(&judged, environment, now)?;
-                    let changed = match &query.candidate {
-                        Some(_) => differences(&access(&view, environment, now)?, &found),
-                        None => vec![],
-                    };
-                    Ok(Reply::Access(found, changed))
-                }
+                Asked::Review => access(&judged, environment, now).map(Reply::Access),
             }
         });
         answered.await.map_err(|e| Error::internal(e.to_string()))?

@@ -3,13 +3,15 @@
 use super::stated::Stated;
 use super::status;
 use crate::engine::{Call, Engine, Reply};
+use crate::openid::Verifier;
 use kms_core::action::Action;
-use kms_core::caller::{Caller, Peer};
+use kms_core::caller::{Caller, Peer, SignIn};
 use kms_core::command::Command;
 use kms_core::error::{Error, Result};
 use kms_core::name::ProposalName;
 use kms_core::revision::Revision;
 use kms_core::time::Time;
+use kms_openid::Thumbprint;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tonic::{Extensions, Status};
@@ -20,17 +22,18 @@ use uuid::Uuid;
 #[derive(Debug, Clone)]
 pub struct Connected(pub Arc<Peer>);
 
-/// The door of every service: the engine behind it.
+/// The door of every service: the engine behind it, and whoever knows the people who sign in.
 #[derive(Debug, Clone)]
 pub struct Door {
     engine: Arc<Engine>,
+    people: Option<Arc<Verifier>>,
 }
 
 impl Door {
-    /// A door to this engine.
+    /// A door to this engine. Without a verifier nobody signs in.
     #[must_use]
-    pub fn new(engine: Arc<Engine>) -> Self {
-        Door { engine }
+    pub fn new(engine: Arc<Engine>, people: Option<Arc<Verifier>>) -> Self {
+        Door { engine, people }
     }
 
     /// Carries out what a request asks, or records that it could not be understood.
@@ -40,7 +43,7 @@ impl Door {
         action: Action,
         asked: Result<Asked>,
     ) -> std::result::Result<Reply, Status> {
-        let (mut call, stated) = call(extensions)?;
+        let (mut call, stated) = self.call(extensions).await?;
         let id = call.id.clone();
         let span = tracing::info_span!("call", id, action = action.name());
         let answered = async {
@@ -63,7 +66,7 @@ impl Door {
         name: Result<ProposalName>,
         request: &str,
     ) -> std::result::Result<Reply, Status> {
-        let (mut call, stated) = call(extensions)?;
+        let (mut call, stated) = self.call(extensions).await?;
         let id = call.id.clone();
         let action = Action::Propose;
         let span = tracing::info_span!("call", id, action = action.name());
@@ -79,6 +82,51 @@ impl Door {
             result.map_err(|error| status::of_call(&error, &id))
         };
         answered.instrument(span).await
+    }
+
+    /// A call, and whether what its caller stated beside the message is understood and true.
+    async fn call(
+        &self,
+        extensions: &Extensions,
+    ) -> std::result::Result<(Call, Result<()>), Status> {
+        let Some(Connected(peer)) = extensions.get::<Connected>() else {
+            let error = Error::internal("a request without a caller reached the door");
+            return Err(status::status(&error));
+        };
+        let mut peer = Arc::clone(peer);
+        let understood = match extensions.get::<Stated>() {
+            Some(stated) => self.hear(stated, &mut peer).await,
+            None => Ok(()),
+        };
+        let call = Call {
+            caller: Caller::Peer(peer),
+            id: Uuid::new_v4().to_string(),
+            request: None,
+        };
+        Ok((call, understood))
+    }
+
+    /// Adds to a peer what it states.
+    async fn hear(&self, stated: &Stated, peer: &mut Arc<Peer>) -> Result<()> {
+        if let Some(purpose) = stated.purpose()? {
+            Arc::make_mut(peer).purpose = Some(purpose);
+        }
+        if let Some(token) = stated.token()? {
+            let sign_in = self.sign_in(token, peer).await?;
+            Arc::make_mut(peer).sign_in = Some(sign_in);
+        }
+        Ok(())
+    }
+
+    /// Whose access token this is, which must be bound to the peer's certificate.
+    async fn sign_in(&self, token: &str, peer: &Peer) -> Result<SignIn> {
+        let people = self.people.as_ref().ok_or_else(|| {
+            Error::refused(
+                "this service has no OpenID provider and takes no sign-in; run kms logout",
+            )
+        })?;
+        let certificate = Thumbprint::of(peer.certificate.der());
+        people.verify(token, &certificate, self.now()).await
     }
 
     /// Tells whenever anything changed.
@@ -127,27 +175,6 @@ fn uuid(request: &str) -> Result<Option<Uuid>> {
         "" => Ok(None),
         text => text.parse().map(Some).map_err(|e: uuid::Error| wrong(e)),
     }
-}
-
-/// A call, and whether what its caller stated beside the message makes sense.
-fn call(extensions: &Extensions) -> std::result::Result<(Call, Result<()>), Status> {
-    let Some(Connected(peer)) = extensions.get::<Connected>() else {
-        let error = Error::internal("a request without a caller reached the door");
-        return Err(status::status(&error));
-    };
-    let mut peer = Arc::clone(peer);
-    let stated = extensions.get::<Stated>().map(Stated::purpose).transpose();
-    let understood = stated.map(|purpose| {
-        if let Some(purpose) = purpose.flatten() {
-            Arc::make_mut(&mut peer).purpose = Some(purpose);
-        }
-    });
-    let call = Call {
-        caller: Caller::Peer(peer),
-        id: Uuid::new_v4().to_string(),
-        request: None,
-    };
-    Ok((call, understood))
 }
 
 /// A reply that its command does not give.

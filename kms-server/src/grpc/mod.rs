@@ -12,13 +12,14 @@ mod parse;
 mod policies;
 mod proposals;
 mod pseudonyms;
+mod quotas;
 mod resource;
 mod spaces;
 mod stated;
 pub mod status;
 
 pub use door::{Connected, Door};
-pub use stated::{PURPOSE, Stated, stated};
+pub use stated::{AUTHORIZATION, PURPOSE, Stated, stated};
 
 use kms_proto::v1;
 use tonic::service::Routes;
@@ -31,6 +32,7 @@ use v1::key_service_server::KeyServiceServer;
 use v1::policy_service_server::PolicyServiceServer;
 use v1::proposal_service_server::ProposalServiceServer;
 use v1::pseudonym_service_server::PseudonymServiceServer;
+use v1::quota_service_server::QuotaServiceServer;
 use v1::space_service_server::SpaceServiceServer;
 
 /// The longest message that is taken in. A batch may hold 4 MiB; what is a little longer is still
@@ -41,7 +43,7 @@ const MESSAGE_IN_MAX: usize = 8 * 1024 * 1024;
 const MESSAGE_OUT_MAX: usize = 128 * 1024 * 1024;
 
 /// The full name of each service, for the health service.
-pub const NAMES: [&str; 9] = [
+pub const NAMES: [&str; 10] = [
     "emc2.kms.v1.SpaceService",
     "emc2.kms.v1.KeyService",
     "emc2.kms.v1.CryptoService",
@@ -51,6 +53,7 @@ pub const NAMES: [&str; 9] = [
     "emc2.kms.v1.AdminService",
     "emc2.kms.v1.ProposalService",
     "emc2.kms.v1.PolicyService",
+    "emc2.kms.v1.QuotaService",
 ];
 
 /// The services, all of them at every listener: what may be asked there is for `decide` to say.
@@ -76,6 +79,7 @@ pub fn routes(door: &Door) -> RoutesBuilder {
         AdminServiceServer
         ProposalServiceServer
         PolicyServiceServer
+        QuotaServiceServer
     }
     routes
 }

@@ -128,12 +128,11 @@ impl PolicyService for Door {
             Ok(Command::Read(Read::Access(query)).into())
         };
         let reply = self.pass(&extensions, Action::ReadPolicy, asked()).await?;
-        let Reply::Access(found, differences) = reply else {
+        let Reply::Access(found) = reply else {
             return Err(mismatch());
         };
         Ok(Response::new(v1::ReviewAccessResponse {
             accesses: found.into_iter().map(access).collect(),
-            differences,
         }))
     }
 

@@ -2,16 +2,22 @@
 
 use kms_core::error::{Error, Result};
 use kms_core::name::Slug;
+use secrecy::{ExposeSecret, SecretString};
 use tonic::codegen::http::{HeaderMap, Request};
 
 /// The metadata in which a caller states its purpose.
 pub const PURPOSE: &str = "kms-purpose";
+
+/// The metadata in which a person's access token comes, as `Bearer TOKEN` (RFC 6750, section 2.1).
+pub const AUTHORIZATION: &str = "authorization";
 
 /// What a caller says beside the message.
 #[derive(Debug, Clone, Default)]
 pub struct Stated {
     /// What the call is for, as it was written.
     purpose: Option<String>,
+    /// What shows who signed in, as it was written.
+    authorization: Option<SecretString>,
 }
 
 impl Stated {
@@ -32,6 +38,24 @@ impl Stated {
         })
     }
 
+    /// The access token of whoever signed in.
+    ///
+    /// # Errors
+    /// `Invalid` when it is shown in another way.
+    pub(super) fn token(&self) -> Result<Option<&str>> {
+        let Some(shown) = &self.authorization else {
+            return Ok(None);
+        };
+        // RFC 9110, section 11.1: the scheme in any case.
+        match shown.expose_secret().split_once(' ') {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token)),
+            Some(_) | None => Err(Error::invalid(
+                AUTHORIZATION,
+                "who signed in is shown as Bearer and an access token, by kms login",
+            )),
+        }
+    }
+
     fn of(headers: &HeaderMap) -> Self {
         let text = |name| {
             // What is not text is no purpose either, and is told so.
@@ -40,6 +64,7 @@ impl Stated {
         };
         Stated {
             purpose: text(PURPOSE),
+            authorization: text(AUTHORIZATION).map(SecretString::from),
         }
     }
 }

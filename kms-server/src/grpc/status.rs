@@ -3,12 +3,16 @@
 use kms_core::error::{Error, Kind};
 use kms_proto::v1;
 use std::collections::HashMap;
+use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 use uuid::Uuid;
 
 /// The domain of every `google.rpc.ErrorInfo` of ours.
 pub const DOMAIN: &str = "kms.emc2";
+
+/// When to try again what others, or the HSM, only hold up.
+const SOON: Duration = Duration::from_secs(1);
 
 /// The gRPC code of each kind of error.
 #[must_use]
@@ -65,7 +69,7 @@ fn told(error: &Error, call: Option<&str>) -> Status {
         details.add_bad_request_violation(field, error.message());
     }
     if matches!(error.kind(), Kind::Unavailable | Kind::Exhausted) {
-        details.set_retry_info(Some(std::time::Duration::from_secs(1)));
+        details.set_retry_info(Some(error.wait().unwrap_or(SOON)));
     }
     Status::with_error_details(code(error.kind()), message, details)
 }

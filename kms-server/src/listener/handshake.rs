@@ -76,7 +76,7 @@ async fn attempt(
     let Some(turn) = pass.turn().await else {
         return Err(refused(Reason::Gone, &"the listener is closed", None));
     };
-    let trust = tls.current();
+    let mut trust = tls.current();
     let acceptor = TlsAcceptor::from(trust.server());
     let stream = acceptor
         .accept(stream)
@@ -92,17 +92,20 @@ async fn attempt(
         .iter()
         .map(|c| c.clone().into_owned())
         .collect();
-    let seat = tls
-        .register()
-        .admit(Arc::clone(&chain), source, &trust, tls.now());
-    // What was put into force meanwhile did not find it in the register yet.
-    let current = tls.current();
-    if !Arc::ptr_eq(&trust, &current) {
+    loop {
+        let seat = tls
+            .register()
+            .admit(Arc::clone(&chain), source, &trust, tls.now());
+        // What was put into force meanwhile did not find it in the register yet.
+        let current = tls.current();
+        if Arc::ptr_eq(&trust, &current) {
+            return Ok((stream, chain, seat));
+        }
         current
             .judge(&chain, tls.now())
             .map_err(|reason| refused(reason, &"the certificates were replaced", None))?;
+        trust = current;
     }
-    Ok((stream, chain, seat))
 }
 
 /// Lets the other end read the alert that says why: a socket closed with unread bytes in it would

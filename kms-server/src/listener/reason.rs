@@ -21,7 +21,8 @@ pub(super) enum Reason {
     UnknownAuthority,
     /// The certificate does not have one identity of this trust domain.
     WrongIdentity,
-    /// The certificate is not for clients, or is an authority's.
+    /// The certificate is not for clients, or one of its chain is of the wrong kind: an authority's
+    /// own, or signed by what is no authority.
     WrongPurpose,
     /// There was no certificate.
     NoCertificate,

@@ -49,13 +49,6 @@ pub(super) struct Seat {
     pub(super) heard: Arc<AtomicBool>,
 }
 
-/// A connection that was ended.
-#[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) source: SocketAddr,
-    pub(super) reason: Reason,
-}
-
 impl Register {
     /// Takes in a connection whose handshake this trust let through.
     pub(super) fn admit(
@@ -87,17 +80,24 @@ impl Register {
         }
     }
 
-    /// Judges every connection again, and ends those that this trust does not let in now.
-    pub(super) fn judge_all(&self, trust: &Trust, now: Seconds) -> Vec<Ended> {
-        self.judge(trust, now, |_| true)
+    /// Judges every connection again, and ends those that this trust does not let in now. Each is
+    /// told of before it is ended, as in the others below.
+    pub(super) fn judge_all(&self, trust: &Trust, now: Seconds, tell: impl Fn(SocketAddr, Reason)) {
+        self.judge(trust, now, |_| true, tell);
     }
 
     /// Judges those for which a date has passed.
-    pub(super) fn judge_due(&self, trust: &Trust, now: Seconds) -> Vec<Ended> {
-        self.judge(trust, now, |place| place.due <= now)
+    pub(super) fn judge_due(&self, trust: &Trust, now: Seconds, tell: impl Fn(SocketAddr, Reason)) {
+        self.judge(trust, now, |place| place.due <= now, tell);
     }
 
-    fn judge(&self, trust: &Trust, now: Seconds, which: impl Fn(&Place) -> bool) -> Vec<Ended> {
+    fn judge(
+        &self,
+        trust: &Trust,
+        now: Seconds,
+        which: impl Fn(&Place) -> bool,
+        tell: impl Fn(SocketAddr, Reason),
+    ) {
         // Thousands of signatures take a while: others come and go meanwhile.
         let chains: Vec<(u64, Chain)> = self
             .places()
@@ -106,27 +106,30 @@ impl Register {
             .filter(|(_, place)| which(place))
             .map(|(number, place)| (*number, Arc::clone(&place.chain)))
             .collect();
-        let judged = chains.into_iter().filter_map(|(number, chain)| {
-            let verdict = trust.judge(&chain, now);
-            let mut places = self.places();
-            match verdict {
+        for (number, chain) in chains {
+            match trust.judge(&chain, now) {
                 Ok(()) => {
-                    if let Some(place) = places.taken.get_mut(&number) {
+                    if let Some(place) = self.places().taken.get_mut(&number) {
                         place.due = trust.due(&chain, now);
                     }
-                    None
                 }
-                Err(reason) => places.taken.remove(&number).map(|place| Ended {
-                    source: place.source,
-                    reason,
-                }),
+                Err(reason) => {
+                    let gone = self.places().taken.remove(&number);
+                    if let Some(place) = gone {
+                        tell(place.source, reason);
+                    }
+                }
             }
-        });
-        judged.collect()
+        }
     }
 
     /// Ends the connections on which nothing arrived for this long. It is asked once every `pace`.
-    pub(super) fn hush(&self, pace: Duration, longest: Duration) -> Vec<Ended> {
+    pub(super) fn hush(
+        &self,
+        pace: Duration,
+        longest: Duration,
+        tell: impl Fn(SocketAddr, Reason),
+    ) {
         let mut places = self.places();
         for place in places.taken.values_mut() {
             let heard = place.heard.swap(false, Ordering::Relaxed);
@@ -136,14 +139,12 @@ impl Register {
                 place.silent.saturating_add(pace)
             };
         }
-        places
+        let silent = places
             .taken
-            .extract_if(.., |_, place| place.silent >= longest)
-            .map(|(_, place)| Ended {
-                source: place.source,
-                reason: Reason::Idle,
-            })
-            .collect()
+            .extract_if(.., |_, place| place.silent >= longest);
+        for (_, place) in silent {
+            tell(place.source, Reason::Idle);
+        }
     }
 
     fn places(&self) -> MutexGuard<'_, Places> {

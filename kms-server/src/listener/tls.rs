@@ -4,7 +4,7 @@
 use super::contents::{Contents, Digest};
 use super::expiry::Subject;
 use super::reason::Reason;
-use super::register::{Ended, Register};
+use super::register::Register;
 use super::trust::{Seconds, Trust};
 use super::verifier::Admits;
 use crate::clock::Clock;
@@ -115,8 +115,9 @@ impl Tls {
     pub(super) fn look(&self) {
         self.look_at_files(false);
         let now = self.now();
-        self.count(self.register.judge_due(&self.current(), now));
-        self.count(self.register.hush(PACE, self.idle));
+        let ended = |source, reason| self.ended(source, reason);
+        self.register.judge_due(&self.current(), now, ended);
+        self.register.hush(PACE, self.idle, ended);
         self.look_at_dates(now);
         let untold = self
             .refusals
@@ -140,6 +141,7 @@ impl Tls {
         } else if insisted || settled {
             match read.and_then(|contents| self.take(&contents).map(|()| contents.digest())) {
                 Ok(digest) => {
+                    self.doorway.reloaded();
                     tracing::info!(
                         listener = self.doorway.listener(),
                         "certificates were read again"
@@ -171,17 +173,17 @@ impl Tls {
         // In this order: a handshake that ends meanwhile looks at what is in force after it has
         // taken its place in the register.
         self.current.store(Arc::clone(&trust));
-        self.doorway.reloaded();
-        self.count(self.register.judge_all(&trust, self.now()));
+        self.register
+            .judge_all(&trust, self.now(), |source, reason| {
+                self.ended(source, reason);
+            });
         Ok(())
     }
 
-    fn count(&self, ended: Vec<Ended>) {
-        for Ended { source, reason } in ended {
-            let reason = reason.word();
-            self.doorway.ended(reason);
-            tracing::warn!(%source, reason, "a connection was ended");
-        }
+    fn ended(&self, source: SocketAddr, reason: Reason) {
+        let reason = reason.word();
+        self.doorway.ended(reason);
+        tracing::warn!(%source, reason, "a connection was ended");
     }
 
     /// Counts a refusal, and says so as often as a log can bear.

@@ -25,6 +25,7 @@ pub struct Metrics {
     calls: Family<CallLabels, Counter>,
     items: Family<ActionLabels, Counter>,
     seconds: Family<ActionLabels, Histogram>,
+    over_quota: Family<ActionLabels, Counter>,
     doorways: Doorways,
     /// 1 while the HSM answers.
     pub hsm_serving: Gauge,
@@ -57,6 +58,12 @@ impl Default for Metrics {
         let items = Family::<ActionLabels, Counter>::default();
         let seconds =
             Family::<ActionLabels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
+        let over_quota = Family::<ActionLabels, Counter>::default();
+        registry.register(
+            "over_quota",
+            "Uses refused because their caller's quota has too little left, by action",
+            over_quota.clone(),
+        );
         let emergency_acts = Counter::default();
         registry.register(
             "emergency_acts",
@@ -87,6 +94,7 @@ impl Default for Metrics {
             calls,
             items,
             seconds,
+            over_quota,
             doorways,
             hsm_serving,
             emergency_acts,
@@ -115,6 +123,14 @@ impl Metrics {
                 action: action.name(),
             })
             .observe(took.as_secs_f64());
+    }
+
+    /// Counts a use that its caller's quota does not allow.
+    pub fn over_quota(&self, action: Action) {
+        let labels = ActionLabels {
+            action: action.name(),
+        };
+        self.over_quota.get_or_create(&labels).inc();
     }
 
     /// What is counted at the listener of this address.

@@ -40,7 +40,6 @@ pub(crate) fn production() -> Deployment {
         .bindings(&bindings())
         .production()
         .start();
-    kms.issue("person/olivia-spare");
     kms.issue("person/stranger");
     let steward = kms.cli("stella");
     let create = ["space", "create", "ingest-lyon", "--kind", "ingest"];

@@ -30,11 +30,12 @@ pub(crate) enum Kind {
     Deactivate,
     Compromise,
     Approve,
+    PutQuota,
     ImportKey,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 15] = [
+    pub(crate) const ALL: [Kind; 16] = [
         Kind::CreateSpace,
         Kind::CreateDomain,
         Kind::CreateEdge,
@@ -49,6 +50,7 @@ impl Kind {
         Kind::Deactivate,
         Kind::Compromise,
         Kind::Approve,
+        Kind::PutQuota,
         Kind::ImportKey,
     ];
 
@@ -69,7 +71,8 @@ impl Kind {
             | Kind::Resume
             | Kind::Deactivate
             | Kind::Compromise
-            | Kind::Approve => 0,
+            | Kind::Approve
+            | Kind::PutQuota => 0,
         }
     }
 
@@ -164,6 +167,15 @@ impl Kind {
                 world.must(made(Origin::Generated));
                 let terms = world.propose(&moved(1, Action::CompromiseVersion));
                 world.approval(&terms)
+            }
+            Kind::PutQuota => {
+                world.must(made(Origin::Generated));
+                Change::PutQuota {
+                    name: format!("{name}/quotas/each").parse().unwrap(),
+                    etag: None,
+                    limits: serde_json::from_str(r#"{"day":{"items":1000}}"#).unwrap(),
+                    reason: "a test".into(),
+                }
             }
             Kind::ImportKey => {
                 world.must(made(Origin::External));

@@ -22,6 +22,7 @@ use invariants::Orphans;
 use kind::{Kind, opens, seal};
 use kms_core::command::{Change, Command, Named, Read};
 use kms_core::error::Kind as ErrorKind;
+use kms_core::quota::QuotaName;
 use kms_core::value::{Stamped, Value};
 use kms_core::view::View;
 use kms_server::engine::Reply;
@@ -55,6 +56,7 @@ every_fault! {
     deactivating_a_version: Deactivate;
     compromising_a_version: Compromise;
     approving_a_proposal: Approve;
+    setting_a_quota: PutQuota;
     importing_a_key: ImportKey;
 }
 
@@ -192,7 +194,9 @@ fn told(answer: Answer, story: &str) -> Stamped<Value> {
 }
 
 fn named(name: &str) -> Named {
-    if let Ok(name) = name.parse() {
+    if let Ok(name) = name.parse::<QuotaName>() {
+        named(&name.on().to_string())
+    } else if let Ok(name) = name.parse() {
         Named::Version(name)
     } else if let Ok(name) = name.parse() {
         Named::Key(name)
@@ -222,6 +226,7 @@ fn key_of(change: &Change) -> Option<kms_core::name::KeyName> {
         | Change::Withdraw { .. }
         | Change::PutPolicy { .. }
         | Change::PutBindings { .. }
+        | Change::PutQuota { .. }
         | Change::DeclareEmergency { .. }
         | Change::EndEmergency { .. }
         | Change::ReviewEmergency { .. } => None,

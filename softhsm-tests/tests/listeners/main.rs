@@ -67,10 +67,17 @@ fn sample(kms: &mut Deployment, listener: usize, metric: &str, label: &str) -> O
         .value(&format!("{metric}{{listener=\"{address}\"{label}}}"))
 }
 
-/// How many handshakes a listener has refused for this reason.
+/// How many handshakes the first listener has refused for this reason so far.
 fn refused(kms: &mut Deployment, reason: &str) -> f64 {
     let label = format!("reason=\"{reason}\"");
     sample(kms, 0, "kms_tls_handshakes_refused_total", &label).unwrap_or(0.0)
+}
+
+/// Waits until that is this many: whoever was refused knows it a moment earlier.
+fn until_refused(kms: &mut Deployment, reason: &str, times: f64) {
+    until(&format!("{times} refusals of {reason}"), || {
+        (refused(kms, reason) == times).then_some(())
+    });
 }
 
 /// How many open connections a listener has ended for this reason.

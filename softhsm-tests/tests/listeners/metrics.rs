@@ -1,6 +1,6 @@
 //! The metrics page behind TLS of its own.
 
-use softhsm_tests::{Authority, Deployment, Flaw, http::Metrics};
+use softhsm_tests::{Authority, Deployment, Flaw, http::Metrics, wait::until};
 
 #[test]
 fn any_certificate_of_its_authority_may_scrape_and_no_other() {
@@ -26,18 +26,21 @@ fn any_certificate_of_its_authority_may_scrape_and_no_other() {
     let read = Metrics::read_as(&page, &prometheus).unwrap();
     assert_eq!(read.value("kms_hsm_serving"), Some(1.0));
     let refused = format!("kms_tls_handshakes_refused_total{{listener=\"{page}\"");
-    let count = |reason: &str| {
-        let read = Metrics::read_as(&page, &prometheus).unwrap();
-        read.value(&format!("{refused},reason=\"{reason}\"}}"))
+    let counted = |reason: &str| {
+        until(reason, || {
+            let read = Metrics::read_as(&page, &prometheus).unwrap();
+            let count = read.value(&format!("{refused},reason=\"{reason}\"}}"));
+            (count == Some(1.0)).then_some(())
+        });
     };
     assert!(!read.text().contains(&refused));
 
     assert!(Metrics::read(&page).is_err());
-    assert_eq!(count("not_tls"), Some(1.0));
+    counted("not_tls");
     let caller = kms.identity("ada").clone();
     assert!(Metrics::read_as(&page, &caller).is_err());
-    assert_eq!(count("unknown_authority"), Some(1.0));
+    counted("unknown_authority");
     let expired = authority.flawed("service/prometheus", Flaw::Expired);
     assert!(Metrics::read_as(&page, &trusting(expired.unwrap())).is_err());
-    assert_eq!(count("expired"), Some(1.0));
+    counted("expired");
 }

@@ -4,6 +4,7 @@ use super::{address, knock};
 use kms_proto::v1::{self, crypto_service_client::CryptoServiceClient};
 use softhsm_tests::{
     Authority, Deployment, Identity, channel::connect_to, configuration::Listener, gateway::reason,
+    wait::until,
 };
 use tonic::{Code, Status};
 use v1::space_service_client::SpaceServiceClient;
@@ -90,12 +91,13 @@ fn each_listener_has_its_own_authority() {
     knock(&administration, &person).unwrap();
     assert!(knock(&data, &person).is_err());
     assert!(knock(&administration, &service).is_err());
-    let page = kms.metrics();
     for listener in [&data, &administration] {
         let refused = format!(
             "kms_tls_handshakes_refused_total{{listener=\"{listener}\",reason=\"unknown_authority\"}}"
         );
-        assert_eq!(page.value(&refused), Some(1.0), "{}", page.text());
+        until(&refused, || {
+            (kms.metrics().value(&refused) == Some(1.0)).then_some(())
+        });
     }
 }
 

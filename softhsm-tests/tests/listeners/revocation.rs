@@ -1,6 +1,9 @@
 //! Revocation: who is in a list has no connection, old or new.
 
-use super::{address, ended, held::Held, knock, publish, refused, reloads, sample, with_a_list};
+use super::{
+    address, ended, held::Held, knock, publish, refused, reloads, sample, until_refused,
+    with_a_list,
+};
 use kms_client::{Client, Kind, Target};
 use rcgen::{BasicConstraints, IsCa, KeyUsagePurpose};
 use softhsm_tests::{Authority, Deployment, Identity, Revoked, gateway::Gateway, wait::until};
@@ -40,7 +43,9 @@ fn a_revoked_certificate_is_refused_and_its_connection_ended() {
     assert!(kms.log().contains("a connection was ended"));
     let said = kms.cli("lyon-etl").run(["status"]).fails(10);
     said.saying("revoked");
-    assert!(refused(&mut kms, "revoked") >= 1.0);
+    until("its refusal to be counted", || {
+        (refused(&mut kms, "revoked") >= 1.0).then_some(())
+    });
     let records = Gateway::connect(&mut kms, "ada")
         .records(kms_proto::v1::Log::Uses)
         .unwrap();
@@ -125,7 +130,7 @@ fn an_authority_below_needs_a_list_and_may_be_revoked_itself() {
 
     let said = knock(&door, &stranger).unwrap_err();
     assert!(said.contains("CertificateUnknown"), "{said}");
-    assert_eq!(refused(&mut kms, "revocation_unknown"), 1.0);
+    until_refused(&mut kms, "revocation_unknown", 1.0);
 
     let revoked = Revoked {
         number: 2,

@@ -2,7 +2,7 @@
 
 use crate::noun::{
     access, audit, completions, context, domain, edge, emergency, file, hsm, import, inventory,
-    key, policy, proposal, pseudonym, random, space, status, version,
+    key, login, policy, proposal, pseudonym, quota, random, space, status, version,
 };
 use crate::screen::Form;
 use crate::session::Setting;
@@ -67,6 +67,13 @@ enum Noun {
     /// Which service to speak to, and as whom.
     #[command(subcommand)]
     Context(context::Verb),
+    /// Sign in at the OpenID provider of this context, with a browser.
+    ///
+    /// The sign-in is bound to the context's certificate, kept beside the contexts file, and sent
+    /// with every call until it ends.
+    Login(login::Login),
+    /// Forget the sign-in of this context.
+    Logout(login::Logout),
     /// Who am I here, and what may I do.
     Status(status::Status),
     /// Spaces: secure bubbles, strongly isolated from each other.
@@ -90,6 +97,9 @@ enum Noun {
     /// Deterministic pseudonyms along an edge.
     #[command(subcommand)]
     Pseudonym(pseudonym::Verb),
+    /// How much a caller may ask of a key or an edge.
+    #[command(subcommand)]
+    Quota(quota::Verb),
     /// Dual control: commands that wait for others to agree.
     #[command(subcommand)]
     Proposal(proposal::Verb),
@@ -137,6 +147,8 @@ impl Cli {
         match self.noun {
             Noun::Context(verb) => verb.run(&setting),
             Noun::Completions(asked) => asked.run(),
+            Noun::Login(asked) => asked.run(&setting).await,
+            Noun::Logout(asked) => asked.run(&setting),
             Noun::Status(asked) => asked.run(&setting.session().await?).await,
             Noun::Space(verb) => verb.run(&setting.session().await?).await,
             Noun::Domain(verb) => verb.run(&setting.session().await?).await,
@@ -145,6 +157,7 @@ impl Cli {
             Noun::Version(verb) => verb.run(&setting).await,
             Noun::Import(verb) => verb.run(&setting.session().await?).await,
             Noun::Pseudonym(verb) => verb.run(&setting.session().await?).await,
+            Noun::Quota(verb) => verb.run(&setting.session().await?).await,
             Noun::Proposal(verb) => verb.run(&setting.session().await?).await,
             Noun::Policy(verb) => verb.run(&setting).await,
             Noun::Access(verb) => verb.run(&setting).await,

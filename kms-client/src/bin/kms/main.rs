@@ -14,6 +14,7 @@ mod progress;
 mod rules;
 mod screen;
 mod session;
+mod sign_ins;
 mod study;
 mod table;
 mod verify;

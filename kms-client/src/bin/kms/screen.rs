@@ -62,6 +62,12 @@ impl Screen {
         written(text)
     }
 
+    /// What a person must do now, whoever reads the answer.
+    pub(crate) fn ask(self, text: &str) {
+        // A closed standard error: then nobody does it, and that is told in the end.
+        drop(writeln!(io::stderr().lock(), "{text}"));
+    }
+
     /// A remark for a person; none where a program reads.
     pub(crate) fn remark(self, text: &str) {
         if self.form == Form::Table {

@@ -2,8 +2,9 @@
 
 use crate::contexts::Contexts;
 use crate::screen::{Form, Screen};
+use crate::sign_ins::SignIns;
 use crate::waiting::Patience;
-use kms_client::{Client, Error, Kind};
+use kms_client::{Client, Error, Kind, SignIn};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,9 +43,16 @@ impl Setting {
     /// Connects.
     pub(crate) async fn session(&self) -> Result<Session, Error> {
         let contexts = self.contexts()?;
-        let target = contexts.target(self.context.as_deref())?;
-        let (_, entry) = contexts.entry(self.context.as_deref())?;
+        let (name, entry) = contexts.entry(self.context.as_deref())?;
         let purpose = self.purpose.as_ref().or(entry.purpose.as_ref());
+        let sign_ins = SignIns::read(contexts.sign_ins())?;
+        let sign_in = match contexts.openid(entry) {
+            Some(openid) => sign_ins.of(name, &openid)?,
+            None => None,
+        };
+        // Told before anything is sent.
+        sign_in.map_or(Ok(()), SignIn::in_force)?;
+        let target = contexts.target(Some(name))?;
         let connecting = tokio::time::timeout(self.timeout, Client::connect(&target));
         let client = connecting.await.unwrap_or_else(|_| {
             let (endpoint, seconds) = (&target.endpoint, self.timeout.as_secs_f32());
@@ -52,6 +60,10 @@ impl Setting {
             Err(Error::new(Kind::Unavailable, sentence))
         })?;
         let client = client.with_deadline(self.timeout);
+        let client = match sign_in {
+            Some(sign_in) => client.signed_in(sign_in)?,
+            None => client,
+        };
         Ok(Session {
             client: match purpose {
                 Some(purpose) => client.with_purpose(purpose)?,

@@ -113,7 +113,11 @@ pub(crate) fn person(identity: &str) -> &str {
 
 /// A resource as people write it: short, unless that could be another's name.
 pub(crate) fn thing(resource: &str) -> String {
-    if resource.starts_with("spaces/") && !resource.contains("/edges/") {
+    if resource.starts_with("spaces/")
+        && !["/edges/", "/quotas/"]
+            .iter()
+            .any(|part| resource.contains(part))
+    {
         name::short(resource)
     } else {
         resource.to_owned()

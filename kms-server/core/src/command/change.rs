@@ -10,6 +10,7 @@ use crate::key::{Origin, Study};
 use crate::name::{
     DomainName, EdgeName, EmergencyName, KeyName, ProposalName, SpaceName, VersionName,
 };
+use crate::quota::{Limits, QuotaName};
 use crate::revision::Revision;
 use crate::space::{EdgeCode, InputType, SpaceKind};
 use crate::value::{DocumentName, Value};
@@ -171,6 +172,18 @@ pub enum Change {
         /// Why.
         reason: String,
     },
+    /// Sets how much one caller, or each, may ask of a key or an edge; without limits, takes back
+    /// what was set.
+    PutQuota {
+        /// Its name.
+        name: QuotaName,
+        /// What the caller saw.
+        etag: Option<Revision>,
+        /// How much.
+        limits: Box<Limits>,
+        /// Why.
+        reason: String,
+    },
     /// Declares an emergency.
     DeclareEmergency {
         /// For how long, in minutes.
@@ -249,6 +262,7 @@ impl Change {
             Change::Withdraw { .. } => Action::Withdraw,
             Change::PutPolicy { .. } => Action::PutPolicy,
             Change::PutBindings { .. } => Action::PutBindings,
+            Change::PutQuota { .. } => Action::RaiseQuota,
             Change::DeclareEmergency { .. } => Action::DeclareEmergency,
             Change::EndEmergency { .. } => Action::EndEmergency,
             Change::ReviewEmergency { .. } => Action::ReviewEmergency,
@@ -274,6 +288,7 @@ impl Change {
             | Change::ImportKey { .. }
             | Change::PutPolicy { .. }
             | Change::PutBindings { .. }
+            | Change::PutQuota { .. }
             | Change::DeclareEmergency { .. }
             | Change::EndEmergency { .. }
             | Change::ReviewEmergency { .. } => None,
@@ -310,6 +325,7 @@ impl Change {
                 [one] => ("binding", format!("bindings/{}", one.principal())),
                 _ => ("deployment", crate::value::DEPLOYMENT.into()),
             },
+            Change::PutQuota { name, .. } => ("quota", name.to_string()),
             Change::DeclareEmergency { .. } => ("deployment", crate::value::DEPLOYMENT.into()),
             Change::EndEmergency { name, .. } | Change::ReviewEmergency { name, .. } => {
                 ("emergency", name.to_string())

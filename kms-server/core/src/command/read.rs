@@ -4,6 +4,7 @@ use crate::action::Action;
 use crate::binding::Binding;
 use crate::caller::Principal;
 use crate::name::{DomainName, EdgeName, KeyName, ProposalName, Slug, SpaceName, VersionName};
+use crate::quota::Metered;
 
 /// A command that shows what is.
 #[derive(Debug, Clone)]
@@ -38,6 +39,13 @@ pub enum Read {
     History,
     /// Who may do what, and why.
     Access(AccessQuery),
+    /// How much a caller may ask of a key or an edge, and how much is left of it.
+    Allowance {
+        /// Of what.
+        on: Metered,
+        /// Whose; `None`: the one's who asks.
+        who: Option<Principal>,
+    },
     /// What this deployment is.
     Deployment,
     /// The HSM's state.
@@ -127,6 +135,8 @@ pub enum Sort {
     Keys,
     /// Versions.
     Versions,
+    /// Quotas that were set.
+    Quotas,
 }
 
 /// The two logs.
@@ -154,9 +164,11 @@ impl Read {
     #[must_use]
     pub fn action(&self) -> Action {
         match self {
-            Read::Resource(_) | Read::List { .. } | Read::Proposals { .. } | Read::Proposal(_) => {
-                Action::ReadInventory
-            }
+            Read::Resource(_)
+            | Read::List { .. }
+            | Read::Proposals { .. }
+            | Read::Proposal(_)
+            | Read::Allowance { .. } => Action::ReadInventory,
             Read::Emergencies | Read::Policy | Read::History | Read::Access(_) => {
                 Action::ReadPolicy
             }
@@ -182,6 +194,7 @@ impl Read {
             },
             Read::Entries { log, .. } => ("log", log.name().into()),
             Read::Proposal(name) => ("proposal", name.to_string()),
+            Read::Allowance { on, .. } => (on.sort(), on.to_string()),
             Read::Deployment
             | Read::Hsm
             | Read::Logs

@@ -1,9 +1,11 @@
 //! Who asks, and what the policy says to them.
 
 use super::Bench;
+use super::target::target;
 use crate::action::Action;
 use crate::binding::Binding;
 use crate::caller::{Peer, Principal};
+use crate::class::Class;
 use crate::command::{Command, Named, Read};
 use crate::deployment::Deployment;
 use crate::error::{Error, Result};
@@ -92,6 +94,12 @@ impl<'a> Asker<'a> {
                 let target = Target::Space(&space.name, space.kind);
                 self.may(Action::ReadInventory, target)
             }),
+            // Whoever uses it sees what is left to themselves.
+            Read::Allowance { who, .. } => {
+                let target = target(self.bench.view, command);
+                let mine = who.as_ref().is_none_or(|who| who == self.principal);
+                self.may(Action::ReadInventory, target) || mine && self.uses(target)
+            }
             Read::Resource(_)
             | Read::List { .. }
             | Read::Deployment
@@ -125,6 +133,12 @@ impl<'a> Asker<'a> {
     pub(super) fn may(&self, action: Action, target: Target<'_>) -> bool {
         self.asks(action, target, Support::default())
             .is_some_and(|answer| answer.allowed)
+    }
+
+    /// Whether the policy allows any use of it.
+    fn uses(&self, target: Target<'_>) -> bool {
+        let mut uses = Class::OFFERED.into_iter().flat_map(Class::uses);
+        uses.any(|action| self.may(*action, target))
     }
 
     fn question<'q>(

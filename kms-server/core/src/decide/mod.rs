@@ -9,7 +9,7 @@ mod rules;
 mod support;
 mod target;
 
-pub use access::{Access, access, differences};
+pub use access::{Access, access};
 pub use explain::{Explained, explain};
 pub use reach::import_token_key;
 pub use rules::{in_force, linkable, sound, with};

@@ -29,6 +29,7 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
             | Change::Withdraw { .. }
             | Change::PutPolicy { .. }
             | Change::PutBindings { .. }
+            | Change::PutQuota { .. }
             | Change::DeclareEmergency { .. }
             | Change::EndEmergency { .. }
             | Change::ReviewEmergency { .. }

@@ -5,6 +5,7 @@ use crate::class::Class;
 use crate::command::{Change, Command, Named, Read, Use};
 use crate::name::{EdgeName, KeyName, SpaceName};
 use crate::policy::Target;
+use crate::quota::Metered;
 use crate::space::SpaceKind;
 use crate::view::View;
 
@@ -27,6 +28,10 @@ pub(super) fn target<'a>(view: &'a View, command: &'a Command) -> Target<'a> {
         Target::Edge(name, key.and_then(study))
     };
     let action = command.action();
+    let metered = |on: &'a Metered| match on {
+        Metered::Key(name) => key(name, action),
+        Metered::Edge(name) => edge(name),
+    };
     match command {
         Command::Change(change) => match change {
             Change::Found(_) | Change::FoundKey { .. } => Target::Deployment,
@@ -46,6 +51,7 @@ pub(super) fn target<'a>(view: &'a View, command: &'a Command) -> Target<'a> {
             | Change::DeclareEmergency { .. }
             | Change::EndEmergency { .. }
             | Change::ReviewEmergency { .. } => Target::Deployment,
+            Change::PutQuota { name, .. } => metered(name.on()),
             Change::UpdateKey { name, .. } | Change::RotateKey { name, .. } => key(name, action),
             Change::MoveVersion { name, .. } => key(name.key(), action),
         },
@@ -66,6 +72,7 @@ pub(super) fn target<'a>(view: &'a View, command: &'a Command) -> Target<'a> {
             Read::Resource(Named::Edge(name)) => edge(name),
             Read::Resource(Named::Key(name)) => key(name, action),
             Read::Resource(Named::Version(name)) => key(name.key(), action),
+            Read::Allowance { on, .. } => metered(on),
             Read::List {
                 key: Some(name), ..
             } => key(name, action),

@@ -4,6 +4,7 @@ mod edge;
 mod emergency;
 mod key;
 mod proposal;
+mod quota;
 mod rules;
 mod version;
 
@@ -277,6 +278,12 @@ pub fn plan(ground: Ground<'_>, change: &Change) -> Result<Plan> {
             ..
         } => rules::put_policy(ground, *etag, schema.as_ref(), policy.as_ref()),
         Change::PutBindings { bindings, .. } => rules::put_bindings(ground, bindings),
+        Change::PutQuota {
+            name,
+            etag,
+            limits,
+            reason,
+        } => quota::put(ground, name, *etag, limits, reason),
         Change::DeclareEmergency { minutes, reason } => {
             emergency::declare(ground, *minutes, reason)
         }

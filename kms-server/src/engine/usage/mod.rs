@@ -93,6 +93,7 @@ impl Engine {
     }
 
     async fn perform(&self, call: &Call, bench: &Bench<'_>, usage: Use) -> Result<Done> {
+        self.charge(bench.view, call, &usage).await?;
         match usage {
             Use::Encrypt { key, items } => self.encrypt(bench, &key, items).await,
             Use::Decrypt { key, items } => self.decrypt(bench, &key, items).await,
