@@ -47,7 +47,8 @@ fn one_asks_another_signs_what_they_were_shown_and_it_is_carried_out_once() {
             "reason      PIN leaked, incident 43",
             "0 of 1",
             "What is asked (what an approval signs)\n  transition: CompromiseVersion",
-            "  lab/object/1\n    state: active -> compromised",
+            "  lab/object/1\n    compromised: (none) -> 20",
+            "    state: active -> compromised",
         ],
     );
     // Both forms of the name; a person is asked, and a script must say that it is sure.
