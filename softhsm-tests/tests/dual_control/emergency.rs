@@ -1,25 +1,14 @@
 //! `kms emergency`: declared, loud, short and reviewed.
 
-use crate::{PEOPLE, WAITS, approve_all, shows};
+use crate::{PEOPLE, WAITS, approve_all, shipped_policy, shows};
 use softhsm_tests::{Deployment, program::repository};
-use std::path::Path;
-
-/// The shipped policy with the glass in it.
-fn glass(directory: &Path) {
-    let shipped = repository().join("ops/policy");
-    let read = |name: &str| std::fs::read_to_string(shipped.join(name)).unwrap();
-    let write = |name: &str, text: String| std::fs::write(directory.join(name), text).unwrap();
-    write("schema.cedarschema", read("schema.cedarschema"));
-    write(
-        "policy.cedar",
-        read("policy.cedar") + &read("break-glass.cedar"),
-    );
-}
 
 #[test]
 fn an_emergency_is_declared_used_ended_and_reviewed() {
     let policy = tempfile::tempdir().unwrap();
-    glass(policy.path());
+    let glass = repository().join("ops/policy/break-glass.cedar");
+    let glass = std::fs::read_to_string(glass).unwrap();
+    shipped_policy(policy.path(), |text| text + &glass);
     let builder = Deployment::emc2().bindings(PEOPLE).production();
     let kms = builder.policy(policy.path()).start();
     let [stella, olivia, hugo, carl, carol] =

@@ -16,7 +16,8 @@ mod proposal;
 mod study;
 mod waiting;
 
-use softhsm_tests::{Cli, Deployment, Finished};
+use softhsm_tests::{Cli, Deployment, Finished, program::repository};
+use std::path::Path;
 
 /// One person for each part, two custodians, of whom one has a spare card, and a service.
 const PEOPLE: &str = r#"
@@ -57,6 +58,18 @@ fn furnished() -> Deployment {
         .run(["key", "create", "lab/object", "--class", "data-at-rest"])
         .succeeds();
     kms
+}
+
+/// The shipped policy, changed.
+fn shipped_policy(directory: &Path, change: impl Fn(String) -> String) {
+    let shipped = repository().join("ops/policy");
+    let read = |name: &str| std::fs::read_to_string(shipped.join(name)).unwrap();
+    let write = |name: &str, text: String| std::fs::write(directory.join(name), text).unwrap();
+    write("schema.cedarschema", read("schema.cedarschema"));
+    let text = read("policy.cedar");
+    let changed = change(text.clone());
+    assert_ne!(changed, text);
+    write("policy.cedar", changed);
 }
 
 /// The short names of the proposals that wait, the latest first.

@@ -1,7 +1,9 @@
 //! `kms proposal`: asked, shown, agreed to, carried out, or not.
 
-use crate::{WAITS, approve_all, furnished, production, shows, waiting, write};
-use softhsm_tests::deployment::SMALL_INVENTORY;
+use crate::{
+    PEOPLE, WAITS, approve_all, furnished, production, shipped_policy, shows, waiting, write,
+};
+use softhsm_tests::{Deployment, deployment::SMALL_INVENTORY, partner};
 
 const COMPROMISE: [&str; 6] = [
     "version",
@@ -179,4 +181,49 @@ fn steps_of_an_inventory_that_others_must_agree_to_wait_together() {
     shows(&done, &["2 steps taken, 10 as declared before"]);
     assert!(waiting(&steward).is_empty());
     shows(&steward.run(apply).succeeds(), &["nothing to do"]);
+}
+
+/// The wrapped material is in nobody's record: what is agreed to is its digest, and the same import
+/// is sent again.
+#[test]
+fn an_import_is_agreed_to_and_sent_again() {
+    // SoftHSM has only the OAEP that production refuses: a development deployment whose policy asks
+    // for approvals all the same.
+    let policy = tempfile::tempdir().unwrap();
+    shipped_policy(policy.path(), |text| {
+        text.replace("context.environment == \"development\" || ", "")
+    });
+    let builder = Deployment::emc2().bindings(PEOPLE);
+    let kms = builder.policy(policy.path()).start();
+    let steward = kms.cli("stella");
+    let space = ["space", "create", "lab", "--kind", "project"];
+    steward.run(space).succeeds();
+    for (key, how) in [
+        ("lab/import", &["--class", "import-wrapping"][..]),
+        (
+            "lab/partner",
+            &["--class", "data-at-rest", "--origin", "external"],
+        ),
+    ] {
+        let create = ["key", "create", key];
+        steward.run(create.iter().chain(how)).succeeds();
+    }
+    let wrapped = partner::wrap(&kms, "stella", "lab/partner", "lab/import", &[7; 32]);
+    let submit = || partner::submit(&kms, "stella", "lab/partner", &wrapped);
+    submit().fails(WAITS).saying("the same command again");
+    let [name] = waiting(&kms.cli("carl")).try_into().unwrap();
+    let shown = kms.cli("carl").run(["proposal", "show", &name]).succeeds();
+    shows(
+        &shown,
+        &["ImportKey", "lab/partner", "wrapped: ", "token expires: 20"],
+    );
+    approve_all(&kms, "carl");
+    steward
+        .run(["proposal", "execute", &name])
+        .fails(3)
+        .saying("send the same import again");
+    // Other material is another import, to which nobody agreed.
+    let other = partner::wrap(&kms, "stella", "lab/partner", "lab/import", &[8; 32]);
+    partner::submit(&kms, "stella", "lab/partner", &other).fails(WAITS);
+    shows(&submit().succeeds(), &["lab/keys/partner/versions/1"]);
 }

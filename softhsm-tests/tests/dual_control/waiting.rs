@@ -1,8 +1,8 @@
 //! `--wait` and `--watch`: told as it happens.
 
-use crate::{WAITS, approve_all, furnished, shows, waiting};
+use crate::{WAITS, approve_all, furnished, production, shows, waiting, write};
 use serde_json::Value;
-use softhsm_tests::{Cli, Deployment, wait::until};
+use softhsm_tests::{Cli, Deployment, deployment::SMALL_INVENTORY, wait::until};
 use std::io::{BufRead as _, BufReader, Lines};
 use std::process::{Child, ChildStdout, Output, Stdio};
 
@@ -115,4 +115,33 @@ fn a_watch_tells_each_change_as_it_happens() {
         last.contains("was carried out by person/olivia"),
         "{stdout}"
     );
+}
+
+#[test]
+fn what_is_several_changes_is_put_before_others_at_once() {
+    let kms = production();
+    write(&kms, "small.yaml", SMALL_INVENTORY);
+    let apply = ["inventory", "apply", "-f", "small.yaml", "--wait"];
+    let child = begin(&kms.cli("stella"), &apply);
+    let carl = kms.cli("carl");
+    until("both edges", || (waiting(&carl).len() == 2).then_some(()));
+    approve_all(&kms, "carl");
+    let (output, stdout, stderr) = ended(child);
+    assert!(output.status.success(), "{stderr}");
+    assert!(stdout.contains("12 steps taken"), "{stdout}");
+
+    let hugo = kms.cli("hugo");
+    let shown = hugo.run(["policy", "show"]).succeeds().text();
+    write(&kms, "new.cedar", &format!("{shown}// Reviewed in 2025.\n"));
+    let zoe = "bindings:\n  - {principal: person/zoe, roles: [{role: key-operator}]}\n";
+    write(&kms, "zoe.yaml", zoe);
+    let files = ["-f", "new.cedar", "--bindings", "zoe.yaml"];
+    let apply = ["policy", "apply", "--reason", "decision 8", "--wait"];
+    let child = begin(&hugo, &[&apply[..], &files].concat());
+    until("both changes", || (waiting(&carl).len() == 2).then_some(()));
+    approve_all(&kms, "carl");
+    approve_all(&kms, "carol");
+    let (output, stdout, stderr) = ended(child);
+    assert!(output.status.success(), "{stderr}");
+    assert_eq!(stdout, "in force: policy and bindings\n");
 }
