@@ -146,3 +146,59 @@ fn unusable(path: &Path, what: &str, why: &dyn std::fmt::Display) -> Error {
         format!("{} is not {what}: {why}", path.display()),
     )
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use kms_core::certificate::Certificate;
+    use rcgen::{CertificateParams, KeyPair, SanType};
+    use std::os::unix::fs::PermissionsExt;
+
+    fn identity(
+        algorithm: &'static rcgen::SignatureAlgorithm,
+    ) -> (Result<Identity, Error>, Certificate) {
+        let place = tempfile::tempdir().unwrap();
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        let mut params = CertificateParams::default();
+        let uri = "spiffe://dev.example/person/carl".try_into().unwrap();
+        params.subject_alt_names = vec![SanType::URI(uri)];
+        let certificate = params.self_signed(&key).unwrap();
+        let (pem, secret) = (place.path().join("c.pem"), place.path().join("c.key"));
+        std::fs::write(&pem, certificate.pem()).unwrap();
+        std::fs::write(&secret, key.serialize_pem()).unwrap();
+        std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let target = Target {
+            endpoint: "https://localhost:1".into(),
+            ca: pem.clone(),
+            certificate: pem,
+            key: secret,
+        };
+        let parsed = Certificate::parse(certificate.der()).unwrap();
+        (Identity::load(&target), parsed)
+    }
+
+    #[test]
+    fn every_sort_of_key_signs_by_a_scheme_that_verifies() {
+        for (algorithm, scheme) in [
+            (&rcgen::PKCS_ED25519, Scheme::Ed25519),
+            (&rcgen::PKCS_ECDSA_P256_SHA256, Scheme::EcdsaP256),
+            (&rcgen::PKCS_ECDSA_P384_SHA384, Scheme::EcdsaP384),
+            (&rcgen::PKCS_RSA_SHA256, Scheme::RsaPss),
+        ] {
+            let (identity, certificate) = identity(algorithm);
+            let (signed, signature) = identity.unwrap().sign(b"terms").unwrap();
+            assert_eq!(signed, scheme);
+            certificate.verify(signed, b"terms", &signature).unwrap();
+            assert!(certificate.verify(signed, b"others", &signature).is_err());
+        }
+    }
+
+    #[test]
+    fn a_key_that_approvals_do_not_know_is_told_so() {
+        let (identity, _) = identity(&rcgen::PKCS_ECDSA_P521_SHA512);
+        let refused = identity.unwrap().sign(b"terms").unwrap_err();
+        assert_eq!(refused.kind(), Kind::Tls);
+        assert!(refused.to_string().contains("RSA-PSS"), "{refused}");
+    }
+}

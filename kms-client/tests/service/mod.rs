@@ -1,12 +1,14 @@
 //! A service for tests: mutual TLS as the real one, data keys wrapped by writing them down.
 
 pub mod pki;
+mod proposals;
 
 pub use pki::Pki;
 
 use kms_client::v1;
 use kms_client::v1::crypto_service_server::{CryptoService, CryptoServiceServer};
 use kms_client::v1::import_service_server::{ImportService, ImportServiceServer};
+use kms_client::v1::proposal_service_server::ProposalServiceServer;
 use kms_client::v1::pseudonym_service_server::{PseudonymService, PseudonymServiceServer};
 use kms_client::{Backoff, Client, Error, Target};
 use kms_core::pseudonym::Pseudonym;
@@ -105,10 +107,12 @@ impl Service {
         let crypto = CryptoServiceServer::new(Fake(Arc::clone(&shared)));
         let pseudonyms = PseudonymServiceServer::new(Fake(Arc::clone(&shared)));
         let imports = ImportServiceServer::new(Fake(Arc::clone(&shared)));
+        let proposals = ProposalServiceServer::new(Fake(Arc::clone(&shared)));
         tokio::spawn(
             tonic::transport::Server::builder()
                 .add_service(crypto)
                 .add_service(imports)
+                .add_service(proposals)
                 .add_service(pseudonyms)
                 .serve_with_incoming(tokio_stream::wrappers::ReceiverStream::new(receiver)),
         );

@@ -227,11 +227,17 @@ fn in_production_nothing_is_done_that_needs_approvals() {
 
     let edge = ["edge", "create", "warehouse/link", "--code", "whlink"];
     let waits = steward.run(edge.iter().chain(&["--input", "opaque"]));
-    needs_approvals(waits, "CreateEdge waits as proposals/");
+    needs_approvals(
+        waits,
+        "CreateEdge on spaces/warehouse/edges/link waits as proposals/",
+    );
     let compromise = ["version", "compromise", "ingest-lyon/object/1"];
     let why = ["--reason", "a test", "--yes"];
     let waits = kms.cli("olivia").run(compromise.iter().chain(&why));
-    needs_approvals(waits, "CompromiseVersion waits as proposals/");
+    needs_approvals(
+        waits,
+        "CompromiseVersion on ingest-lyon/object/1 waits as proposals/",
+    );
 
     assert_eq!(inventory(&mut kms), before);
     // Each was put before the custodians, in the log that is kept.

@@ -97,6 +97,7 @@ const FEW: usize = 3;
 fn place_word(place: &str) -> String {
     match place.split_once("/keys/") {
         Some((space, keys)) => format!("{}/{keys}", thing(space)),
+        None if sort(place) == "deployment" => "the deployment".to_owned(),
         None => thing(place),
     }
 }

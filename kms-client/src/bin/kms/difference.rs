@@ -37,7 +37,7 @@ pub(crate) fn unified((from, before): (&str, &str), (to, after): (&str, &str)) -
 }
 
 /// One field, before and after; of what is new, only after.
-pub(crate) fn field(name: &str, before: Option<&String>, after: &str) -> String {
+pub(crate) fn field(name: &str, before: Option<&str>, after: &str) -> String {
     let shown = |text: &str, look: Style| match text {
         "" => style("(none)").dim().to_string(),
         text => look.apply_to(visible(text)).to_string(),
@@ -93,8 +93,10 @@ mod tests {
         assert!(shown.contains(obeyed), "{shown}");
         assert!(shown.contains("+\\u{202e}tsurt"), "{shown}");
         assert_eq!(visible("Léon\tБ 漢 é"), "Léon\tБ 漢 é");
-        let was = Some(&String::new());
-        assert_eq!(field("title", was, "x\u{7}"), "title: (none) -> x\\u{7}");
+        assert_eq!(
+            field("title", Some(""), "x\u{7}"),
+            "title: (none) -> x\\u{7}"
+        );
         assert_eq!(field("title", None, "x"), "title: x");
     }
 }

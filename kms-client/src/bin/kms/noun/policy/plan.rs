@@ -58,33 +58,19 @@ pub(in crate::noun) async fn meaning(
     session: &Session,
     change: &Change,
 ) -> Result<Option<String>, Error> {
-    let candidate = match change {
-        Change::PutPolicy { schema, policy, .. } => v1::Rules {
+    let candidate = if let Change::PutPolicy { schema, policy, .. } = change {
+        v1::Rules {
             schema: schema.clone().unwrap_or_default(),
             policy: policy.clone().unwrap_or_default(),
             bindings: vec![],
-        },
-        Change::PutBindings { bindings, .. } => v1::Rules {
+        }
+    } else if let Change::PutBindings { bindings, .. } = change {
+        v1::Rules {
             bindings: bindings.iter().map(rules::message).collect(),
             ..v1::Rules::default()
-        },
-        Change::Found(_)
-        | Change::FoundKey { .. }
-        | Change::CreateSpace { .. }
-        | Change::CreateDomain { .. }
-        | Change::CreateEdge { .. }
-        | Change::CreateKey { .. }
-        | Change::UpdateKey { .. }
-        | Change::RotateKey { .. }
-        | Change::MoveVersion { .. }
-        | Change::ImportKey { .. }
-        | Change::Approve { .. }
-        | Change::Reject { .. }
-        | Change::Withdraw { .. }
-        | Change::PutQuota { .. }
-        | Change::DeclareEmergency { .. }
-        | Change::EndEmergency { .. }
-        | Change::ReviewEmergency { .. } => return Ok(None),
+        }
+    } else {
+        return Ok(None);
     };
     let review = |candidate| {
         let request = v1::ReviewAccessRequest { candidate };

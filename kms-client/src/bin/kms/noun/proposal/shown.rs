@@ -8,6 +8,7 @@ use crate::rules;
 use crate::table::{Table, in_how_long, thing, time_and_age, word};
 use crate::waiting::{given, lacks, missing, outcome};
 use console::style;
+use jiff::Timestamp;
 use kms_client::{Error, Kind, name, terms, v1};
 use kms_core::certificate::{Certificate, Scheme};
 use kms_core::command::Change;
@@ -170,7 +171,7 @@ fn flatten(out: &mut Vec<String>, name: &str, value: &Value) {
     match value {
         Value::Null => {}
         Value::Bool(yes) => put(crate::table::yes(*yes)),
-        Value::Number(number) => put(number.to_string()),
+        Value::Number(number) => put(plain(name, &number.to_string())),
         Value::String(text) if matches!(name, "policy" | "schema") => {
             put(format!("{} lines, below", text.lines().count()));
         }
@@ -196,6 +197,20 @@ fn flatten(out: &mut Vec<String>, name: &str, value: &Value) {
     }
 }
 
+/// A value as people read it: a time, which the service keeps in milliseconds since 1970, as a time.
+fn plain(field: &str, value: &str) -> String {
+    let word = field.rsplit(['.', ' ']).next().unwrap_or(field);
+    let moment = TIMES
+        .contains(&word)
+        .then(|| value.parse().ok())
+        .flatten()
+        .and_then(|millis| Timestamp::from_millisecond(millis).ok());
+    moment.map_or_else(|| value.to_owned(), |at| at.to_string())
+}
+
+/// What fields that hold a time are called.
+const TIMES: [&str; 6] = ["compromised", "ends", "expires", "from", "time", "until"];
+
 /// What the service says would change. What the command itself says of a document is believed
 /// before what the service says of it.
 fn changes(proposal: &v1::Proposal, terms: &Terms, change: &Change) -> Result<Vec<String>, Error> {
@@ -215,10 +230,12 @@ fn changes(proposal: &v1::Proposal, terms: &Terms, change: &Change) -> Result<Ve
             out.push(format!("  {mark}{}", visible(&thing(resource))));
         }
         let Some(document) = document else {
+            let name = &difference.field;
+            let before = plain(name, &difference.before);
             let told = field(
-                &visible(&difference.field),
-                (!is_new(resource)).then_some(&difference.before),
-                &difference.after,
+                &visible(name),
+                (!is_new(resource)).then_some(before.as_str()),
+                &plain(name, &difference.after),
             );
             out.push(format!("    {told}"));
             continue;
