@@ -1,7 +1,7 @@
 //! Commands that make or move something.
 
 use super::settle::Go;
-use super::{Call, Engine, NO_UID, Reply, request};
+use super::{Call, Engine, NO_UID, Reply, request, store_fault};
 use crate::health::Health;
 use kms_core::action::Action;
 use kms_core::caller::Caller;
@@ -258,6 +258,7 @@ impl Engine {
         plan: Plan,
         tag: Option<RequestTag>,
     ) -> Result<Open> {
+        self.parts.store.has_room().map_err(|e| store_fault(&e))?;
         let intention = Intention {
             plan,
             policies: permit.policies().to_vec(),

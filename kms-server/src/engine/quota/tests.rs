@@ -72,6 +72,10 @@ impl Store for Flaky {
         }
     }
 
+    fn has_room(&self) -> std::result::Result<(), StoreError> {
+        Ok(())
+    }
+
     fn health(&self) -> watch::Receiver<Health> {
         watch::Sender::new(Health::Serving).subscribe()
     }
