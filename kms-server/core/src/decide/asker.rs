@@ -215,6 +215,11 @@ impl<'a> Asker<'a> {
             Error::refused(
                 "you have no role in this deployment; ask an hsm-officer to bind you to one",
             )
+        } else if sort == "deployment" {
+            Error::refused(format!(
+                "none of your roles ({}) allows {action} here",
+                roles.join("; ")
+            ))
         } else if may_list {
             let roles = roles.join("; ");
             Error::refused(format!(

@@ -435,7 +435,7 @@ fn an_emergency_is_short_and_reviewed() {
     };
     let off = ask(&mut world(POLICY), "person/hugo", NOW, declare()).unwrap_err();
     assert!(
-        off.message().contains("do not allow DeclareEmergency"),
+        off.message().contains("allows DeclareEmergency here"),
         "{off}"
     );
 
