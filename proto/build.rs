@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 11] = [
     "emc2/kms/v1/resources.proto",
     "emc2/kms/v1/space_service.proto",
     "emc2/kms/v1/key_service.proto",
@@ -11,6 +11,9 @@ const FILES: [&str; 8] = [
     "emc2/kms/v1/import_service.proto",
     "emc2/kms/v1/audit_service.proto",
     "emc2/kms/v1/admin_service.proto",
+    "emc2/kms/v1/proposal_service.proto",
+    "emc2/kms/v1/policy_service.proto",
+    "emc2/kms/v1/quota_service.proto",
 ];
 
 /// Messages with a secret or an identifier in them: `src/redacted.rs` says what their `Debug`

@@ -7,8 +7,8 @@ use tonic::{Code, Request, Response, Status};
 
 /// What a call does to the service, and therefore what may be done about its failure.
 ///
-/// Either may be asked again when the service is `UNAVAILABLE` or `RESOURCE_EXHAUSTED`, or when the
-/// connection broke: asking twice is harmless for the first, and made harmless for the second by
+/// Either may be asked again when the service is `UNAVAILABLE` or `RESOURCE_EXHAUSTED` (unless it
+/// says that this lasts longer than we ever wait, as a quota's may), or when the connection broke: asking twice is harmless for the first, and made harmless for the second by
 /// its `request_id`, a UUID that stays the same over the attempts (the client draws one when the
 /// caller gave none). Every other answer is final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ macro_rules! identified {
 }
 
 /// A page of 1,000 log entries of the largest size that a log takes.
-const LARGEST_ANSWER: usize = 72 * 1024 * 1024;
+pub(crate) const LARGEST_ANSWER: usize = 72 * 1024 * 1024;
 
 use v1::{
     admin_service_client::AdminServiceClient as Admin,
@@ -63,7 +63,10 @@ use v1::{
     crypto_service_client::CryptoServiceClient as Crypto,
     import_service_client::ImportServiceClient as Import,
     key_service_client::KeyServiceClient as Keys,
+    policy_service_client::PolicyServiceClient as Policies,
+    proposal_service_client::ProposalServiceClient as Proposals,
     pseudonym_service_client::PseudonymServiceClient as Pseudonyms,
+    quota_service_client::QuotaServiceClient as Quotas,
     space_service_client::SpaceServiceClient as Spaces,
 };
 
@@ -106,6 +109,28 @@ calls! {
 
     Changes Import<_>, get_import_parameters(v1::GetImportParametersRequest) -> v1::ImportParameters;
     Changes Import<_>, import_key(v1::ImportKeyRequest) -> v1::KeyVersion;
+
+    Asks    Proposals<_>, list_proposals(v1::ListProposalsRequest) -> v1::ListProposalsResponse;
+    Asks    Proposals<_>, get_proposal(v1::GetProposalRequest) -> v1::Proposal;
+    Changes Proposals<_>, approve_proposal(v1::ApproveProposalRequest) -> v1::Proposal;
+    Changes Proposals<_>, reject_proposal(v1::EndProposalRequest) -> v1::Proposal;
+    Changes Proposals<_>, withdraw_proposal(v1::EndProposalRequest) -> v1::Proposal;
+    Changes Proposals<_>, execute_proposal(v1::ExecuteProposalRequest) -> v1::ExecuteProposalResponse;
+
+    Asks    Policies<_>, get_policy(v1::GetPolicyRequest) -> v1::Policy;
+    Changes Policies<_>, put_policy(v1::PutPolicyRequest) -> v1::PutPolicyResponse;
+    Changes Policies<_>, put_bindings(v1::PutBindingsRequest) -> v1::PutBindingsResponse;
+    Asks    Policies<_>, list_policy_history(v1::ListPolicyHistoryRequest) -> v1::ListPolicyHistoryResponse;
+    Asks    Policies<_>, explain_access(v1::ExplainAccessRequest) -> v1::ExplainAccessResponse;
+    Asks    Policies<_>, review_access(v1::ReviewAccessRequest) -> v1::ReviewAccessResponse;
+    Changes Policies<_>, declare_emergency(v1::DeclareEmergencyRequest) -> v1::Emergency;
+    Changes Policies<_>, end_emergency(v1::EndEmergencyRequest) -> v1::Emergency;
+    Changes Policies<_>, review_emergency(v1::ReviewEmergencyRequest) -> v1::Emergency;
+    Asks    Policies<_>, list_emergencies(v1::ListEmergenciesRequest) -> v1::ListEmergenciesResponse;
+
+    Asks    Quotas<_>, list_quotas(v1::ListQuotasRequest) -> v1::ListQuotasResponse;
+    Asks    Quotas<_>, get_allowance(v1::GetAllowanceRequest) -> v1::Allowance;
+    Changes Quotas<_>, put_quota(v1::PutQuotaRequest) -> v1::Quota;
 
     Asks    Audit<_>, get_logs(v1::GetLogsRequest) -> v1::GetLogsResponse;
     Asks    Audit<_>, list_entries(v1::ListEntriesRequest) -> v1::ListEntriesResponse;
@@ -151,9 +176,26 @@ pages! {
     all_edges(parent): list_edges(ListEdgesRequest) -> edges: v1::Edge;
     all_keys(parent): list_keys(ListKeysRequest) -> keys: v1::Key;
     all_versions(parent): list_versions(ListVersionsRequest) -> versions: v1::KeyVersion;
+    all_quotas(parent): list_quotas(ListQuotasRequest) -> quotas: v1::Quota;
 }
 
 impl Client {
+    /// A request with what we state beside its message.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] when the sign-in that we state has ended.
+    pub(crate) fn stated<Q>(&self, message: Q) -> Result<Request<Q>, Error> {
+        let mut request = Request::new(message);
+        if let Some(purpose) = &self.purpose {
+            request.metadata_mut().insert(PURPOSE, purpose.clone());
+        }
+        if let Some(bearer) = &self.bearer {
+            let authorization = bearer.authorization()?;
+            request.metadata_mut().insert(AUTHORIZATION, authorization);
+        }
+        Ok(request)
+    }
+
     /// Sends until there is a final answer, the attempts are used up, or the deadline passes.
     async fn attempt<Q, A, F>(
         &self,
@@ -170,15 +212,18 @@ impl Client {
             // through can unsay it.
             let mut unknown = None;
             for attempt in 1_u32.. {
-                let mut once = Request::new(request.clone());
+                let mut once = self.stated(request.clone())?;
                 once.set_timeout(self.deadline);
                 let status = match send(once).await {
                     Ok(answer) => return Ok(answer.into_inner()),
                     Err(status) => status,
                 };
                 let error = self.judge(effect, &status);
+                // What is free again only after longer than we ever wait is for whoever asked to
+                // wait for: a quota.
+                let soon = error.wait().is_none_or(|wait| wait <= self.backoff.most);
                 let again = match error.kind() {
-                    Kind::Unavailable | Kind::Exhausted => true,
+                    Kind::Unavailable | Kind::Exhausted => soon,
                     Kind::Unknown => broke(&status),
                     Kind::Tls => false,
                     Kind::Invalid
@@ -186,6 +231,7 @@ impl Client {
                     | Kind::NotFound
                     | Kind::Conflict
                     | Kind::State
+                    | Kind::Pending
                     | Kind::Internal
                     | Kind::Usage
                     | Kind::Io => return Err(error),
@@ -205,7 +251,7 @@ impl Client {
             .unwrap_or_else(|_| Err(self.late(effect)))
     }
 
-    fn judge(&self, effect: Effect, status: &Status) -> Error {
+    pub(crate) fn judge(&self, effect: Effect, status: &Status) -> Error {
         if timed_out(status) {
             return self.late(effect);
         }
@@ -228,7 +274,7 @@ impl Client {
         }
     }
 
-    fn late(&self, effect: Effect) -> Error {
+    pub(crate) fn late(&self, effect: Effect) -> Error {
         let (address, seconds) = (&self.address, self.deadline.as_secs_f32());
         match effect {
             Effect::Asks => Error::new(
@@ -246,6 +292,12 @@ impl Client {
         }
     }
 }
+
+/// The metadata in which a caller states its purpose.
+const PURPOSE: &str = "kms-purpose";
+
+/// The metadata in which a person's access token goes.
+const AUTHORIZATION: &str = "authorization";
 
 /// Whether the transport failed, rather than the service answered.
 fn broke(status: &Status) -> bool {

@@ -1,7 +1,9 @@
 //! A connection to one service.
 
-use crate::{Address, Backoff, Error, Identity, Kind, tls};
+use crate::{Address, Backoff, Error, Identity, Kind, SignIn, tls};
 use hyper_util::rt::TokioIo;
+use kms_core::name::Slug;
+use secrecy::ExposeSecret;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use tokio::io::AsyncBufReadExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint, Uri};
 
 /// Which service, and as whom.
@@ -32,6 +35,28 @@ pub struct Client {
     pub(crate) address: Address,
     pub(crate) deadline: Duration,
     pub(crate) backoff: Backoff,
+    pub(crate) identity: Identity,
+    pub(crate) purpose: Option<MetadataValue<Ascii>>,
+    pub(crate) bearer: Option<Bearer>,
+}
+
+/// What is sent with each call for as long as the sign-in is in force.
+#[derive(Clone, Debug)]
+pub(crate) struct Bearer {
+    sign_in: SignIn,
+    /// Marked as sensitive: it is neither shown nor kept in a table of the HTTP/2 connection.
+    header: MetadataValue<Ascii>,
+}
+
+impl Bearer {
+    /// The `authorization` of a call.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] when the sign-in has ended.
+    pub(crate) fn authorization(&self) -> Result<MetadataValue<Ascii>, Error> {
+        self.sign_in.in_force()?;
+        Ok(self.header.clone())
+    }
 }
 
 impl Client {
@@ -77,7 +102,37 @@ impl Client {
             address,
             deadline: Duration::from_secs(30),
             backoff: Backoff::default(),
+            identity: identity.clone(),
+            purpose: None,
+            bearer: None,
         })
+    }
+
+    /// The same connection with a person's sign-in sent with every call.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] when the sign-in has ended, or is bound to another certificate than that of
+    /// this connection.
+    pub fn signed_in(mut self, sign_in: &SignIn) -> Result<Self, Error> {
+        sign_in.in_force()?;
+        if sign_in.certificate != self.identity.thumbprint().to_hex() {
+            return Err(Error::new(
+                Kind::Refused,
+                "you signed in with another certificate than this one; run kms login",
+            ));
+        }
+        // The value is a secret: nothing of it is told.
+        let header = format!("Bearer {}", sign_in.token.expose_secret());
+        let mut header: MetadataValue<Ascii> = header.parse().map_err(|_token| {
+            Error::new(
+                Kind::Refused,
+                "the token of your sign-in cannot be sent; run kms login",
+            )
+        })?;
+        header.set_sensitive(true);
+        let sign_in = sign_in.clone();
+        self.bearer = Some(Bearer { sign_in, header });
+        Ok(self)
     }
 
     /// The same connection with another deadline for each call, retries included. The default is
@@ -86,6 +141,24 @@ impl Client {
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
+    }
+
+    /// The same connection, stating with each call what it is for: the study that a key serves, as
+    /// its owner named it (`kms_core::name::Slug`).
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when it is no such name.
+    pub fn with_purpose(mut self, purpose: &str) -> Result<Self, Error> {
+        let wrong = |e: &dyn std::fmt::Display| {
+            Error::new(Kind::Usage, format!("{purpose:?} is not a purpose: {e}"))
+        };
+        let slug: Slug = purpose.parse().map_err(|e: kms_core::Error| wrong(&e))?;
+        self.purpose = Some(
+            slug.as_str()
+                .parse()
+                .map_err(|e: tonic::metadata::errors::InvalidMetadataValue| wrong(&e))?,
+        );
+        Ok(self)
     }
 
     /// The same connection with other waits between attempts.

@@ -1,6 +1,7 @@
 //! What went wrong, as what to do about it.
 
 use std::fmt;
+use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -17,6 +18,8 @@ pub enum Kind {
     Conflict,
     /// The key is not in a state for it.
     State,
+    /// Others must approve it first: it waits as a proposal.
+    Pending,
     /// Slow down.
     Exhausted,
     /// Try again.
@@ -35,7 +38,8 @@ pub enum Kind {
 
 impl Kind {
     /// The exit code of `kms`: 1 internal, 2 usage, 3 invalid, 4 refused, 5 not found, 6 conflict,
-    /// 7 state of the key, 8 try again, 9 unknown outcome, 10 TLS, 11 local file. 0 is success.
+    /// 7 state of the key, 8 try again, 9 unknown outcome, 10 TLS, 11 local file, 12 waits for
+    /// approvals. 0 is success.
     #[must_use]
     pub fn exit_code(self) -> u8 {
         match self {
@@ -50,6 +54,7 @@ impl Kind {
             Self::Unknown => 9,
             Self::Tls => 10,
             Self::Io => 11,
+            Self::Pending => 12,
         }
     }
 }
@@ -62,6 +67,8 @@ pub struct Error {
     kind: Kind,
     message: String,
     reason: String,
+    proposal: Option<String>,
+    wait: Option<Duration>,
 }
 
 impl Error {
@@ -71,6 +78,8 @@ impl Error {
             kind,
             message: message.into(),
             reason: String::new(),
+            proposal: None,
+            wait: None,
         }
     }
 
@@ -94,6 +103,18 @@ impl Error {
         &self.reason
     }
 
+    /// For [`Kind::Pending`]: the proposal in which the command waits, `proposals/{proposal}`.
+    #[must_use]
+    pub fn proposal(&self) -> Option<&str> {
+        self.proposal.as_deref()
+    }
+
+    /// After how long the service says that it is worth another try (`google.rpc.RetryInfo`).
+    #[must_use]
+    pub fn wait(&self) -> Option<Duration> {
+        self.wait
+    }
+
     /// The same failure, told as part of something larger: `prefix: sentence`.
     #[must_use]
     pub fn within(mut self, prefix: impl fmt::Display) -> Self {
@@ -101,14 +122,20 @@ impl Error {
         self
     }
 
+    /// The same failure, and what follows from it.
+    #[must_use]
+    pub fn followed(mut self, more: impl fmt::Display) -> Self {
+        self.message = format!("{}{more}", self.message);
+        self
+    }
+
     /// What the service answered.
     pub(crate) fn from_answer(status: &Status) -> Self {
         let details = status.get_error_details();
-        let reason = details
-            .error_info()
-            .filter(|said| said.domain == DOMAIN)
-            .map(|said| said.reason.clone())
-            .unwrap_or_default();
+        let ours = details.error_info().filter(|said| said.domain == DOMAIN);
+        let reason = ours.map(|said| said.reason.clone()).unwrap_or_default();
+        let proposal = ours.and_then(|said| said.metadata.get("proposal").cloned());
+        let wait = details.retry_info().and_then(|retry| retry.retry_delay);
         let mut message = if status.message().is_empty() {
             format!("the service answered {}", status.code().description())
         } else {
@@ -129,7 +156,20 @@ impl Error {
             kind: kind(status.code(), &reason),
             message,
             reason,
+            proposal,
+            wait,
         }
+    }
+}
+
+/// What went wrong on this side, in code that the service has too.
+impl From<kms_core::Error> for Error {
+    fn from(error: kms_core::Error) -> Self {
+        let cause = error.cause().map(|c| format!(" ({c})")).unwrap_or_default();
+        Self::new(
+            kind_of_word(error.kind()),
+            format!("{}{cause}", error.message()),
+        )
     }
 }
 
@@ -140,6 +180,8 @@ impl From<kms_proto::v1::ItemError> for Error {
             kind: kind(Code::from_i32(item.code), &item.reason),
             message: item.message,
             reason: item.reason,
+            proposal: None,
+            wait: None,
         }
     }
 }
@@ -158,20 +200,24 @@ const DOMAIN: &str = "kms.emc2";
 /// The service's word decides; where it gave none (a proxy answered, or the transport), the status
 /// does.
 fn kind(code: Code, reason: &str) -> Kind {
-    match kms_core::Kind::ALL
+    kms_core::Kind::ALL
         .into_iter()
         .find(|kind| kind.word() == reason)
-    {
-        Some(kms_core::Kind::Invalid) => Kind::Invalid,
-        Some(kms_core::Kind::Refused) => Kind::Refused,
-        Some(kms_core::Kind::NotFound) => Kind::NotFound,
-        Some(kms_core::Kind::Conflict) => Kind::Conflict,
-        Some(kms_core::Kind::State) => Kind::State,
-        Some(kms_core::Kind::Exhausted) => Kind::Exhausted,
-        Some(kms_core::Kind::Unavailable) => Kind::Unavailable,
-        Some(kms_core::Kind::Unknown) => Kind::Unknown,
-        Some(kms_core::Kind::Internal) => Kind::Internal,
-        None => kind_of_code(code),
+        .map_or_else(|| kind_of_code(code), kind_of_word)
+}
+
+fn kind_of_word(kind: kms_core::Kind) -> Kind {
+    match kind {
+        kms_core::Kind::Invalid => Kind::Invalid,
+        kms_core::Kind::Refused => Kind::Refused,
+        kms_core::Kind::NotFound => Kind::NotFound,
+        kms_core::Kind::Conflict => Kind::Conflict,
+        kms_core::Kind::State => Kind::State,
+        kms_core::Kind::Pending => Kind::Pending,
+        kms_core::Kind::Exhausted => Kind::Exhausted,
+        kms_core::Kind::Unavailable => Kind::Unavailable,
+        kms_core::Kind::Unknown => Kind::Unknown,
+        kms_core::Kind::Internal => Kind::Internal,
     }
 }
 
@@ -214,6 +260,19 @@ mod tests {
         let said = answer(Code::FailedPrecondition, "REFUSED", "elsewhere");
         assert_eq!(said.kind(), Kind::State);
         assert_eq!(said.reason(), "");
+    }
+
+    #[test]
+    fn what_waits_names_its_proposal() {
+        let metadata = HashMap::from([("proposal".to_owned(), "proposals/p1".to_owned())]);
+        let details = ErrorDetails::with_error_info("APPROVAL_REQUIRED", DOMAIN, metadata);
+        let said = Error::from_answer(&Status::with_error_details(
+            Code::FailedPrecondition,
+            "it waits",
+            details,
+        ));
+        assert_eq!(said.kind(), Kind::Pending);
+        assert_eq!(said.proposal(), Some("proposals/p1"));
     }
 
     #[test]

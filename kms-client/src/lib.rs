@@ -23,11 +23,16 @@
 //!
 //! - [`Client`] speaks to one service over mutual TLS: every call of the interface, with a
 //!   deadline, retried where that is safe ([`Effect`] says where).
+//! - [`Client::approve`] signs a proposal as it was shown: dual control, by the key of the
+//!   certificate.
 //! - [`Envelopes`] seals files and streams of any size under a data-at-rest key: the content is
 //!   sealed here with a data key, the data key is sealed by the HSM ([`Header`] is the format).
+//! - [`Login`] lets a person sign in at an OpenID provider; [`Client::signed_in`] sends the token of
+//!   the [`SignIn`] with every call.
 //! - [`Error`] says what to do about a failure; its [`Kind`] has a stable exit code.
 
 mod address;
+mod approval;
 mod call;
 mod connect;
 mod data_key;
@@ -35,13 +40,17 @@ mod envelope;
 mod error;
 mod header;
 mod identity;
+mod login;
 pub mod name;
 mod output;
+mod private;
 mod retry;
 mod seal;
 mod tls;
+mod watch;
 
 pub use address::Address;
+pub use approval::terms;
 pub use call::Effect;
 pub use connect::{Client, Target};
 pub use data_key::{Bounds, Context};
@@ -50,5 +59,8 @@ pub use error::{Error, Kind};
 pub use header::{HEADER_LENGTH, Header, HeaderError, SLOT_LENGTH, Slots};
 pub use identity::Identity;
 pub use kms_proto::{to_json, v1};
+pub use login::{Login, OpenId, SignIn};
 pub use output::{Output, discard_unfinished};
+pub use private::read_private;
 pub use retry::Backoff;
+pub use watch::Proposals;

@@ -5,7 +5,10 @@
 //! judges them ([`kms_core::name`]): a mistyped name is told before anybody is asked.
 
 use crate::{Error, Kind};
-use kms_core::name::{DomainName, EdgeName, KeyName, SpaceName, VersionName};
+use kms_core::name::{
+    DomainName, EdgeName, EmergencyName, KeyName, ProposalName, SpaceName, VersionName,
+};
+use kms_core::value::DEPLOYMENT;
 use std::str::FromStr;
 
 /// `ingest-lyon` or `spaces/ingest-lyon`.
@@ -76,6 +79,47 @@ pub fn version(text: &str) -> Result<String, Error> {
         text,
         full(text, &collections, "a version", "ingest-lyon/object/3")?,
     )
+}
+
+/// `p3k9a7xq2m` or `proposals/p3k9a7xq2m`.
+///
+/// # Errors
+/// As [`space`].
+pub fn proposal(text: &str) -> Result<String, Error> {
+    judged::<ProposalName>(
+        text,
+        full(text, &["proposals"], "a proposal", "p3k9a7xq2m")?,
+    )
+}
+
+/// `e7c2m4hx0q` or `emergencies/e7c2m4hx0q`.
+///
+/// # Errors
+/// As [`space`].
+pub fn emergency(text: &str) -> Result<String, Error> {
+    judged::<EmergencyName>(
+        text,
+        full(text, &["emergencies"], "an emergency", "e7c2m4hx0q")?,
+    )
+}
+
+/// Whatever a policy is asked about: `deployment`, a space (`ingest-lyon`), a key
+/// (`ingest-lyon/object`), a version (`ingest-lyon/object/3`), or anything by its full name, as an
+/// edge (`spaces/warehouse/edges/link`) and a domain (`domains/link`) must be.
+///
+/// # Errors
+/// As [`space`].
+pub fn resource(text: &str) -> Result<String, Error> {
+    let words = text.split('/').count();
+    match words {
+        _ if text == DEPLOYMENT => Ok(text.to_owned()),
+        _ if text.starts_with("domains/") => domain(text),
+        _ if text.contains("/edges/") => edge(text),
+        1 => space(text),
+        2 if text.starts_with("spaces/") => space(text),
+        3 | 6 => version(text),
+        _ => key(text),
+    }
 }
 
 /// The short form of a full name: every second word of it.
@@ -160,6 +204,26 @@ mod tests {
         assert_eq!(keys("spaces/a/keys/-").unwrap(), "spaces/a/keys/-");
         assert_eq!(keys("a/b").unwrap(), "spaces/a/keys/b");
         assert!(keys("-/b").is_err() && keys("-").is_err());
+    }
+
+    #[test]
+    fn what_a_policy_is_asked_about_is_told_by_its_shape() {
+        for (text, name) in [
+            ("deployment", "deployment"),
+            ("a", "spaces/a"),
+            ("spaces/a", "spaces/a"),
+            ("a/b", "spaces/a/keys/b"),
+            ("spaces/a/keys/b", "spaces/a/keys/b"),
+            ("a/b/3", "spaces/a/keys/b/versions/3"),
+            ("spaces/a/keys/b/versions/3", "spaces/a/keys/b/versions/3"),
+            ("spaces/a/edges/b", "spaces/a/edges/b"),
+            ("domains/b", "domains/b"),
+        ] {
+            assert_eq!(resource(text).unwrap(), name, "{text}");
+        }
+        assert!(resource("").is_err() && resource("proposals/p1/x/y").is_err());
+        assert_eq!(proposal("p1").unwrap(), proposal("proposals/p1").unwrap());
+        assert_eq!(emergency("e1").unwrap(), "emergencies/e1");
     }
 
     #[test]

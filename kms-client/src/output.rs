@@ -64,15 +64,29 @@ impl Output {
     ///
     /// # Errors
     /// [`Kind::Io`]; then there is no file under that name, or the one that was there before.
-    pub fn commit(mut self) -> Result<(), Error> {
+    pub fn commit(self) -> Result<(), Error> {
+        match &self.place {
+            Place::File { path, replace, .. } => {
+                let (path, replace) = (path.clone(), *replace);
+                self.persist(&path, replace)
+            }
+            Place::Standard(_) => self.persist(Path::new("-"), false),
+        }
+    }
+
+    /// The same under another name, which says that it is not whole; what was there before is
+    /// replaced. It must be beside the output's own.
+    ///
+    /// # Errors
+    /// As [`Output::commit`].
+    pub fn keep(self, path: &Path) -> Result<(), Error> {
+        self.persist(path, true)
+    }
+
+    fn persist(mut self, path: &Path, replace: bool) -> Result<(), Error> {
         self.flush()
             .map_err(|e| Error::file("finish the output", &e))?;
-        let Place::File {
-            temporary,
-            path,
-            replace,
-        } = self.place
-        else {
+        let Place::File { temporary, .. } = self.place else {
             return Ok(());
         };
         let doing = format!("write {}", path.display());
@@ -80,19 +94,19 @@ impl Output {
         temporary.as_file().sync_all().map_err(failed)?;
         let hidden = temporary.path().to_owned();
         let kept = if replace {
-            temporary.persist(&path)
+            temporary.persist(path)
         } else {
-            temporary.persist_noclobber(&path)
+            temporary.persist_noclobber(path)
         };
         unfinished(|paths| paths.remove(&hidden));
         kept.map_err(|e| {
             if e.error.kind() == io::ErrorKind::AlreadyExists {
-                Error::new(Kind::Io, exists(&path))
+                Error::new(Kind::Io, exists(path))
             } else {
                 failed(e.error)
             }
         })?;
-        File::open(directory(&path))
+        File::open(directory(path))
             .and_then(|held| held.sync_all())
             .map_err(failed)
     }

@@ -85,7 +85,11 @@ fn refused(address: &Address, alert: &str) -> Error {
         "CertificateRequired" => {
             "the server asks for a client certificate and got none; set certificate and key".to_owned()
         }
-        "BadCertificate" | "CertificateUnknown" | "UnsupportedCertificate" | "AccessDenied" => {
+        // What a server says that cannot tell whether a certificate was revoked.
+        "CertificateUnknown" => {
+            "the server cannot judge your certificate: a revocation list there is missing or has expired, or the certificate is an authority's; ask the service's operator, whose log says why".to_owned()
+        }
+        "BadCertificate" | "UnsupportedCertificate" | "AccessDenied" => {
             "the server refused your certificate: it is not one of this deployment; check its trust domain, its purpose (clientAuth) and its single spiffe:// URI".to_owned()
         }
         "NoApplicationProtocol" => {

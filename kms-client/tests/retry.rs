@@ -88,6 +88,20 @@ async fn a_final_answer_is_not_asked_again() {
 }
 
 #[tokio::test]
+async fn what_is_free_again_only_tomorrow_is_not_asked_again_today() {
+    let (service, client) = begin().await;
+    let wait = Duration::from_secs(24 * 3600);
+    *service.shared.used_up.lock().unwrap() = Some(wait);
+    let told = client.generate_random(ask()).await.unwrap_err();
+    assert_eq!((told.kind(), told.wait()), (Kind::Exhausted, Some(wait)));
+    assert_eq!(service.calls(), 1);
+    *service.shared.used_up.lock().unwrap() = Some(Duration::from_millis(1));
+    let told = client.generate_random(ask()).await.unwrap_err();
+    assert_eq!(told.kind(), Kind::Exhausted);
+    assert!(service.calls() > 2, "what passes soon is asked again");
+}
+
+#[tokio::test]
 async fn a_connection_that_breaks_under_a_change_leaves_its_outcome_unknown() {
     // A way to the service that is cut while the answer is awaited.
     let pki = Pki::new();

@@ -36,11 +36,18 @@ async fn a_refused_certificate_says_why() {
     });
     pki.issue_elsewhere("stranger", "another authority");
     pki.issue_elsewhere("namesake", "authority of the test");
-    let service = Service::start(&pki).await;
+    pki.issue("revoked", |params| {
+        params.serial_number = Some(rcgen::SerialNumber::from(77));
+    });
+    let service = Service::start_with(&pki, vec![pki.revoke(77)]).await;
     for (name, sentence) in [
         (
             "expired",
             "the server refused your certificate: it has expired; renew it",
+        ),
+        (
+            "revoked",
+            "the server refused your certificate: it was revoked; ask for a new one",
         ),
         (
             "stranger",

@@ -44,9 +44,10 @@ impl Founding {
     /// # Errors
     /// One sentence that names the file.
     pub fn read(deployment: &Path, policy: &Path, bindings: &Path) -> Result<Self, String> {
+        let place = policy.join("policy.cedar");
         let schema = text(&policy.join("schema.cedarschema"))?;
-        let policy = text(&policy.join("policy.cedar"))?;
-        Policy::parse(&schema, &policy).map_err(|e| e.message().to_owned())?;
+        let policy = text(&place)?;
+        Policy::parse(&schema, &policy).map_err(|e| format!("{}: {e}", place.display()))?;
         let bound: Bindings = yaml(bindings)?;
         let mut seen = BTreeSet::new();
         for binding in &bound.bindings {

@@ -16,6 +16,8 @@ pub mod hsm;
 pub mod init;
 pub mod listener;
 pub mod metrics;
+pub mod openid;
 pub mod process;
+pub mod scrape;
 pub mod serve;
 pub mod store;

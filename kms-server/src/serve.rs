@@ -7,9 +7,11 @@ use crate::engine::{Engine, Parts, Vitals};
 use crate::grpc::{self, Door};
 use crate::health::Health;
 use crate::hsm::{Hsm, Pool};
-use crate::listener::{Listener, Tls};
+use crate::listener::{Admits, Connection, Listener, Tls};
 use crate::metrics::Metrics;
+use crate::openid::Verifier;
 use crate::process;
+use crate::scrape::Scrape;
 use crate::store::SledStore;
 use kms_core::command::LogName;
 use std::path::Path;
@@ -17,8 +19,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio_stream::StreamExt;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
+use tower::util::MapRequestLayer;
 
 /// Calls that are under way when the server is told to stop have this long to end.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -70,6 +74,7 @@ pub fn open(config: &Config) -> Result<Opened, String> {
         uses: Arc::new(uses),
         clock: Arc::new(SystemClock::default()),
         metrics: Arc::new(Metrics::default()),
+        provider: config.openid.is_some(),
     };
     Ok(Opened {
         pool: Attended(pool),
@@ -116,6 +121,7 @@ pub async fn serve(config: Config) -> Result<(), String> {
     process::outlive_file_limits().map_err(|e| e.to_string())?;
     let opened = open_apart(config.clone()).await?;
     let metrics = Arc::clone(&opened.parts.metrics);
+    let clock = Arc::clone(&opened.parts.clock);
     let engine = Arc::new(
         Engine::open(opened.parts)
             .await
@@ -137,28 +143,52 @@ pub async fn serve(config: Config) -> Result<(), String> {
             .build_v1()
             .map_err(|e| e.to_string())
     };
-    let door = Door::new(engine);
+    let people = match &config.openid {
+        Some(settings) => {
+            let people = Verifier::new(settings.clone(), Arc::clone(&clock));
+            Some(Arc::new(people.map_err(|e| said(&e))?))
+        }
+        None => None,
+    };
+    // A provider that is away does not keep the service from starting; its operator reads why now,
+    // and not when the first person signs in.
+    if let Some(people) = people.clone() {
+        tokio::spawn(async move { people.meet().await });
+    }
+    let door = Door::new(engine, people);
     let (mut listeners, mut certificates, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
-    for files in &config.listeners {
-        let listener = Listener::bind(files, domain.clone(), Arc::clone(&metrics)).await?;
+    for listening in &config.listeners {
+        let terms = (&listening.files, &listening.limits);
+        let admits = Admits::Callers(domain.clone());
+        let clock = Arc::clone(&clock);
+        let listener = Listener::bind(listening.address, terms, admits, clock, &metrics).await?;
         let address = listener.address().map_err(|e| e.to_string())?;
         certificates.push(listener.tls());
         addresses.push(address.to_string());
-        let mut routes = grpc::routes(&door, &files.services);
+        let mut routes = grpc::routes(&door);
         routes
             .add_service(health.clone())
             .add_service(reflection()?);
         let server = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(Duration::from_secs(30)))
+            .layer(MapRequestLayer::new(grpc::stated))
             .add_routes(routes.routes());
         let mut stopping = stopping.clone();
         let stopped = async move { stopping.wait_for(|stop| *stop).await.map_or((), |_| ()) };
-        let connections = listener.connections();
+        let planes = listening.planes;
+        let connections = listener
+            .connections()
+            .map(|stream| stream.and_then(|stream| Connection::new_at(stream, planes)));
         listeners.push(tokio::spawn(
             server.serve_with_incoming_shutdown(connections, stopped),
         ));
     }
-    let scraped = serve_metrics(&config, metrics, stopping).await?;
+    let scrape = match &config.metrics {
+        Some(listening) => Some(Scrape::serve(listening, metrics, clock, stopping).await?),
+        None => None,
+    };
+    certificates.extend(scrape.iter().filter_map(|s| s.tls.clone()));
+    let scraped = scrape.map(|s| s.address.to_string());
     tell_endpoints(&config.data, &addresses, scraped.as_deref())?;
     tracing::info!(listeners = ?addresses, metrics = scraped, "serving");
     wait_for_the_end(&certificates).await?;
@@ -236,41 +266,6 @@ async fn follow_health(
     }
 }
 
-async fn serve_metrics(
-    config: &Config,
-    metrics: Arc<Metrics>,
-    mut stopping: watch::Receiver<bool>,
-) -> Result<Option<String>, String> {
-    let Some(listener) = &config.metrics else {
-        return Ok(None);
-    };
-    let socket = tokio::net::TcpListener::bind(listener.address)
-        .await
-        .map_err(|e| {
-            format!(
-                "cannot listen on {}: {e}; is another server there?",
-                listener.address
-            )
-        })?;
-    let address = socket.local_addr().map_err(|e| e.to_string())?.to_string();
-    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    let text = move || {
-        let text = metrics.text();
-        async move { ([("content-type", OPEN_METRICS)], text) }
-    };
-    let router = axum::Router::new().route("/metrics", axum::routing::get(text));
-    let stopped = async move { stopping.wait_for(|stop| *stop).await.map_or((), |_| ()) };
-    tokio::spawn(async move {
-        if let Err(error) = axum::serve(socket, router)
-            .with_graceful_shutdown(stopped)
-            .await
-        {
-            tracing::warn!(%error, "metrics ended badly");
-        }
-    });
-    Ok(Some(address))
-}
-
 /// Where the server can be reached, for whoever let the system choose a port.
 fn tell_endpoints(data: &Path, listeners: &[String], metrics: Option<&str>) -> Result<(), String> {
     let text = serde_json::json!({ "listeners": listeners, "metrics": metrics }).to_string();
@@ -291,9 +286,10 @@ async fn wait_for_the_end(certificates: &[Arc<Tls>]) -> Result<(), String> {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
             _ = reload.recv() => for tls in certificates {
-                match tls.reload() {
-                    Ok(()) => tracing::info!("certificates were read again"),
-                    Err(error) => tracing::error!(error, "certificates stay as they were"),
+                let tls = Arc::clone(tls);
+                let reloading = tokio::task::spawn_blocking(move || tls.reload());
+                if let Err(error) = reloading.await {
+                    tracing::error!(%error, "certificates could not be read again");
                 }
             },
         }

@@ -22,7 +22,16 @@ fn action(call: &str) -> Option<Action> {
         "GetHsm" => "ReadHsm",
         "GetLogs" | "ListEntries" => "ReadAudit",
         "GetSpace" | "GetDomain" | "GetEdge" | "GetKey" | "GetVersion" | "ListSpaces"
-        | "ListDomains" | "ListEdges" | "ListKeys" | "ListVersions" => "ReadInventory",
+        | "ListDomains" | "ListEdges" | "ListKeys" | "ListVersions" | "ListProposals"
+        | "GetProposal" | "WatchProposals" | "ListQuotas" | "GetAllowance" => "ReadInventory",
+        "PutQuota" => "RaiseQuota",
+        "GetPolicy" | "ListPolicyHistory" | "ExplainAccess" | "ReviewAccess"
+        | "ListEmergencies" => "ReadPolicy",
+        "ApproveProposal" => "Approve",
+        "RejectProposal" => "Reject",
+        "WithdrawProposal" => "Withdraw",
+        // The action is that of the command that waits.
+        "ExecuteProposal" => "Propose",
         other => other,
     };
     Action::ALL.iter().copied().find(|a| a.name() == shown)
@@ -55,13 +64,14 @@ fn every_call_asks_for_an_action() {
 #[test]
 fn every_error_has_its_status() {
     let mut out = format!(
-        "{:<16} {:<20} {:<8} {:<8} {}\n",
-        "reason", "gRPC status", "retry", "field", "incident"
+        "{:<18} {:<22} {:<8} {:<8} {:<10} {}\n",
+        "reason", "gRPC status", "retry", "field", "proposal", "incident"
     );
     for kind in Kind::ALL {
         let error = match kind {
             Kind::Invalid => Error::invalid("field", "a sentence"),
             Kind::Internal => Error::internal("only for us"),
+            Kind::Pending => Error::pending("proposals/p", "a sentence"),
             Kind::Refused
             | Kind::NotFound
             | Kind::Conflict
@@ -79,11 +89,12 @@ fn every_error_has_its_status() {
         let yes = |there: bool| if there { "yes" } else { "-" };
         writeln!(
             out,
-            "{:<16} {:<20} {:<8} {:<8} {}",
+            "{:<18} {:<22} {:<8} {:<8} {:<10} {}",
             reason.reason,
             format!("{} {:?}", i32::from(status.code()), status.code()),
             yes(details.retry_info().is_some()),
             yes(details.bad_request().is_some()),
+            yes(reason.metadata.contains_key("proposal")),
             yes(reason.metadata.contains_key("incident")),
         )
         .unwrap();

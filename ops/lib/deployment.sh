@@ -11,8 +11,9 @@ build() {
         -p kms-server -p kms-client -p softhsm-tests </dev/null)
 }
 
-# lay_out DIRECTORY: token, certificates and configuration of EMC2's development warehouse. What
-# is there already stays, but for what an interrupted first run left: it was never used.
+# lay_out DIRECTORY [PREPARE]: token, certificates and configuration of EMC2's development
+# warehouse; PREPARE may change its documents first. What is there already stays, but for what an
+# interrupted first run left: it was never used.
 lay_out() {
     DEPLOYMENT=$1
     mkdir -p "$DEPLOYMENT"
@@ -20,6 +21,7 @@ lay_out() {
         rm -rf "$DEPLOYMENT"/{data,tokens,pin,softhsm2.conf}
     fi
     cp "$REPOSITORY"/ops/emc2/{deployment,bindings}.yaml "$DEPLOYMENT/"
+    "${2:-:}"
     "$BIN/kms-dev" deployment "$DEPLOYMENT" --log-format text
     export SOFTHSM2_CONF=$DEPLOYMENT/softhsm2.conf
 }

@@ -28,6 +28,8 @@ refused() {
     printf '%s  %s$ kms %s%s\n' "$DIM" "$who" "$*" "$PLAIN"
     said=$(kms "$who" "$@" 2>&1 >/dev/null) || status=$?
     [ "$status" -eq "$code" ] || die "should have ended with $code, ended with $status: $said"
+    # What was shown before it was refused is not the point.
+    case $said in *$'\n'error:*) said=error:${said##*$'\n'error:} ;; esac
     printf '    %s(exit %d)%s %s\n' "$DIM" "$status" "$PLAIN" "$said"
 }
 

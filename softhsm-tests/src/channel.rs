@@ -26,8 +26,17 @@ use crate::{Failure, Identity, configuration::Endpoints};
 /// # Errors
 /// When the identity's files cannot be used, or nobody answers.
 pub async fn connect(endpoints: &Endpoints, identity: &Identity) -> Result<Channel, Failure> {
+    let first = endpoints.listeners.first();
+    connect_to(first.map_or("", String::as_str), identity).await
+}
+
+/// As [`connect`], to any listener.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_to(address: &str, identity: &Identity) -> Result<Channel, Failure> {
     let tls = TlsConnector::from(Arc::new(client_tls(identity)?));
-    let address = endpoints.listeners.first().cloned().unwrap_or_default();
+    let address = address.to_owned();
     let connector = tower::service_fn(move |_| {
         let (tls, address) = (tls.clone(), address.clone());
         async move {
@@ -72,12 +81,21 @@ pub async fn health(channel: Channel) -> Result<ServingStatus, Failure> {
 /// # Errors
 /// As [`connect`] and [`health`].
 pub fn health_now(endpoints: &Endpoints, identity: &Identity) -> Result<ServingStatus, Failure> {
+    let first = endpoints.listeners.first();
+    health_at(first.map_or("", String::as_str), identity)
+}
+
+/// As [`health_now`], at any listener.
+///
+/// # Errors
+/// As [`health_now`].
+pub fn health_at(address: &str, identity: &Identity) -> Result<ServingStatus, Failure> {
     let ask = || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|cause| Failure::because("cannot start a runtime", cause))?;
-        runtime.block_on(async { health(connect(endpoints, identity).await?).await })
+        runtime.block_on(async { health(connect_to(address, identity).await?).await })
     };
     std::thread::scope(|scope| scope.spawn(ask).join())
         .unwrap_or_else(|_| Err(Failure::new("the health check panicked")))

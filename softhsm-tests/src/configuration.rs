@@ -37,15 +37,26 @@ pub struct Listener {
     pub key: PathBuf,
     /// Whose clients may connect, PEM.
     pub client_ca: PathBuf,
-    /// Which services are offered here; `all` is every one.
-    pub services: Vec<String>,
+    /// Whose clients are revoked, PEM.
+    pub client_crl: Vec<PathBuf>,
+    /// `data`, `administration`, or both.
+    pub planes: Vec<String>,
+    /// How many may be there at once.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<String, u32>,
 }
 
-/// The listener of `/metrics`, plain HTTP.
+/// The listener of `/metrics`: plain HTTP, or TLS with all three files.
 #[derive(Debug, Clone, Serialize)]
 pub struct MetricsListener {
     /// Address and port; port 0 takes a free one.
     pub address: String,
+    /// Certificate chain, PEM.
+    pub certificate: Option<PathBuf>,
+    /// Private key, PEM.
+    pub key: Option<PathBuf>,
+    /// Whose clients may read, PEM.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// The PKCS#11 module and the token.
@@ -74,21 +85,34 @@ pub struct Log {
     pub level: String,
 }
 
+impl Listener {
+    /// A listener for everything on a free port, with the server's certificate of `pki` and
+    /// the clients of this authority, a directory beside the configuration.
+    pub fn loopback(authority: &str) -> Self {
+        Self {
+            address: "127.0.0.1:0".to_owned(),
+            certificate: "pki/server.pem".into(),
+            key: "pki/server.key".into(),
+            client_ca: Path::new(authority).join("ca.pem"),
+            client_crl: Vec::new(),
+            planes: vec!["data".to_owned(), "administration".to_owned()],
+            limits: BTreeMap::new(),
+        }
+    }
+}
+
 impl ServerFile {
     /// What a deployment on loopback needs: any free ports, files relative to where the
     /// configuration lies, except the token's, which may be anywhere.
     pub fn loopback(token: &Token) -> Self {
         Self {
             data: "data".into(),
-            listener: vec![Listener {
-                address: "127.0.0.1:0".to_owned(),
-                certificate: "pki/server.pem".into(),
-                key: "pki/server.key".into(),
-                client_ca: "pki/ca.pem".into(),
-                services: vec!["all".to_owned()],
-            }],
+            listener: vec![Listener::loopback("pki")],
             metrics: MetricsListener {
                 address: "127.0.0.1:0".to_owned(),
+                certificate: None,
+                key: None,
+                client_ca: None,
             },
             hsm: Hsm {
                 module: MODULE.into(),
@@ -156,7 +180,8 @@ impl Endpoints {
     }
 }
 
-/// Who is bound, read from a bindings file: each principal once, in the file's order.
+/// Whose certificates there are to be, read from a bindings file: each principal and its aliases
+/// once, in the file's order.
 ///
 /// # Errors
 /// When the file cannot be read as bindings.
@@ -167,7 +192,7 @@ pub fn principals(bindings: &Path) -> Result<Vec<String>, Failure> {
     Ok(file
         .bindings
         .into_iter()
-        .map(|binding| binding.principal)
+        .flat_map(|binding| std::iter::once(binding.principal).chain(binding.aliases))
         .collect())
 }
 
@@ -191,6 +216,8 @@ struct BindingsFile {
 #[derive(Deserialize)]
 struct Bound {
     principal: String,
+    #[serde(default)]
+    aliases: Vec<String>,
 }
 
 #[derive(Deserialize)]

@@ -83,6 +83,11 @@ impl Deployment {
         &self.place.data
     }
 
+    /// Whose certificates everybody has.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
     /// The token.
     pub fn token(&self) -> &Token {
         &self.place.token

@@ -1,11 +1,15 @@
 //! The metrics page of a server, as Prometheus would read it.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{Read, Write},
     net::TcpStream,
+    sync::Arc,
 };
 
-use crate::{Failure, wait::PATIENCE};
+use rustls::{ClientConnection, StreamOwned};
+use rustls_pki_types::ServerName;
+
+use crate::{Failure, Identity, channel::client_tls, wait::PATIENCE};
 
 /// One reading of `/metrics`, in the text exposition format of Prometheus.
 #[derive(Debug, Clone)]
@@ -19,8 +23,22 @@ impl Metrics {
     /// # Errors
     /// When nobody answers, or answers something else than 200.
     pub fn read(address: &str) -> Result<Self, Failure> {
-        Ok(Self {
-            text: get(address, "/metrics")?,
+        page(address, &mut |stream| get(stream, address))
+    }
+
+    /// Reads `https://{address}/metrics` as somebody.
+    ///
+    /// # Errors
+    /// As [`Metrics::read`], and when one end does not trust the other.
+    pub fn read_as(address: &str, identity: &Identity) -> Result<Self, Failure> {
+        let mut tls = client_tls(identity)?;
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let tls = Arc::new(tls);
+        page(address, &mut |stream| {
+            let name = ServerName::try_from("localhost").map_err(std::io::Error::other)?;
+            let session =
+                ClientConnection::new(tls.clone(), name).map_err(std::io::Error::other)?;
+            get(StreamOwned::new(session, stream), address)
         })
     }
 
@@ -56,25 +74,33 @@ impl Metrics {
     }
 }
 
-/// HTTP/1.0 without keep-alive: the body ends where the connection ends.
-fn get(address: &str, path: &str) -> Result<String, Failure> {
-    let ask = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect(address)?;
+fn page(
+    address: &str,
+    get: &mut dyn FnMut(TcpStream) -> std::io::Result<String>,
+) -> Result<Metrics, Failure> {
+    let mut ask = || {
+        let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
+        get(stream)
     };
-    let answer = ask().map_err(|cause| {
-        Failure::because(format!("nobody answers at http://{address}{path}"), cause)
-    })?;
+    let answer =
+        ask().map_err(|cause| Failure::because(format!("no metrics page at {address}"), cause))?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     match head.split(' ').nth(1) {
-        Some("200") => Ok(body.to_owned()),
+        Some("200") => Ok(Metrics {
+            text: body.to_owned(),
+        }),
         _ => Err(Failure::new(format!(
-            "http://{address}{path} answers {}",
+            "{address} answers {}",
             head.lines().next().unwrap_or("nothing")
         ))),
     }
+}
+
+/// HTTP/1.0 without keep-alive: the body ends where the connection ends.
+fn get(mut stream: impl Read + Write, address: &str) -> std::io::Result<String> {
+    write!(stream, "GET /metrics HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }

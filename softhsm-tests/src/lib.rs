@@ -24,9 +24,12 @@
     reason = "a kit for tests: what cannot go on fails the test, with a sentence"
 )]
 
+pub mod browser;
+pub mod certificate;
 pub mod channel;
 pub mod cli;
 pub mod configuration;
+pub mod custodian;
 pub mod deployment;
 pub mod durability;
 pub mod failure;
@@ -36,6 +39,7 @@ pub mod hsm_bench;
 pub mod hsm_contract;
 pub mod http;
 pub mod in_process;
+pub mod issuer;
 pub mod outside_bytes;
 pub mod partner;
 pub mod patients;
@@ -48,12 +52,14 @@ pub mod store_contract;
 pub mod token;
 pub mod wait;
 
+pub use browser::Browser;
 pub use cli::{Cli, Finished};
 pub use deployment::{Builder, Deployment};
 pub use failure::Failure;
 pub use in_process::{InProcessToken, Outsider};
+pub use issuer::Issuer;
 pub use pin_holder::PinHolder;
-pub use pki::{Authority, Flaw, Identity};
+pub use pki::{Authority, Flaw, Identity, Revoked};
 pub use server::Server;
 pub use setting::{full, scaled};
 pub use token::Token;

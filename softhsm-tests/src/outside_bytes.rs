@@ -14,7 +14,9 @@ use kms_core::envelope::Envelope;
 use kms_core::import_token::ImportToken;
 use kms_core::name::{DomainName, EdgeName, KeyName, Slug, SpaceName, VersionName};
 use kms_core::pseudonym::{Identifier, Pseudonym};
+use kms_core::quota::QuotaName;
 use kms_core::record::{Record, is_entry};
+use kms_openid::{Keys, Sealed, Sort};
 use kms_server::audit::frame::{self, Frame};
 use std::fmt::Display;
 use std::str::FromStr;
@@ -23,7 +25,7 @@ use std::str::FromStr;
 pub type Body = fn(&[u8]) -> bool;
 
 /// Every target, by the name of its file and of its corpus.
-pub const TARGETS: [(&str, Body); 8] = [
+pub const TARGETS: [(&str, Body); 10] = [
     ("envelope", envelope),
     ("pseudonym", pseudonym),
     ("import_token", import_token),
@@ -32,6 +34,8 @@ pub const TARGETS: [(&str, Body); 8] = [
     ("record", record),
     ("frame", frame),
     ("file_header", file_header),
+    ("token", token),
+    ("key_set", key_set),
 ];
 
 /// A ciphertext.
@@ -76,6 +80,7 @@ pub fn name(bytes: &[u8]) -> bool {
         one_form::<EdgeName>(text),
         one_form::<KeyName>(text),
         one_form::<VersionName>(text),
+        one_form::<QuotaName>(text),
     ];
     let several = understood.iter().filter(|one| **one).count();
     assert!(several <= 1, "a text names several sorts of thing");
@@ -135,4 +140,27 @@ pub fn file_header(bytes: &[u8]) -> bool {
         slots.header
     );
     true
+}
+
+/// The header of a token, of either sort and never of both. Without the key that it names nothing
+/// of it is believed.
+pub fn token(bytes: &[u8]) -> bool {
+    let Ok(text) = str::from_utf8(bytes) else {
+        return false;
+    };
+    let none = Keys::read(br#"{"keys":[]}"#).unwrap();
+    let understood = [Sort::Access, Sort::Identity].map(|sort| {
+        let Ok(sealed) = Sealed::read(text, sort) else {
+            return false;
+        };
+        assert!(!none.know(&sealed) && none.open(&sealed).is_err());
+        true
+    });
+    assert_ne!(understood, [true, true], "a token of two sorts");
+    understood.contains(&true)
+}
+
+/// The keys of an OpenID provider.
+pub fn key_set(bytes: &[u8]) -> bool {
+    Keys::read(bytes).is_some()
 }

@@ -17,6 +17,12 @@ use rcgen::{
 
 use crate::Failure;
 
+mod forged;
+mod revocation;
+
+pub use forged::valid_for;
+pub use revocation::Revoked;
+
 /// A certificate authority in a directory: `ca.pem`, `ca.key`, and what it issues as
 /// `{kind}-{id}.pem` and `{kind}-{id}.key` (P-256, PKCS#8).
 #[derive(Debug)]
@@ -24,6 +30,9 @@ pub struct Authority {
     directory: PathBuf,
     trust_domain: String,
     issuer: Issuer<'static, KeyPair>,
+    /// PEM certificates between it and the authority that everybody trusts.
+    above: String,
+    anchor: PathBuf,
 }
 
 /// A certificate with its private key, both PEM files, and the authority that its owner
@@ -93,6 +102,8 @@ impl Authority {
             directory: directory.to_owned(),
             trust_domain: trust_domain.to_owned(),
             issuer: Issuer::new(parameters, key),
+            above: String::new(),
+            anchor: directory.join("ca.pem"),
         })
     }
 
@@ -176,7 +187,7 @@ impl Authority {
             | Flaw::TwoUris
             | Flaw::ServerUsage => parameters.signed_by(&key, &self.issuer),
         };
-        write_identity(&identity, &certificate.map_err(cannot_issue)?.pem(), &key)?;
+        self.write(&identity, &certificate.map_err(cannot_issue)?.pem(), &key)?;
         Ok(identity)
     }
 
@@ -193,7 +204,16 @@ impl Authority {
         let certificate = parameters
             .signed_by(&key, &self.issuer)
             .map_err(cannot_issue)?;
-        write_identity(identity, &certificate.pem(), &key)
+        self.write(identity, &certificate.pem(), &key)
+    }
+
+    fn write(&self, identity: &Identity, certificate: &str, key: &KeyPair) -> Result<(), Failure> {
+        write_private(&identity.key, key.serialize_pem().as_bytes())?;
+        fs::write(
+            &identity.certificate,
+            format!("{certificate}{}", self.above),
+        )
+        .map_err(Failure::with_file("write", &identity.certificate))
     }
 
     fn identity(&self, principal: &str, stem: &str) -> Identity {
@@ -201,7 +221,7 @@ impl Authority {
             principal: principal.to_owned(),
             certificate: self.directory.join(format!("{stem}.pem")),
             key: self.directory.join(format!("{stem}.key")),
-            ca: self.certificate(),
+            ca: self.anchor.clone(),
         }
     }
 
@@ -227,12 +247,6 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<(), Failure> {
         file.write_all(content)
     };
     write().map_err(Failure::with_file("write", path))
-}
-
-fn write_identity(identity: &Identity, certificate: &str, key: &KeyPair) -> Result<(), Failure> {
-    write_private(&identity.key, key.serialize_pem().as_bytes())?;
-    fs::write(&identity.certificate, certificate)
-        .map_err(Failure::with_file("write", &identity.certificate))
 }
 
 /// `person/olivia` is kept in files `person-olivia.*`.
@@ -263,7 +277,7 @@ fn uri(trust_domain: &str, principal: &str) -> Result<SanType, Failure> {
 fn authority_parameters(trust_domain: &str) -> CertificateParams {
     let mut parameters = CertificateParams::default();
     parameters.distinguished_name = common_name(&format!("development CA of {trust_domain}"));
-    parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
     parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     valid(&mut parameters, -1, 366);
     parameters

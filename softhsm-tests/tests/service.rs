@@ -1,5 +1,4 @@
-//! The service as an operator runs it: new certificates without a restart, a stop that drains,
-//! deadlines, health, reflection.
+//! The service as an operator runs it: a stop that drains, deadlines, health, reflection.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,20 +10,16 @@
 )]
 
 use std::{
-    fs,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
 use kms_proto::v1::{
-    self, crypto_service_client::CryptoServiceClient, identifier::Identifier::Opaque,
-    key_service_client::KeyServiceClient, pseudonym_service_client::PseudonymServiceClient,
+    self, identifier::Identifier::Opaque, pseudonym_service_client::PseudonymServiceClient,
 };
 use softhsm_tests::{
-    Authority, Deployment,
-    channel::{connect, health_now},
-    configuration::ServerFile,
+    Deployment,
     gateway::{Gateway, identifier},
     wait::until,
 };
@@ -37,48 +32,15 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
-const KEY: &str = "spaces/ingest-lyon/keys/object";
 const LINK: &str = "spaces/warehouse/edges/link";
 
 #[test]
 fn it_is_run_without_surprises() {
-    let mut kms = Deployment::emc2().configure(apart).start();
+    let mut kms = Deployment::emc2().start();
     kms.furnish();
-    offers_on_a_listener_what_belongs_there(&mut kms);
     says_what_it_serves_and_that_it_does(&mut kms);
     answers_at_the_deadline_and_finishes_what_it_began(&mut kms);
     drains_before_it_stops(&mut kms);
-    takes_new_certificates_while_it_serves(&mut kms);
-}
-
-/// A second listener for those who only encrypt.
-fn apart(file: &mut ServerFile) {
-    let mut second = file.listener[0].clone();
-    second.services = vec!["crypto".to_owned()];
-    file.listener.push(second);
-}
-
-/// On the listener for encryption there is no other service, whoever asks.
-fn offers_on_a_listener_what_belongs_there(kms: &mut Deployment) {
-    let mut endpoints = kms.server().endpoints().clone();
-    endpoints.listeners.remove(0);
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let etl = connect(&endpoints, kms.identity("lyon-etl")).await.unwrap();
-        let request = v1::EncryptRequest {
-            name: KEY.to_owned(),
-            plaintext: b"x".into(),
-            ..v1::EncryptRequest::default()
-        };
-        let sealed = CryptoServiceClient::new(etl).encrypt(request).await;
-        sealed.unwrap();
-        let operator = connect(&endpoints, kms.identity("olivia")).await.unwrap();
-        let request = v1::GetKeyRequest {
-            name: KEY.to_owned(),
-        };
-        let refused = KeyServiceClient::new(operator).get_key(request).await;
-        assert_eq!(refused.unwrap_err().code(), Code::Unimplemented);
-    });
 }
 
 /// Reflection lists the services, and the health service knows each of them.
@@ -103,7 +65,7 @@ fn says_what_it_serves_and_that_it_does(kms: &mut Deployment) {
         .map(|service| service.name)
         .filter(|name| name.starts_with("emc2.kms.v1."))
         .collect();
-    assert_eq!(ours.len(), 7, "{ours:?}");
+    assert_eq!(ours.len(), 10, "{ours:?}");
     let health = |service: &str| {
         let request = HealthCheckRequest {
             service: service.to_owned(),
@@ -169,47 +131,6 @@ fn drains_before_it_stops(kms: &mut Deployment) {
     kms.restart();
     assert_eq!(evaluations(kms), before + answers.into_inner());
     assert!(kms.log().contains("calls under way are finished"));
-}
-
-/// SIGHUP: connections that are open stay, new ones see the new certificates; a file with a fault
-/// changes nothing.
-fn takes_new_certificates_while_it_serves(kms: &mut Deployment) {
-    let open = Gateway::connect(kms, "lyon-etl");
-    let elsewhere = tempfile::tempdir().unwrap();
-    let authority = Authority::create(elsewhere.path(), "dev.emc2.example").unwrap();
-    let renewed = authority.client("service/lyon-etl").unwrap();
-    let mut former = kms.identity("lyon-etl").clone();
-    former.ca = authority.certificate();
-    let endpoints = kms.server().endpoints().clone();
-    assert!(health_now(&endpoints, &renewed).is_err());
-
-    let server = authority.server().unwrap();
-    let pki = kms.directory().join("pki");
-    fs::copy(&server.certificate, pki.join("server.pem")).unwrap();
-    fs::copy(&server.key, pki.join("server.key")).unwrap();
-    fs::copy(&server.ca, pki.join("ca.pem")).unwrap();
-    kms.server().reload();
-    until("the new certificates", || {
-        matches!(health_now(&endpoints, &renewed), Ok(ServingStatus::Serving)).then_some(())
-    });
-    assert!(kms.log().contains("certificates were read again"));
-    let refused = kms.metrics().sum("kms_tls_handshakes_refused_total");
-    assert!(health_now(&endpoints, &former).is_err());
-    assert!(kms.metrics().sum("kms_tls_handshakes_refused_total") > refused);
-    open.encrypt(KEY, b"still here", &[]).unwrap();
-
-    fs::write(pki.join("server.pem"), "no certificate").unwrap();
-    kms.server().reload();
-    until("the refusal of a file with a fault", || {
-        kms.log()
-            .contains("certificates stay as they were")
-            .then_some(())
-    });
-    assert!(kms.log().contains("server.pem"));
-    assert_eq!(
-        health_now(&endpoints, &renewed).unwrap(),
-        ServingStatus::Serving
-    );
 }
 
 /// A batch that takes a while.

@@ -94,8 +94,11 @@ fn killed_under_load(kms: &mut Deployment, round: usize) -> Vec<Told> {
         }
         callers.push(scope.spawn(move || evaluates(&link, round, done)));
         callers.push(scope.spawn(move || changes(&operator, round, done)));
+        // A soft token that was killed while it wrote may fail a call afterwards, and each caller
+        // stops at its first failure: then the kill has nothing left to wait for.
         until("enough answers", || {
-            (answers.load(Ordering::Relaxed) >= enough).then_some(())
+            let over = callers.iter().all(thread::ScopedJoinHandle::is_finished);
+            (over || answers.load(Ordering::Relaxed) >= enough).then_some(())
         });
         kms.kill();
         callers

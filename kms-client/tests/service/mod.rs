@@ -1,23 +1,27 @@
 //! A service for tests: mutual TLS as the real one, data keys wrapped by writing them down.
 
 pub mod pki;
+mod proposals;
 
 pub use pki::Pki;
 
 use kms_client::v1;
 use kms_client::v1::crypto_service_server::{CryptoService, CryptoServiceServer};
 use kms_client::v1::import_service_server::{ImportService, ImportServiceServer};
+use kms_client::v1::proposal_service_server::ProposalServiceServer;
 use kms_client::v1::pseudonym_service_server::{PseudonymService, PseudonymServiceServer};
 use kms_client::{Backoff, Client, Error, Target};
+use kms_core::pseudonym::Pseudonym;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt};
 
 /// What the service keeps, and how it misbehaves.
 #[derive(Default)]
@@ -30,10 +34,14 @@ pub struct Shared {
     pub calls: AtomicU32,
     /// How many calls to answer with UNAVAILABLE first.
     pub unavailable: AtomicU32,
+    /// What is told of a quota that is used up: when it is free again.
+    pub used_up: Mutex<Option<Duration>>,
     /// Whether calls get no answer.
     pub silent: AtomicBool,
     /// The request ids of changes, in the order in which they came.
     pub request_ids: Mutex<Vec<String>>,
+    /// The `authorization` of each call for random bytes.
+    pub authorizations: Mutex<Vec<Option<String>>>,
 }
 
 #[derive(Clone)]
@@ -52,6 +60,14 @@ pub struct Service {
 impl Service {
     /// Serves on a free port with `server.pem`, to clients of `ca.pem`.
     pub async fn start(pki: &Pki) -> Self {
+        Self::start_with(pki, Vec::new()).await
+    }
+
+    /// As [`Service::start`], with lists of who was revoked.
+    pub async fn start_with(
+        pki: &Pki,
+        revoked: Vec<CertificateRevocationListDer<'static>>,
+    ) -> Self {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut roots = rustls::RootCertStore::empty();
         roots
@@ -59,6 +75,7 @@ impl Service {
             .unwrap();
         let verifier =
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                .with_crls(revoked)
                 .build()
                 .unwrap();
         let mut config = rustls::ServerConfig::builder_with_provider(provider)
@@ -90,10 +107,12 @@ impl Service {
         let crypto = CryptoServiceServer::new(Fake(Arc::clone(&shared)));
         let pseudonyms = PseudonymServiceServer::new(Fake(Arc::clone(&shared)));
         let imports = ImportServiceServer::new(Fake(Arc::clone(&shared)));
+        let proposals = ProposalServiceServer::new(Fake(Arc::clone(&shared)));
         tokio::spawn(
             tonic::transport::Server::builder()
                 .add_service(crypto)
                 .add_service(imports)
+                .add_service(proposals)
                 .add_service(pseudonyms)
                 .serve_with_incoming(tokio_stream::wrappers::ReceiverStream::new(receiver)),
         );
@@ -128,6 +147,17 @@ pub async fn first_call(target: &Target) -> Error {
     }
 }
 
+/// What the service makes of an identifier: its first bytes, well formed as a pseudonym.
+pub fn pseudonym(identifier: &str) -> String {
+    let mut output = [0; 32];
+    for (to, from) in output.iter_mut().zip(identifier.bytes()) {
+        *to = from;
+    }
+    let code = "whlink".parse().unwrap();
+    let made = Pseudonym::of_output(code, 1, &output).unwrap();
+    made.to_text().unwrap()
+}
+
 struct Fake(Arc<Shared>);
 
 impl Fake {
@@ -139,6 +169,14 @@ impl Fake {
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
                 left.checked_sub(1)
             });
+        if let Some(wait) = *self.0.used_up.lock().unwrap() {
+            let details = ErrorDetails::with_retry_info(Some(wait));
+            return Err(Status::with_error_details(
+                Code::ResourceExhausted,
+                "the quota is used up",
+                details,
+            ));
+        }
         match left {
             Ok(_) => Err(Status::unavailable("the token is away")),
             Err(_) => Ok(()),
@@ -248,6 +286,9 @@ impl CryptoService for Fake {
         request: Request<v1::GenerateRandomRequest>,
     ) -> Answer<v1::GenerateRandomResponse> {
         self.called()?;
+        let sent = request.metadata().get("authorization");
+        let sent = sent.map(|value| value.to_str().unwrap().to_owned());
+        self.0.authorizations.lock().unwrap().push(sent);
         if self.0.silent.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
@@ -338,7 +379,7 @@ impl PseudonymService for Fake {
         let results = identifiers.into_iter().map(|identifier| {
             let said = match identifier.identifier {
                 Some(Opaque(text) | Pseudonym(text)) if !text.is_empty() => {
-                    Said::Pseudonym(text.chars().rev().collect())
+                    Said::Pseudonym(pseudonym(&text))
                 }
                 Some(Opaque(_) | Pseudonym(_)) | None => Said::Error(v1::ItemError {
                     code: 3,

@@ -131,12 +131,20 @@ actions! {
     PutPolicy: Moves + 2,
     /// Changes who has which role.
     PutBindings: Moves + 2,
-    /// Raises a quota.
+    /// Sets how much a caller may ask of a key or an edge.
     RaiseQuota: Moves + 1,
+    /// Breaks the glass: for a short time, what stops harm needs one approval less.
+    DeclareEmergency: Moves + 1,
+    /// Ends an emergency before its time.
+    EndEmergency: Moves + 0,
+    /// Says what an emergency was used for: until then nobody can declare another.
+    ReviewEmergency: Moves + 0,
     /// Shows spaces, domains, edges, keys and versions.
     ReadInventory: Reads + 0,
     /// Shows the audit log.
     ReadAudit: Reads + 0,
+    /// Shows policy and bindings, and who may do what by them.
+    ReadPolicy: Reads + 0,
     /// Prunes the uses log.
     PruneUses: Moves + 2,
     /// Makes a backup.

@@ -1,6 +1,6 @@
 //! Which roles a person or a service has, and on what.
 
-use crate::caller::Principal;
+use crate::caller::{Principal, Sort};
 use crate::error::{Error, Result};
 use crate::name::{EdgeName, Slug, SpaceName};
 use crate::role::{Role, Scope};
@@ -13,7 +13,19 @@ use std::fmt;
 #[serde(try_from = "Draft", into = "Draft")]
 pub struct Binding {
     principal: Principal,
+    aliases: Vec<Principal>,
+    openid: Option<OpenId>,
     grants: Vec<Grant>,
+}
+
+/// Who a person is at the OpenID provider.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenId {
+    /// The provider: `iss`.
+    pub issuer: String,
+    /// The person there: `sub`, never used again by the provider.
+    pub subject: String,
 }
 
 /// One role and what it is granted on.
@@ -45,6 +57,10 @@ pub enum Reach {
 #[serde(deny_unknown_fields)]
 struct Draft {
     principal: Principal,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    aliases: Vec<Principal>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    openid: Option<OpenId>,
     roles: Vec<Grant>,
 }
 
@@ -70,6 +86,18 @@ impl Binding {
         &self.principal
     }
 
+    /// The other names in certificates of the same person: a spare card, a second machine.
+    #[must_use]
+    pub fn aliases(&self) -> &[Principal] {
+        &self.aliases
+    }
+
+    /// Who the person is at the OpenID provider.
+    #[must_use]
+    pub fn openid(&self) -> Option<&OpenId> {
+        self.openid.as_ref()
+    }
+
     /// The roles, in the order granted.
     #[must_use]
     pub fn grants(&self) -> &[Grant] {
@@ -88,9 +116,24 @@ impl TryFrom<Draft> for Binding {
     fn try_from(draft: Draft) -> Result<Self> {
         let binding = Binding {
             principal: draft.principal,
+            aliases: draft.aliases,
+            openid: draft.openid,
             grants: draft.roles,
         };
         let who = &binding.principal;
+        let service = who.sort() == Sort::Service;
+        if service && !(binding.aliases.is_empty() && binding.openid.is_none()) {
+            let sentence = format!("{who}: only a person has aliases and an OpenID subject");
+            return Err(Error::invalid("aliases", sentence));
+        }
+        if let Some(wrong) = binding
+            .aliases
+            .iter()
+            .find(|alias| *alias == who || alias.sort() == Sort::Service)
+        {
+            let sentence = format!("{who}: {wrong} is no alias; it is another name of a person");
+            return Err(Error::invalid("aliases", sentence));
+        }
         for grant in &binding.grants {
             scope_error(grant).map_or(Ok(()), |what| {
                 Err(Error::invalid(
@@ -154,6 +197,8 @@ impl From<Binding> for Draft {
     fn from(binding: Binding) -> Draft {
         Draft {
             principal: binding.principal,
+            aliases: binding.aliases,
+            openid: binding.openid,
             roles: binding.grants,
         }
     }

@@ -1,10 +1,15 @@
 //! Who asks. A [`Caller`] is made here and nowhere else.
 
+use crate::certificate::Certificate;
 use crate::error::{Error, Result};
 use crate::name::Slug;
+use crate::plane::Plane;
+use crate::time::Time;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// A person or a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -160,41 +165,58 @@ impl fmt::Display for Identity {
 /// Who asks, and how we know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
-    /// Someone on the other end of a connection, proved by a certificate.
-    Peer {
-        /// Who it is.
-        identity: Identity,
-        /// SHA-256 of the certificate (DER), hexadecimal.
-        certificate: String,
-        /// From where: an address and a port.
-        source: Option<std::net::SocketAddr>,
-    },
+    /// Someone on the other end of a connection.
+    Peer(Arc<Peer>),
     /// Whoever holds the machine and the PIN, before there is a policy to ask: only `init`.
     Founder,
     /// The service itself, settling what a crash left open. It asks for nothing.
     Recovery,
 }
 
-impl Caller {
-    /// Someone whose certificate was verified by the listener.
-    #[must_use]
-    pub fn peer(
-        identity: Identity,
-        certificate: String,
-        source: Option<std::net::SocketAddr>,
-    ) -> Self {
-        Caller::Peer {
-            identity,
-            certificate,
-            source,
-        }
-    }
+/// Someone on the other end of a connection, proved by a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// The certificate, which the listener verified.
+    pub certificate: Certificate,
+    /// From where: an address and a port.
+    pub source: Option<SocketAddr>,
+    /// What the listener is for.
+    pub planes: &'static [Plane],
+    /// For a person: the sign-in that goes with this call.
+    pub sign_in: Option<SignIn>,
+    /// What this call is for, in the caller's own word: the study that a key may be bound to.
+    pub purpose: Option<Slug>,
+}
 
-    /// Who it is in this deployment, if it came over a connection.
+/// A person's own sign-in at the OpenID provider, beside the certificate of the connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignIn {
+    /// `iss` of the token.
+    pub issuer: String,
+    /// `sub` of the token.
+    pub subject: String,
+    /// When the person last proved who they are (`auth_time`).
+    pub auth_time: Time,
+    /// When the token ends (`exp`).
+    pub expires: Time,
+    /// Whether `acr`/`amr` show strong authentication.
+    pub strong: bool,
+}
+
+impl Peer {
+    /// Who the certificate says it is.
     #[must_use]
-    pub fn principal(&self) -> Option<&Principal> {
+    pub fn identity(&self) -> &Identity {
+        self.certificate.identity()
+    }
+}
+
+impl Caller {
+    /// Whoever it is at the other end of the connection, if there is one.
+    #[must_use]
+    pub fn peer(&self) -> Option<&Peer> {
         match self {
-            Caller::Peer { identity, .. } => Some(&identity.principal),
+            Caller::Peer(peer) => Some(peer),
             Caller::Founder | Caller::Recovery => None,
         }
     }
@@ -203,7 +225,7 @@ impl Caller {
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Caller::Peer { identity, .. } => identity.fmt(f),
+            Caller::Peer(peer) => peer.identity().fmt(f),
             Caller::Founder => f.write_str("founder"),
             Caller::Recovery => f.write_str("recovery"),
         }

@@ -1,6 +1,7 @@
 //! What the caller should do.
 
 use std::fmt;
+use std::time::Duration;
 
 /// The kinds of error, each an advice to the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,6 +16,8 @@ pub enum Kind {
     Conflict,
     /// The key is not in a state for it.
     State,
+    /// Others must approve first: it waits as a proposal.
+    Pending,
     /// Slow down.
     Exhausted,
     /// Nothing was done: try again.
@@ -27,12 +30,13 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Kind; 9] = [
+    pub const ALL: [Kind; 10] = [
         Kind::Invalid,
         Kind::Refused,
         Kind::NotFound,
         Kind::Conflict,
         Kind::State,
+        Kind::Pending,
         Kind::Exhausted,
         Kind::Unavailable,
         Kind::Unknown,
@@ -48,6 +52,7 @@ impl Kind {
             Kind::NotFound => "NOT_FOUND",
             Kind::Conflict => "CONFLICT",
             Kind::State => "KEY_STATE",
+            Kind::Pending => "APPROVAL_REQUIRED",
             Kind::Exhausted => "EXHAUSTED",
             Kind::Unavailable => "UNAVAILABLE",
             Kind::Unknown => "UNKNOWN_OUTCOME",
@@ -66,6 +71,7 @@ pub struct Error {
     field: Option<String>,
     message: String,
     cause: Option<String>,
+    wait: Option<Duration>,
 }
 
 /// The usual result.
@@ -79,6 +85,7 @@ impl Error {
             field: None,
             message: message.into(),
             cause: None,
+            wait: None,
         }
     }
 
@@ -113,6 +120,14 @@ impl Error {
         Error::new(Kind::State, message)
     }
 
+    /// Others must approve it first: `proposal` is where it waits.
+    pub fn pending(proposal: impl fmt::Display, message: impl Into<String>) -> Self {
+        Error {
+            field: Some(proposal.to_string()),
+            ..Error::new(Kind::Pending, message)
+        }
+    }
+
     /// Slow down.
     pub fn exhausted(message: impl Into<String>) -> Self {
         Error::new(Kind::Exhausted, message)
@@ -143,13 +158,20 @@ impl Error {
         self
     }
 
+    /// Says after how long it is worth another try.
+    #[must_use]
+    pub fn after(mut self, wait: Duration) -> Self {
+        self.wait = Some(wait);
+        self
+    }
+
     /// What the caller should do.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// The field to mend.
+    /// The field to mend; for `Pending`, the proposal.
     #[must_use]
     pub fn field(&self) -> Option<&str> {
         self.field.as_deref()
@@ -159,6 +181,12 @@ impl Error {
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// After how long it is worth another try, where that is known.
+    #[must_use]
+    pub fn wait(&self) -> Option<Duration> {
+        self.wait
     }
 
     /// What only we should know.

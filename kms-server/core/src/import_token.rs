@@ -14,6 +14,7 @@ use crate::id::{KeyId, KeyUid};
 use crate::key::Wrapping;
 use crate::name::VersionName;
 use crate::time::{HOUR, Time};
+use serde::{Deserialize, Serialize};
 
 const MAGIC: [u8; 3] = *b"IT\x01";
 const LABEL: &[u8] = b"emc2-kms/import-token/v1";
@@ -23,7 +24,8 @@ const MAC_LEN: usize = 32;
 pub const LIFETIME: u64 = 24 * HOUR;
 
 /// What an import token says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ImportToken {
     /// The version that the material will become.
     pub target: KeyId,

@@ -2,7 +2,7 @@
 
 use crate::class::{Algorithm, Class};
 use crate::id::{KeyId, KeyUid};
-use crate::name::{KeyName, VersionName};
+use crate::name::{KeyName, Slug, VersionName};
 use crate::state::State;
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
@@ -40,10 +40,23 @@ pub struct Key {
     pub latest: u32,
     /// Of the owner's choice.
     pub labels: BTreeMap<String, String>,
+    /// The authorised study that it serves, and no other purpose.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub study: Option<Study>,
     /// When it was declared.
     pub created: Time,
-    /// When title, labels or primary last changed.
+    /// When title, labels, study or primary last changed.
     pub updated: Time,
+}
+
+/// An authorised study: a purpose and the day on which it ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Study {
+    /// What callers state as their purpose.
+    pub purpose: Slug,
+    /// From then on the key is of no use.
+    pub ends: Time,
 }
 
 /// One version of a key's material.

@@ -7,12 +7,14 @@
 pub mod action;
 pub mod binding;
 pub mod caller;
+pub mod certificate;
 pub mod class;
 mod codec;
 pub mod command;
 #[cfg(feature = "policy")]
 pub mod decide;
 pub mod deployment;
+pub mod emergency;
 pub mod envelope;
 pub mod error;
 pub mod id;
@@ -21,9 +23,12 @@ pub mod key;
 pub mod name;
 pub mod permit;
 pub mod plan;
+pub mod plane;
 #[cfg(feature = "policy")]
 pub mod policy;
+pub mod proposal;
 pub mod pseudonym;
+pub mod quota;
 pub mod record;
 pub mod replay;
 pub mod revision;

@@ -1,6 +1,8 @@
 //! Resource names: what a caller writes, and the keys of the store.
 
 use crate::error::{Error, Result};
+use crate::id::KeyUid;
+use data_encoding::BASE32_DNSSEC;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -99,7 +101,26 @@ pub struct VersionName {
     number: u32,
 }
 
-text_form!(Slug, SpaceName, DomainName, EdgeName, KeyName, VersionName);
+/// `proposals/{proposal}`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ProposalName(Slug);
+
+/// `emergencies/{emergency}`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct EmergencyName(Slug);
+
+text_form!(
+    Slug,
+    SpaceName,
+    DomainName,
+    EdgeName,
+    KeyName,
+    VersionName,
+    ProposalName,
+    EmergencyName
+);
 
 impl SpaceName {
     /// The space of this slug.
@@ -213,6 +234,32 @@ impl VersionName {
     }
 }
 
+/// A slug of 45 random bits, short enough to be said on the telephone.
+fn short(first: char, random: &KeyUid) -> Result<Slug> {
+    let text = BASE32_DNSSEC.encode(&random.0);
+    format!("{first}{}", text.get(..9).unwrap_or_default()).parse()
+}
+
+impl ProposalName {
+    /// The name that these random bytes give.
+    ///
+    /// # Errors
+    /// None that random bytes could cause.
+    pub fn fresh(random: &KeyUid) -> Result<Self> {
+        short('p', random).map(ProposalName)
+    }
+}
+
+impl EmergencyName {
+    /// The name that these random bytes give.
+    ///
+    /// # Errors
+    /// None that random bytes could cause.
+    pub fn fresh(random: &KeyUid) -> Result<Self> {
+        short('e', random).map(EmergencyName)
+    }
+}
+
 fn malformed(form: &str) -> Error {
     Error::invalid("name", format!("the name does not have the form {form}"))
 }
@@ -234,6 +281,26 @@ impl FromStr for DomainName {
             .strip_prefix("domains/")
             .ok_or_else(|| malformed("domains/{domain}"))?;
         Ok(DomainName(slug.parse()?))
+    }
+}
+
+impl FromStr for ProposalName {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        let slug = text
+            .strip_prefix("proposals/")
+            .ok_or_else(|| malformed("proposals/{proposal}"))?;
+        Ok(ProposalName(slug.parse()?))
+    }
+}
+
+impl FromStr for EmergencyName {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        let slug = text
+            .strip_prefix("emergencies/")
+            .ok_or_else(|| malformed("emergencies/{emergency}"))?;
+        Ok(EmergencyName(slug.parse()?))
     }
 }
 
@@ -288,6 +355,18 @@ impl fmt::Display for SpaceName {
 impl fmt::Display for DomainName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "domains/{}", self.0)
+    }
+}
+
+impl fmt::Display for ProposalName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "proposals/{}", self.0)
+    }
+}
+
+impl fmt::Display for EmergencyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "emergencies/{}", self.0)
     }
 }
 

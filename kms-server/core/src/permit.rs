@@ -2,6 +2,7 @@
 
 use crate::action::Action;
 use crate::id::KeyId;
+use crate::name::ProposalName;
 use crate::revision::Revision;
 
 /// The closed list of what the service does of its own accord with the HSM. It is counted, not
@@ -38,6 +39,8 @@ enum Grant {
         ids: Vec<KeyId>,
         revision: Revision,
         policies: Vec<String>,
+        proposal: Option<ProposalName>,
+        emergency: bool,
     },
     System(SystemOp),
 }
@@ -57,7 +60,42 @@ impl Permit {
                 ids,
                 revision,
                 policies,
+                proposal: None,
+                emergency: false,
             },
+        }
+    }
+
+    /// For `decide` alone: the proposal that carries it, and whether only an emergency allows it.
+    #[cfg(feature = "policy")]
+    pub(crate) fn carrying(mut self, carried: Option<ProposalName>, only: bool) -> Self {
+        if let Grant::Asked {
+            proposal,
+            emergency,
+            ..
+        } = &mut self.grant
+        {
+            *proposal = carried;
+            *emergency = only;
+        }
+        self
+    }
+
+    /// The proposal that it carries out.
+    #[must_use]
+    pub fn proposal(&self) -> Option<&ProposalName> {
+        match &self.grant {
+            Grant::Asked { proposal, .. } => proposal.as_ref(),
+            Grant::System(_) => None,
+        }
+    }
+
+    /// Whether only a declared emergency allows it.
+    #[must_use]
+    pub fn emergency(&self) -> bool {
+        match &self.grant {
+            Grant::Asked { emergency, .. } => *emergency,
+            Grant::System(_) => false,
         }
     }
 

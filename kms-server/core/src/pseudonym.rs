@@ -194,6 +194,15 @@ impl Identifier {
         }
     }
 
+    /// In bytes, as it came: a pseudonym by what it stands for.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        match self {
+            Identifier::Opaque(text) => text.len(),
+            Identifier::Pseudonym(_) => VALUE_LEN,
+        }
+    }
+
     /// What the HSM evaluates.
     #[must_use]
     pub fn canonical(&self) -> Zeroizing<Vec<u8>> {

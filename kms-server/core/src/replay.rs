@@ -2,17 +2,20 @@
 
 use crate::error::{Error, Result};
 use crate::plan::Plan;
+use crate::proposal::{Proposal, ProposalState};
 use crate::record::{Detail, Intention, Outcome, Record, Settled, state_digest};
 use crate::revision::Revision;
+use crate::time::Time;
 use crate::value::Value;
 use crate::view::View;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The changes log, read from its first entry.
 #[derive(Debug, Default)]
 pub struct Replay {
     view: View,
     next: u64,
+    latest: Time,
     open: Option<Open>,
 }
 
@@ -39,6 +42,7 @@ impl Replay {
             return Err(broken(index, "the sequence has a gap"));
         }
         self.next = index.saturating_add(1);
+        self.latest = self.latest.max(record.time());
         match record.detail().clone() {
             Detail::Intention(intention) => {
                 if self.open.is_some() {
@@ -92,6 +96,9 @@ impl Replay {
                     ));
                 }
                 self.check_replaced(index, &open.intention.plan)?;
+                for proposal in values.iter().filter_map(Value::as_proposal) {
+                    self.check_proposal(index, proposal)?;
+                }
                 for value in values {
                     self.view.put(value, *revision);
                 }
@@ -109,10 +116,46 @@ impl Replay {
         Ok(())
     }
 
+    /// Whoever edits a log could invent an approval, but not a custodian's signature.
+    fn check_proposal(&self, index: u64, proposal: &Proposal) -> Result<()> {
+        let (view, name) = (&self.view, &proposal.terms.name);
+        let deployment = view.founded().map_err(|e| broken(index, e.message()))?;
+        let before = view.proposal(name).map(|(before, _)| before);
+        if before.is_some_and(|b| b.terms != proposal.terms || b.state != ProposalState::Waiting) {
+            return Err(broken(index, "it changes what was agreed to, or is over"));
+        }
+        let known = before.map(|b| b.approvals.as_slice()).unwrap_or_default();
+        if proposal.approvals.get(..known.len()) != Some(known) {
+            return Err(broken(index, "it takes an approval back"));
+        }
+        let mut custodians = BTreeSet::from([&proposal.terms.proposer]);
+        for (at, approval) in proposal.approvals.iter().enumerate() {
+            if !custodians.insert(&approval.custodian) {
+                return Err(broken(
+                    index,
+                    "one person agrees twice, or to their own proposal",
+                ));
+            }
+            // An earlier one was verified by the names in force when it was given.
+            if at >= known.len() {
+                approval
+                    .verify(view, deployment, &proposal.terms)
+                    .map_err(|e| broken(index, &format!("an approval: {}", e.message())))?;
+            }
+        }
+        Ok(())
+    }
+
     /// What the store must hold, but for an open intention.
     #[must_use]
     pub fn view(&self) -> &View {
         &self.view
+    }
+
+    /// The latest time of any entry.
+    #[must_use]
+    pub fn latest(&self) -> Time {
+        self.latest
     }
 
     /// The number of entries read.

@@ -2,14 +2,21 @@
 
 use crate::binding::Binding;
 use crate::deployment::Deployment;
+use crate::emergency::Emergency;
 use crate::error::{Error, Result};
 use crate::key::{Key, Version};
+use crate::proposal::Proposal;
+use crate::quota::Quota;
 use crate::revision::Revision;
 use crate::space::{Domain, Edge, Space};
 use serde::{Deserialize, Serialize};
 
-/// The longest encoded value, in bytes: several of them must fit into one entry of the log.
-pub const VALUE_MAX: usize = 16 * 1024;
+/// The longest encoded value, in bytes: it must fit into one entry of the log. A proposal to replace
+/// schema and policy holds both.
+pub const VALUE_MAX: usize = 40 * 1024;
+
+/// The longest document, in bytes.
+pub const DOCUMENT_MAX: usize = 16 * 1024;
 
 /// A value of the store, outside `local/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +38,12 @@ pub enum Value {
     Key(Key),
     /// `spaces/{space}/keys/{key}/versions/{n}`.
     Version(Version),
+    /// `proposals/{proposal}`.
+    Proposal(Proposal),
+    /// `emergencies/{emergency}`.
+    Emergency(Emergency),
+    /// `{key or edge}/quotas/{caller}`.
+    Quota(Quota),
 }
 
 /// A document of the policy.
@@ -69,6 +82,9 @@ impl Value {
             Value::Edge(edge) => edge.name.to_string(),
             Value::Key(key) => key.name.to_string(),
             Value::Version(version) => version.name.to_string(),
+            Value::Proposal(proposal) => proposal.terms.name.to_string(),
+            Value::Emergency(emergency) => emergency.name.to_string(),
+            Value::Quota(quota) => quota.name.to_string(),
         }
     }
 
@@ -84,6 +100,9 @@ impl Value {
             Value::Edge(_) => "edge",
             Value::Key(_) => "key",
             Value::Version(_) => "version",
+            Value::Proposal(_) => "proposal",
+            Value::Emergency(_) => "emergency",
+            Value::Quota(_) => "quota",
         }
     }
 
@@ -97,7 +116,7 @@ impl Value {
             Ok(bytes)
         } else {
             let sentence = format!(
-                "{} would be longer than 16 KiB; make it shorter",
+                "{} would be longer than 40 KiB; make it shorter",
                 self.name()
             );
             Err(Error::invalid(self.sort(), sentence))
@@ -136,6 +155,14 @@ as_one! {
     as_key -> Key(Key);
     /// The version, if it is one.
     as_version -> Version(Version);
+    /// The binding, if it is one.
+    as_binding -> Binding(Binding);
+    /// The proposal, if it is one.
+    as_proposal -> Proposal(Proposal);
+    /// The emergency, if it is one.
+    as_emergency -> Emergency(Emergency);
+    /// The quota, if it is one.
+    as_quota -> Quota(Quota);
 }
 
 impl DocumentName {

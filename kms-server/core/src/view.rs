@@ -1,12 +1,17 @@
 //! All resources as of one revision: what `decide` looks at.
 
-use crate::binding::Binding;
+use crate::binding::{Binding, OpenId};
 use crate::caller::Principal;
 use crate::deployment::Deployment;
+use crate::emergency::Emergency;
 use crate::error::{Error, Result};
 use crate::id::KeyId;
 use crate::key::{Key, Version};
-use crate::name::{DomainName, EdgeName, KeyName, SpaceName, VersionName};
+use crate::name::{
+    DomainName, EdgeName, EmergencyName, KeyName, ProposalName, SpaceName, VersionName,
+};
+use crate::proposal::Proposal;
+use crate::quota::{Limits, Metered, Quota, QuotaName};
 use crate::revision::Revision;
 use crate::space::{Domain, Edge, EdgeCode, Space};
 use crate::value::{DEPLOYMENT, DocumentName, Stamped, Value};
@@ -17,8 +22,13 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Default)]
 pub struct View {
     resources: BTreeMap<String, Arc<Stamped<Value>>>,
+    /// Whose these other names and sign-ins are.
+    aliases: BTreeMap<Principal, Principal>,
+    subjects: BTreeMap<OpenId, Principal>,
     revision: Revision,
     burnt: BTreeSet<KeyId>,
+    /// What quotas are on, so that a use of anything else looks no further.
+    metered: BTreeSet<Metered>,
 }
 
 macro_rules! typed {
@@ -46,6 +56,12 @@ impl View {
         key(KeyName) -> Key(Key);
         /// A version.
         version(VersionName) -> Version(Version);
+        /// A proposal.
+        proposal(ProposalName) -> Proposal(Proposal);
+        /// An emergency.
+        emergency(EmergencyName) -> Emergency(Emergency);
+        /// A quota.
+        quota(QuotaName) -> Quota(Quota);
     }
 
     /// The deployment, once `init` has made it.
@@ -87,6 +103,55 @@ impl View {
             Some(Value::Binding(binding)) => Some(binding),
             Some(_) | None => None,
         }
+    }
+
+    /// The person or service that is called so: one person may have several certificates, each
+    /// with a name of its own.
+    #[must_use]
+    pub fn who<'a>(&'a self, name: &'a Principal) -> &'a Principal {
+        self.aliases.get(name).unwrap_or(name)
+    }
+
+    /// The person who signs in so at the OpenID provider.
+    #[must_use]
+    pub fn signed_in(&self, issuer: &str, subject: &str) -> Option<&Principal> {
+        let sign_in = OpenId {
+            issuer: issuer.to_owned(),
+            subject: subject.to_owned(),
+        };
+        self.subjects.get(&sign_in)
+    }
+
+    /// Every binding, in the order of its principal.
+    pub fn bindings(&self) -> impl Iterator<Item = &Binding> {
+        self.under("bindings/").filter_map(|s| s.value.as_binding())
+    }
+
+    /// Every proposal, in no particular order.
+    pub fn proposals(&self) -> impl Iterator<Item = &Proposal> {
+        self.under("proposals/")
+            .filter_map(|s| s.value.as_proposal())
+    }
+
+    /// Every emergency, in no particular order.
+    pub fn emergencies(&self) -> impl Iterator<Item = &Emergency> {
+        self.under("emergencies/")
+            .filter_map(|s| s.value.as_emergency())
+    }
+
+    /// What limits this caller's uses of this key or edge, and the quota that says so; `None`: what
+    /// holds by default.
+    #[must_use]
+    pub fn limits(&self, on: &Metered, who: &Principal) -> (&Limits, Option<&Quota>) {
+        if self.metered.contains(on) {
+            for who in [Some(who.clone()), None] {
+                let quota = self.quota(&QuotaName::new(on.clone(), who));
+                if let Some((quota, _)) = quota.filter(|(quota, _)| !quota.limits.is_none()) {
+                    return (&quota.limits, Some(quota));
+                }
+            }
+        }
+        (on.by_default(), None)
     }
 
     /// The versions of a key, by number.
@@ -143,6 +208,16 @@ impl View {
         self.all().filter_map(|s| s.value.as_space())
     }
 
+    /// Every edge.
+    pub fn edges(&self) -> impl Iterator<Item = &Edge> {
+        self.all().filter_map(|s| s.value.as_edge())
+    }
+
+    /// Every identifier domain.
+    pub fn domains(&self) -> impl Iterator<Item = &Domain> {
+        self.under("domains/").filter_map(|s| s.value.as_domain())
+    }
+
     /// Every resource, in the order of its name.
     pub fn all(&self) -> impl Iterator<Item = &Stamped<Value>> {
         self.resources.values().map(|s| &**s)
@@ -184,6 +259,19 @@ impl View {
     /// Takes a committed value in.
     pub fn put(&mut self, value: Value, revision: Revision) {
         self.revision = self.revision.max(revision);
+        if let Value::Binding(binding) = &value {
+            let who = binding.principal();
+            self.aliases.retain(|_, of| of != who);
+            self.subjects.retain(|_, of| of != who);
+            let names = binding.aliases().iter().cloned();
+            self.aliases.extend(names.map(|name| (name, who.clone())));
+            let sign_in = binding.openid().cloned();
+            self.subjects
+                .extend(sign_in.map(|sign_in| (sign_in, who.clone())));
+        }
+        if let Value::Quota(quota) = &value {
+            self.metered.insert(quota.name.on().clone());
+        }
         self.resources
             .insert(value.name(), Arc::new(Stamped { value, revision }));
     }

@@ -1,27 +1,42 @@
 //! Commands that make or move something.
 
 use super::settle::Go;
-use super::{Call, Engine, NO_UID, Reply, request};
+use super::{Call, Engine, NO_UID, Reply, request, store_fault};
 use crate::health::Health;
-use kms_core::command::{Change, Command};
-use kms_core::decide::decide;
+use kms_core::action::Action;
+use kms_core::caller::Caller;
+use kms_core::command::{Change, Command, Wrapped};
+use kms_core::decide::{Demand, Verdict, decide, linkable, sound};
 use kms_core::error::{Error, Result};
 use kms_core::id::KeyUid;
+use kms_core::name::ProposalName;
 use kms_core::permit::Permit;
-use kms_core::plan::{Act, Ground, Plan, plan};
+use kms_core::plan::{Act, Ground, Plan, carried_out, file, plan};
 use kms_core::record::{Counts, Detail, Event, INTENTION_MAX, Intention, Record, RequestTag};
 use kms_core::replay::Open;
+use kms_core::value::Value;
 use std::time::Duration;
+
+/// What became of a command under judgement.
+enum Judged {
+    /// It is carried out.
+    Permitted(Permit, Plan),
+    /// It goes before the custodians.
+    Filed(Permit, Plan, ProposalName, u8),
+}
+
+/// What a record is about: an action, and the sort and name of a resource.
+type About = (Action, (&'static str, String));
 
 impl Engine {
     /// One change at a time: intention, act, commit, outcome.
     pub(super) async fn change(&self, call: Call, change: Change) -> Result<Reply> {
         let begun = self.parts.clock.monotonic();
-        let command = Command::Change(change.clone());
         let tag = call
             .request
             .map(|id| request::tag(id, &change))
             .transpose()?;
+        let command = Command::Change(change.clone());
         let mut lane = self.lane.lock().await;
         // First, because what is open may be this very request: its result is not to be told again
         // before the log has its outcome and everyone sees it.
@@ -36,22 +51,84 @@ impl Engine {
         {
             return Ok(reply);
         }
-        let judged = self.judge(&call, &command, &change).await;
-        let (permit, plan) = match judged {
-            Ok(judged) => judged,
-            Err(error) => return self.refuse(&call, &command, error, begun).await,
-        };
-        let open = self.intend(&call, &command, &permit, plan, tag).await?;
-        if let Change::ImportKey { token, wrapped, .. } = &change
-            && let Act::Unwrap(spec) = &open.intention.plan.act
-        {
-            self.unwrap_now(&mut lane, &open, &permit, &call, (token, wrapped, spec))
-                .await?;
+        match self.judge(&call, &command, &change).await {
+            Ok(Judged::Permitted(permit, plan)) => {
+                let about = (command.action(), command.resource());
+                let open = self.intend(&call, about, &permit, plan, tag).await?;
+                if let Change::ImportKey {
+                    token,
+                    wrapped: Wrapped::Material { bytes, .. },
+                    ..
+                } = &change
+                    && let Act::Unwrap(spec) = &open.intention.plan.act
+                {
+                    self.unwrap_now(&mut lane, &open, &permit, &call, (token, bytes, spec))
+                        .await?;
+                }
+                let made = self
+                    .settle(&mut lane, open, &permit, &call.caller, Go::First)
+                    .await?;
+                Ok(Reply::Resource(Box::new(made)))
+            }
+            Ok(Judged::Filed(permit, plan, name, needed)) => {
+                // Its request is not remembered: sent again, it asks whether enough have agreed.
+                let about = (Action::Propose, ("proposal", name.to_string()));
+                let open = self.intend(&call, about, &permit, plan, None).await?;
+                self.settle(&mut lane, open, &permit, &call.caller, Go::First)
+                    .await?;
+                Err(waits(&name, command.action(), needed, 0))
+            }
+            Err(error) => {
+                let about = (command.action(), command.resource());
+                self.refuse(&call, about, error, begun).await
+            }
         }
-        let made = self
-            .settle(&mut lane, open, &permit, &call.caller, Go::First)
-            .await?;
-        Ok(Reply::Resource(Box::new(made)))
+    }
+
+    /// Carries out the command that waits in a proposal: it is asked again, by whoever filed it.
+    pub(super) async fn execute_proposal(&self, call: Call, name: ProposalName) -> Result<Reply> {
+        let begun = self.parts.clock.monotonic();
+        match self.proposed(&call.caller, &name) {
+            Ok(change) => self.change(call, change).await,
+            Err(error) => {
+                let about = (Action::Propose, ("proposal", name.to_string()));
+                self.refuse(&call, about, error, begun).await
+            }
+        }
+    }
+
+    fn proposed(&self, caller: &Caller, name: &ProposalName) -> Result<Change> {
+        let seat = self.seat.load_full();
+        let mine = |proposer| {
+            let peer = caller.peer();
+            peer.is_some_and(|peer| seat.view.who(&peer.identity().principal) == proposer)
+        };
+        let (proposal, _) = seat
+            .view
+            .proposal(name)
+            .filter(|(proposal, _)| mine(&proposal.terms.proposer))
+            .ok_or_else(|| {
+                Error::refused(format!(
+                    "only who filed {name} can carry it out, or there is no such proposal"
+                ))
+            })?;
+        if !proposal.waits(self.latest()) {
+            return Err(Error::state(format!("{name} {}", proposal.over())));
+        }
+        if !proposal.still_applies(&seat.view) {
+            return Err(Error::state(format!(
+                "what {name} would change was changed since it was filed; ask for it again"
+            )));
+        }
+        let change = proposal.terms.change()?;
+        if let Change::ImportKey { .. } = change {
+            return Err(Error::invalid(
+                "name",
+                "the wrapped material of an import is kept by nobody: send the same import again \
+                 instead (kms import submit), and it is carried out",
+            ));
+        }
+        Ok(change)
     }
 
     /// The result of a request that was carried out before; its record says that it was asked.
@@ -77,30 +154,79 @@ impl Engine {
         known
     }
 
-    async fn judge(
-        &self,
-        call: &Call,
-        command: &Command,
-        change: &Change,
-    ) -> Result<(Permit, Plan)> {
+    async fn judge(&self, call: &Call, command: &Command, change: &Change) -> Result<Judged> {
         let seat = self.seat.load_full();
         let fresh = fresh_uid()?;
-        let permit = decide(seat.bench(fresh), &call.caller, command)?;
-        let ground = Ground {
+        let bench = self.bench(&seat, fresh);
+        let verdict = decide(bench, &call.caller, command)?;
+        let mut ground = Ground {
             view: &seat.view,
             caller: &call.caller,
-            now: self.now(),
+            now: bench.now,
             fresh,
+            carried: None,
         };
-        if let Change::ImportKey { token, mac, .. } = change {
-            self.believe(&permit, &seat.view, token, mac).await?;
+        match verdict {
+            Verdict::Permit(permit) => {
+                ground.carried = permit.proposal();
+                if let Change::ImportKey { token, wrapped, .. } = change {
+                    let Wrapped::Material { mac, .. } = wrapped else {
+                        return Err(Error::internal("an import without its material"));
+                    };
+                    self.believe(&permit, &seat.view, token, mac).await?;
+                }
+                let mut planned = plan(ground, change)?;
+                self.acceptable(&seat, &planned, call).await?;
+                if let Some(name) = permit.proposal() {
+                    planned = carried_out(ground, planned, name)?;
+                }
+                for write in &planned.writes {
+                    write.value.encode()?;
+                }
+                self.is_at_hand(&planned.act)?;
+                Ok(Judged::Permitted(permit, planned))
+            }
+            Verdict::Approvals(Demand {
+                needed,
+                waiting: Some((name, given)),
+                ..
+            }) => Err(waits(&name, command.action(), needed, given)),
+            Verdict::Approvals(Demand {
+                needed, propose, ..
+            }) => {
+                let planned = plan(ground, change)?;
+                self.acceptable(&seat, &planned, call).await?;
+                let filed = file(ground, change, &planned, needed)?;
+                for write in &filed.writes {
+                    write.value.encode()?;
+                }
+                let name = ProposalName::fresh(&fresh)?;
+                Ok(Judged::Filed(propose, filed, name, needed))
+            }
         }
-        let plan = plan(ground, change)?;
+    }
+
+    /// Whether the rules can be lived with afterwards: apart, because it asks the policy many
+    /// questions.
+    async fn acceptable(&self, seat: &super::Seat, plan: &Plan, call: &Call) -> Result<()> {
+        let touches = |which: fn(&Value) -> bool| plan.writes.iter().any(|w| which(&w.value));
+        let rules = touches(|v| matches!(v, Value::Document(_) | Value::Binding(_)));
+        let graph = touches(|v| matches!(v, Value::Edge(_) | Value::Domain(_)));
+        if call.caller.peer().is_none() || !(rules || graph) {
+            return Ok(());
+        }
+        let mut after = seat.view.clone();
+        let revision = after.revision();
         for write in &plan.writes {
-            write.value.encode()?;
+            after.put(write.value.clone(), revision);
         }
-        self.is_at_hand(&plan.act)?;
-        Ok((permit, plan))
+        let environment = seat.view.founded()?.environment;
+        let (now, policy) = (self.latest(), seat.policy.clone());
+        let judged = tokio::task::spawn_blocking(move || match policy {
+            Some(policy) if !rules => linkable(&after, &*policy, environment, now),
+            Some(_) | None => sound(&after, environment, now).map(|_policy| ()),
+        });
+        judged.await.map_err(|e| Error::internal(e.to_string()))?
     }
 
     /// What needs the HSM is not begun while it is known to be away: an intention stays in the log
@@ -119,11 +245,10 @@ impl Engine {
     async fn refuse(
         &self,
         call: &Call,
-        command: &Command,
+        about: About,
         error: Error,
         begun: Duration,
     ) -> Result<Reply> {
-        let about = (command.action(), command.resource());
         self.record_use(call, about, Err(error.clone()), Counts::default(), begun)
             .await?;
         Err(error)
@@ -133,27 +258,33 @@ impl Engine {
     async fn intend(
         &self,
         call: &Call,
-        command: &Command,
+        (action, (sort, name)): About,
         permit: &Permit,
         plan: Plan,
         tag: Option<RequestTag>,
     ) -> Result<Open> {
+        self.parts.store.has_room().map_err(|e| store_fault(&e))?;
         let intention = Intention {
             plan,
             policies: permit.policies().to_vec(),
+            proposal: permit.proposal().cloned(),
             request: tag,
         };
-        let (sort, name) = command.resource();
         let event = Event {
             time: self.now(),
             caller: call.caller.clone(),
             call: call.id.clone(),
-            action: command.action(),
+            action,
             resource: (sort.to_owned(), name),
             result: Ok(()),
             duration: None,
+            emergency: permit.emergency(),
             detail: Detail::Intention(Box::new(intention.clone())),
         };
+        if permit.emergency() || action == Action::DeclareEmergency {
+            self.parts.metrics.emergency_acts.inc();
+            tracing::error!(action = action.name(), "EMERGENCY: the glass is broken");
+        }
         let log = kms_core::command::LogName::Changes;
         if Record::new(event.clone(), log, u64::MAX).encode()?.len() > INTENTION_MAX {
             return Err(Error::invalid(
@@ -172,6 +303,17 @@ impl Engine {
     pub(super) fn no_uid() -> KeyUid {
         NO_UID
     }
+}
+
+/// What the caller hears while others have to agree.
+fn waits(name: &ProposalName, action: Action, needed: u8, given: u8) -> Error {
+    Error::pending(
+        name,
+        format!(
+            "{action} waits as {name} with {given} of {needed} approval(s); once enough people \
+             have agreed, carry it out (kms proposal execute)"
+        ),
+    )
 }
 
 /// 16 bytes that no key was ever called by: from the operating system, because a name is no secret

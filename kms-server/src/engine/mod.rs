@@ -1,18 +1,26 @@
 //! The engine carries out what is permitted, and appends what happened to the audit log before the
 //! caller hears of it. [`Engine::run`] is the one door.
 
+mod answers;
 mod change;
 mod count;
 mod import;
+mod ledger;
 mod open;
+mod proposals;
+mod quota;
 mod read;
 mod reply;
 mod request;
+mod rules;
 mod settle;
 mod usage;
 
 pub use open::Refusal;
-pub use reply::{DataKeyMade, Decrypted, Encrypted, ImportParameters, ReEncrypted, Reply};
+pub use reply::{
+    Allowance, DataKeyMade, Decrypted, Encrypted, Here, ImportParameters, ReEncrypted, Reply,
+    Revised, Standing,
+};
 
 use crate::audit::Journal;
 use crate::clock::Clock;
@@ -20,20 +28,27 @@ use crate::health::Health;
 use crate::hsm::Hsm;
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
+use answers::Answers;
 use arc_swap::ArcSwap;
-use count::Counts;
+use count::Encryptions;
 use kms_core::action::Action;
 use kms_core::caller::Caller;
-use kms_core::command::{Command, Read};
+use kms_core::command::Command;
 use kms_core::decide::Bench;
 use kms_core::error::{Error, Result};
 use kms_core::id::KeyUid;
-use kms_core::policy::Policy;
+use kms_core::name::ProposalName;
+use kms_core::policy::Judge;
+use kms_core::quota::Account;
 use kms_core::record::{Detail, Event};
+use kms_core::revision::Revision;
 use kms_core::time::Time;
 use kms_core::view::View;
+use ledger::Ledger;
+use quota::Pace;
 use settle::Lane;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tracing::Instrument;
@@ -54,6 +69,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// What Prometheus reads.
     pub metrics: Arc<Metrics>,
+    /// Whether people sign in at an OpenID provider.
+    pub provider: bool,
 }
 
 /// The health of each of the [`Parts`] that can fail.
@@ -86,24 +103,22 @@ pub struct Engine {
     parts: Parts,
     seat: ArcSwap<Seat>,
     lane: Mutex<Lane>,
-    counts: Counts,
+    /// How often each version has encrypted.
+    encryptions: Ledger<Encryptions>,
+    /// What each caller has spent of its quotas.
+    spent: Ledger<Account>,
+    pace: Pace,
+    /// The revision that everyone sees.
+    changed: watch::Sender<Revision>,
+    /// The latest time that was ever seen here, in milliseconds since 1970.
+    latest: AtomicU64,
 }
 
 /// What is judged by: all resources and the policy, as of one revision.
 #[derive(Debug)]
 struct Seat {
     view: View,
-    policy: Option<Arc<Policy>>,
-}
-
-impl Seat {
-    fn bench(&self, fresh: KeyUid) -> Bench<'_> {
-        Bench {
-            policy: self.policy.as_deref(),
-            view: &self.view,
-            fresh,
-        }
-    }
+    policy: Option<Arc<Answers>>,
 }
 
 /// For commands that make no key.
@@ -137,6 +152,25 @@ impl Engine {
             .metrics
             .answered(action, items, result.as_ref().err(), took);
         result
+    }
+
+    /// Carries out the command that waits in a proposal, as if whoever filed it asked again.
+    ///
+    /// # Errors
+    /// As for the command itself.
+    pub async fn execute(self: &Arc<Self>, call: Call, name: ProposalName) -> Result<Reply> {
+        let engine = Arc::clone(self);
+        let work = async move { engine.execute_proposal(call, name).await };
+        match tokio::spawn(work.in_current_span()).await {
+            Ok(result) => result,
+            Err(stopped) => Err(Error::internal(format!("a call did not end: {stopped}"))),
+        }
+    }
+
+    /// Tells whenever anything changed.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<Revision> {
+        self.changed.subscribe()
     }
 
     /// Records a request that could not be understood: the caller is known, so it leaves a record,
@@ -200,6 +234,7 @@ impl Engine {
             resource: (sort.to_owned(), name),
             result,
             duration: u64::try_from(took.as_millis()).ok(),
+            emergency: false,
             detail: Detail::Use(counts),
         };
         self.parts.uses.append(event).await.map(|_index| ())
@@ -208,14 +243,33 @@ impl Engine {
     fn now(&self) -> Time {
         self.parts.clock.now()
     }
+
+    /// Now, for judging: it never goes back, so that what has expired stays so, whatever becomes of
+    /// the machine's clock.
+    pub(crate) fn latest(&self) -> Time {
+        let now = self.now().0;
+        Time(self.latest.fetch_max(now, Ordering::Relaxed).max(now))
+    }
+
+    fn bench<'a>(&self, seat: &'a Seat, fresh: KeyUid) -> Bench<'a> {
+        let policy: Option<&dyn Judge> = match &seat.policy {
+            Some(policy) => Some(&**policy),
+            None => None,
+        };
+        Bench {
+            policy,
+            view: &seat.view,
+            now: self.latest(),
+            provider: self.parts.provider,
+            fresh,
+        }
+    }
 }
 
 fn items(command: &Command) -> u64 {
     let items = match command {
         Command::Use(usage) => usage.items(),
-        Command::Read(Read::Resource(_) | Read::List { .. } | Read::Deployment | Read::Hsm)
-        | Command::Read(Read::Logs | Read::Entries { .. })
-        | Command::Change(_) => 1,
+        Command::Read(_) | Command::Change(_) => 1,
     };
     u64::try_from(items).unwrap_or(u64::MAX)
 }

@@ -1,10 +1,14 @@
 //! Opening: the store must be what the changes log says, or nothing is served.
 
-use super::settle::{Go, Lane, STAMP, policy_of};
-use super::{Counts, Engine, Parts, Seat};
+use super::answers::Answers;
+use super::ledger::Ledger;
+use super::quota::Pace;
+use super::settle::{Go, Lane, STAMP};
+use super::{Engine, Parts, Seat};
 use crate::audit::Journal;
 use crate::store::Store;
 use arc_swap::ArcSwap;
+use kms_core::decide::in_force;
 use kms_core::error::{Error, Kind};
 use kms_core::record::Record;
 use kms_core::replay::Replay;
@@ -12,7 +16,8 @@ use kms_core::revision::Revision;
 use kms_core::value::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+use tokio::sync::{Mutex, watch};
 
 /// Why a deployment is not served: one sentence that says what is wrong and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,14 +61,20 @@ impl Engine {
             )));
         }
         let view = replay.view().clone();
-        let policy = policy_of(&view).map_err(|e| Refusal::of(&e))?.map(Arc::new);
+        let policy = in_force(&view).map_err(|e| Refusal::of(&e))?;
+        let policy = policy.map(Answers::new).map(Arc::new);
+        let latest = replay.latest().max(parts.clock.now());
         let engine = Engine {
+            pace: Pace::new(latest, &*parts.clock),
             parts,
             seat: ArcSwap::from_pointee(Seat { view, policy }),
             lane: Mutex::new(Lane {
                 open: replay.open().cloned(),
             }),
-            counts: Counts::default(),
+            encryptions: Ledger::default(),
+            spent: Ledger::default(),
+            changed: watch::Sender::new(replay.view().revision()),
+            latest: AtomicU64::new(latest.0),
         };
         engine.settle_at_start().await?;
         engine

@@ -1,16 +1,17 @@
 //! Commands that show what is.
 
-use super::{Call, Engine, Reply, Seat};
+use super::rules::policy;
+use super::{Call, Engine, Here, Reply, Seat};
 use crate::audit::Journal;
 use kms_core::action::Action;
-use kms_core::binding::Binding;
 use kms_core::caller::Caller;
 use kms_core::command::{Command, LogName, Named, Read, Sort};
-use kms_core::decide::{decide, sees};
+use kms_core::decide::{Bench, Verdict, decide, sees};
 use kms_core::error::{Error, Result};
 use kms_core::name::{KeyName, SpaceName};
 use kms_core::record::{Counts, Record};
 use kms_core::value::{Stamped, Value};
+use kms_core::view::View;
 use std::collections::BTreeMap;
 
 impl Engine {
@@ -20,12 +21,10 @@ impl Engine {
         let command = Command::Read(read.clone());
         let about = (command.action(), command.resource());
         let seat = self.seat.load_full();
-        let decided = decide(seat.bench(Self::no_uid()), &call.caller, &command);
+        let bench = self.bench(&seat, Self::no_uid());
+        let decided = decide(bench, &call.caller, &command).and_then(Verdict::permit);
         let reply = match decided {
-            Ok(permit) => self
-                .show(&seat, &call.caller, read)
-                .await
-                .map(|r| (r, permit)),
+            Ok(permit) => self.show(&seat, &call, read).await.map(|r| (r, permit)),
             Err(error) => Err(error),
         };
         let (outcome, policies) = match &reply {
@@ -42,7 +41,8 @@ impl Engine {
         reply.map(|(reply, _)| reply)
     }
 
-    async fn show(&self, seat: &Seat, caller: &Caller, read: Read) -> Result<Reply> {
+    async fn show(&self, seat: &Seat, call: &Call, read: Read) -> Result<Reply> {
+        let caller = &call.caller;
         match read {
             Read::Resource(named) => one(seat, &named),
             Read::List {
@@ -53,14 +53,27 @@ impl Engine {
                 limit,
             } => {
                 let filter = Filter { sort, space, key };
-                page(seat, caller, &filter, after.as_deref(), limit)
+                let bench = self.bench(seat, Self::no_uid());
+                page(bench, caller, &filter, after.as_deref(), limit)
             }
+            Read::Proposal(name) => self.proposal(seat, caller, &name),
+            Read::Proposals { waiting } => Ok(self.proposals(seat, caller, waiting)),
+            Read::Emergencies => Ok(self.emergencies(seat)),
+            Read::Policy => policy(seat),
+            Read::History => self.history().await,
+            Read::Access(query) => self.access(seat, query).await,
+            Read::Allowance { on, who } => self.allowance(seat, call, on, who).await,
             Read::Deployment => {
-                let deployment = seat.view.founded()?.clone();
-                let binding = caller.principal().and_then(|p| seat.view.binding(p));
-                let roles = binding.into_iter().flat_map(Binding::grants);
-                let roles = roles.map(ToString::to_string).collect();
-                Ok(Reply::Deployment(Box::new(deployment), roles))
+                let view = &seat.view;
+                let peer = caller.peer();
+                let who = peer.map(|peer| view.who(&peer.identity().principal));
+                let now = self.latest();
+                Ok(Reply::Deployment(Box::new(Here {
+                    deployment: view.founded()?.clone(),
+                    principal: who.cloned(),
+                    binding: who.and_then(|who| view.binding(who)).cloned(),
+                    emergency: view.emergencies().find(|e| e.runs(now)).cloned(),
+                })))
             }
             Read::Hsm => {
                 let health = self.parts.hsm.health().borrow().clone();
@@ -75,7 +88,8 @@ impl Engine {
                     LogName::Changes => &*self.parts.changes,
                     LogName::Uses => &*self.parts.uses,
                 };
-                entries(seat, caller, journal, from, limit).await
+                let bench = self.bench(seat, Self::no_uid());
+                entries(bench, caller, journal, from, limit).await
             }
         }
     }
@@ -104,19 +118,19 @@ struct Filter {
 }
 
 fn page(
-    seat: &Seat,
+    bench: Bench<'_>,
     caller: &Caller,
     filter: &Filter,
     after: Option<&str>,
     limit: usize,
 ) -> Result<Reply> {
     let mut visible = Visible {
-        seat,
+        bench,
         caller,
         spaces: BTreeMap::new(),
     };
     let mut items: Vec<Stamped<Value>> = Vec::new();
-    for stamped in seat.view.all() {
+    for stamped in bench.view.all() {
         let name = stamped.value.name();
         if after.is_some_and(|after| name.as_str() <= after) || !filter.takes(&stamped.value) {
             continue;
@@ -136,17 +150,17 @@ fn page(
                 "none of your roles lets you read the inventory; an auditor, an operator, a custodian or a steward can",
             ));
         }
-        filter.exists(seat)?;
+        filter.exists(bench.view)?;
     }
     Ok(Reply::Page(items, None))
 }
 
 impl Filter {
     /// Nothing of something that is not there is a mistyped name, not an empty list.
-    fn exists(&self, seat: &Seat) -> Result<()> {
+    fn exists(&self, view: &View) -> Result<()> {
         match (&self.space, &self.key) {
-            (_, Some(key)) if seat.view.key(key).is_none() => Err(Error::not_found(key)),
-            (Some(space), _) if seat.view.space(space).is_none() => Err(Error::not_found(space)),
+            (_, Some(key)) if view.key(key).is_none() => Err(Error::not_found(key)),
+            (Some(space), _) if view.space(space).is_none() => Err(Error::not_found(space)),
             (Some(_) | None, _) => Ok(()),
         }
     }
@@ -161,14 +175,25 @@ impl Filter {
                 let key = version.name.key();
                 in_space(key.space()) && self.key.as_ref().is_none_or(|k| k == key)
             }
-            (Sort::Spaces | Sort::Domains | Sort::Edges | Sort::Keys | Sort::Versions, _) => false,
+            (Sort::Quotas, Value::Quota(quota)) => {
+                !quota.limits.is_none() && in_space(quota.name.on().space())
+            }
+            (
+                Sort::Spaces
+                | Sort::Domains
+                | Sort::Edges
+                | Sort::Keys
+                | Sort::Versions
+                | Sort::Quotas,
+                _,
+            ) => false,
         }
     }
 }
 
 /// The spaces that a caller may see; each is asked once.
 struct Visible<'a> {
-    seat: &'a Seat,
+    bench: Bench<'a>,
     caller: &'a Caller,
     spaces: BTreeMap<SpaceName, bool>,
 }
@@ -180,8 +205,13 @@ impl Visible<'_> {
             Value::Edge(edge) => self.space(edge.name.target()),
             Value::Key(key) => self.space(key.name.space()),
             Value::Version(version) => self.space(version.name.key().space()),
+            Value::Quota(quota) => self.space(quota.name.on().space()),
             Value::Domain(_) => self.anything(),
-            Value::Deployment(_) | Value::Document(_) | Value::Binding(_) => false,
+            Value::Deployment(_)
+            | Value::Document(_)
+            | Value::Binding(_)
+            | Value::Proposal(_)
+            | Value::Emergency(_) => false,
         }
     }
 
@@ -189,16 +219,14 @@ impl Visible<'_> {
         if let Some(known) = self.spaces.get(space) {
             return *known;
         }
-        let bench = self.seat.bench(Engine::no_uid());
-        let seen = sees(bench, self.caller, Action::ReadInventory, Some(space));
+        let seen = sees(self.bench, self.caller, Action::ReadInventory, Some(space));
         self.spaces.insert(space.clone(), seen);
         seen
     }
 
     fn anything(&mut self) -> bool {
-        let spaces: Vec<SpaceName> = self.seat.view.spaces().map(|s| s.name.clone()).collect();
-        let bench = self.seat.bench(Engine::no_uid());
-        sees(bench, self.caller, Action::ReadInventory, None)
+        let spaces: Vec<SpaceName> = self.bench.view.spaces().map(|s| s.name.clone()).collect();
+        sees(self.bench, self.caller, Action::ReadInventory, None)
             || spaces.iter().any(|space| self.space(space))
     }
 }
@@ -206,13 +234,12 @@ impl Visible<'_> {
 /// Whoever may read the whole log reads it all; everyone else what they did themselves, and what is
 /// about the spaces whose records they may read.
 async fn entries(
-    seat: &Seat,
+    bench: Bench<'_>,
     caller: &Caller,
     journal: &dyn Journal,
     from: u64,
     limit: usize,
 ) -> Result<Reply> {
-    let bench = seat.bench(Engine::no_uid());
     let all = sees(bench, caller, Action::ReadAudit, None);
     let page = journal.read(from, limit).await?;
     let next = page.last().map(|(index, _)| index.saturating_add(1));
@@ -220,26 +247,19 @@ async fn entries(
     let mut shown = Vec::new();
     let me = caller.to_string();
     for (index, bytes) in page {
-        if all || concerns(seat, caller, &me, &Record::decode(&bytes)?) {
+        if all || concerns(bench, caller, &me, &Record::decode(&bytes)?) {
             shown.push((index, bytes));
         }
     }
     Ok(Reply::Entries(shown, next))
 }
 
-fn concerns(seat: &Seat, caller: &Caller, me: &str, record: &Record) -> bool {
+fn concerns(bench: Bench<'_>, caller: &Caller, me: &str, record: &Record) -> bool {
     if record.actor() == me {
         return true;
     }
     let space = record.resource().and_then(|(_, name)| space_of(name));
-    space.is_some_and(|space| {
-        sees(
-            seat.bench(Engine::no_uid()),
-            caller,
-            Action::ReadAudit,
-            Some(&space),
-        )
-    })
+    space.is_some_and(|space| sees(bench, caller, Action::ReadAudit, Some(&space)))
 }
 
 /// The space that a resource's name begins with.

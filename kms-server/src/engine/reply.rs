@@ -2,10 +2,18 @@
 
 use crate::health::Health;
 use crate::hsm::Report;
+use kms_core::binding::Binding;
+use kms_core::caller::Principal;
+use kms_core::command::Rules;
+use kms_core::decide::{Access, Explained};
 use kms_core::deployment::Deployment;
+use kms_core::emergency::Emergency;
 use kms_core::error::Result;
 use kms_core::key::Wrapping;
-use kms_core::name::{KeyName, VersionName};
+use kms_core::name::{KeyName, ProposalName, VersionName};
+use kms_core::plan::Difference;
+use kms_core::quota::{Metered, QuotaName, Standing as Left};
+use kms_core::revision::Revision;
 use kms_core::time::Time;
 use kms_core::value::{Stamped, Value};
 use serde::{Deserialize, Serialize};
@@ -19,6 +27,20 @@ pub enum Reply {
     Resource(Box<Stamped<Value>>),
     /// Resources, and the name after which the next page begins.
     Page(Vec<Stamped<Value>>, Option<String>),
+    /// A proposal, how it stands, and what it would change.
+    Proposal(Box<Stamped<Value>>, Standing, Vec<Difference>),
+    /// Proposals, the latest first, and whether each still applies.
+    Proposals(Vec<(Stamped<Value>, Standing)>),
+    /// Schema, policy and the policy's revision; every binding.
+    Policy(Box<Rules>, Option<Revision>, Vec<Stamped<Value>>),
+    /// Every policy and binding that there was.
+    History(Vec<Revised>),
+    /// Who may do what.
+    Access(Vec<Access>),
+    /// Whether and why, for each question.
+    Explained(Vec<Explained>),
+    /// How much a caller may ask.
+    Allowance(Box<Allowance>),
     /// Ciphertexts.
     Encrypted(Vec<Result<Encrypted>>),
     /// Plaintexts.
@@ -33,14 +55,68 @@ pub enum Reply {
     Random(Zeroizing<Vec<u8>>),
     /// What outside material is wrapped with.
     ImportParameters(Box<ImportParameters>),
-    /// What this deployment is, and the caller's roles in it.
-    Deployment(Box<Deployment>, Vec<String>),
+    /// What this deployment is, and who the caller is in it.
+    Deployment(Box<Here>),
     /// The HSM's state.
     Hsm(Health, Box<Report>),
     /// The sizes of the changes log and of the uses log.
     Logs(u64, u64),
     /// Entries of a log, and where to go on.
     Entries(Vec<(u64, Vec<u8>)>, Option<u64>),
+}
+
+/// A deployment as one caller finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Here {
+    /// What it is.
+    pub deployment: Deployment,
+    /// The person or service that calls, whichever of their certificates they came with.
+    pub principal: Option<Principal>,
+    /// What they are bound to.
+    pub binding: Option<Binding>,
+    /// The emergency under way.
+    pub emergency: Option<Emergency>,
+}
+
+/// How a proposal stands, as of now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It waits, or it is over.
+    AsItSays,
+    /// It waited too long.
+    Expired,
+    /// What it would change was changed since.
+    Overtaken,
+}
+
+/// How much a caller may ask of a key or an edge, and how much is left of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowance {
+    /// Of what.
+    pub on: Metered,
+    /// Whose.
+    pub who: Principal,
+    /// The quota that says so; `None`: it is what holds by default.
+    pub quota: Option<QuotaName>,
+    /// Each limit.
+    pub standings: Vec<Left>,
+}
+
+/// A policy or a binding as it once was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revised {
+    /// Its record in the changes log.
+    pub index: u64,
+    /// When.
+    pub time: Time,
+    /// Who asked: an identity.
+    pub actor: String,
+    /// The proposal that carried it.
+    pub proposal: Option<ProposalName>,
+    /// The store's revision.
+    pub revision: Revision,
+    /// What was written.
+    pub value: Value,
 }
 
 /// A ciphertext.

@@ -1,22 +1,22 @@
 //! Intention, act, result. A change passes through here once, whether it runs to its end at the
 //! first go or is settled after a crash: recovery is the ordinary path again.
 
+use super::answers::Answers;
 use super::{Engine, Seat, request, store_fault};
 use crate::hsm::Hsm;
 use crate::store::{Check, StoreError, Write};
 use kms_core::action::Action;
 use kms_core::caller::Caller;
+use kms_core::decide::in_force;
 use kms_core::error::{Error, Kind, Result};
 use kms_core::id::KeyId;
 use kms_core::key::Learned;
 use kms_core::permit::{Permit, SystemOp};
 use kms_core::plan::{Act, Plan};
-use kms_core::policy::Policy;
 use kms_core::record::{Detail, Event, Outcome, Record, Settled, state_digest};
 use kms_core::replay::Open;
 use kms_core::revision::Revision;
-use kms_core::value::{DocumentName, Stamped, Value};
-use kms_core::view::View;
+use kms_core::value::{Stamped, Value};
 use std::sync::Arc;
 
 /// Changes go one at a time. What the lane holds is the one that is not settled, if there is one.
@@ -284,6 +284,7 @@ impl Engine {
             resource: (sort.to_owned(), name.to_owned()),
             result,
             duration: Some(self.now().0.saturating_sub(open.record.time().0)),
+            emergency: open.record.emergency(),
             detail: Detail::Outcome(Box::new(Outcome {
                 intention: open.index,
                 settled,
@@ -299,12 +300,15 @@ impl Engine {
         for value in values {
             view.put(value.clone(), revision);
         }
+        // Whichever it is, what the policy said of the former view is forgotten.
         let policy = if values.iter().any(|v| matches!(v, Value::Document(_))) {
-            policy_of(&view)?.map(Arc::new)
+            in_force(&view)?.map(Answers::new)
         } else {
-            seat.policy.clone()
+            seat.policy.as_deref().map(Answers::anew)
         };
+        let policy = policy.map(Arc::new);
         self.seat.store(Arc::new(Seat { policy, view }));
+        self.changed.send_replace(revision);
         Ok(())
     }
 }
@@ -331,20 +335,6 @@ impl Fate {
     }
 }
 
-/// The policy of a view's documents; `None` while there are none.
-///
-/// # Errors
-/// `Invalid` when they are not a policy.
-pub(super) fn policy_of(view: &View) -> Result<Option<Policy>> {
-    match (
-        view.document(DocumentName::Schema),
-        view.document(DocumentName::Policy),
-    ) {
-        (Some(schema), Some(policy)) => Policy::parse(schema, policy).map(Some),
-        (Some(_) | None, _) => Ok(None),
-    }
-}
-
 fn subject(plan: &Plan, values: Vec<Value>, revision: Revision) -> Result<Stamped<Value>> {
     let found = values.into_iter().find(|v| v.name() == plan.subject);
     let value = found.ok_or_else(|| Error::internal("a plan does not write its own subject"))?;
@@ -362,7 +352,12 @@ fn action_of(record: &Record) -> Result<Action> {
 fn is_passing(kind: Kind) -> bool {
     match kind {
         Kind::Unavailable | Kind::Exhausted | Kind::Unknown | Kind::Internal => true,
-        Kind::Invalid | Kind::Refused | Kind::NotFound | Kind::Conflict | Kind::State => false,
+        Kind::Invalid
+        | Kind::Refused
+        | Kind::NotFound
+        | Kind::Conflict
+        | Kind::State
+        | Kind::Pending => false,
     }
 }
 

@@ -1,9 +1,11 @@
 //! The deployment and its HSM.
 
-use super::door::{Door, Peer, mismatch};
+use super::door::{Connected, Door, mismatch};
+use super::resource::timestamp;
 use crate::engine::Reply;
 use crate::health::Health;
 use kms_core::action::Action;
+use kms_core::binding::Binding;
 use kms_core::command::{Command, Read};
 use kms_proto::v1::{self, admin_service_server::AdminService};
 use tonic::{Request, Response, Status};
@@ -19,12 +21,16 @@ impl AdminService for Door {
         let reply = self
             .pass(&extensions, Action::ReadDeployment, asked)
             .await?;
-        let Reply::Deployment(deployment, caller_roles) = reply else {
+        let Reply::Deployment(here) = reply else {
             return Err(mismatch());
         };
+        let (deployment, bound) = (here.deployment, here.binding.as_ref());
+        let grants = bound.into_iter().flat_map(Binding::grants);
+        let aliases = bound.into_iter().flat_map(Binding::aliases);
+        let emergency = here.emergency.as_ref();
         let caller = extensions
-            .get::<Peer>()
-            .map(|Peer(caller)| caller.to_string());
+            .get::<Connected>()
+            .map(|Connected(peer)| peer.identity().to_string());
         Ok(Response::new(v1::Deployment {
             name: deployment.name.to_string(),
             trust_domain: deployment.trust_domain.to_string(),
@@ -32,7 +38,14 @@ impl AdminService for Door {
             side: deployment.side.name().into(),
             server_version: env!("CARGO_PKG_VERSION").into(),
             caller: caller.unwrap_or_default(),
-            caller_roles,
+            caller_roles: grants.map(ToString::to_string).collect(),
+            principal: here
+                .principal
+                .map(|principal| principal.to_string())
+                .unwrap_or_default(),
+            aliases: aliases.map(ToString::to_string).collect(),
+            emergency: emergency.map(|e| e.name.to_string()).unwrap_or_default(),
+            emergency_end_time: emergency.and_then(|e| timestamp(e.until)),
         }))
     }
 

@@ -5,7 +5,7 @@ use super::spaces::resource_of;
 use super::{parse, resource};
 use crate::engine::Reply;
 use kms_core::action::Action;
-use kms_core::command::{Change, Command, Use};
+use kms_core::command::{Change, Command, Use, Wrapped};
 use kms_core::error::{Error, Result as Parsed};
 use kms_core::import_token::ImportToken;
 use kms_proto::v1::{self, import_service_server::ImportService};
@@ -69,8 +69,10 @@ impl ImportService for Door {
                 name: parse::name("name", &message.name)?,
                 etag: parse::etag(&message.etag)?,
                 token,
-                mac,
-                wrapped: message.wrapped_key,
+                wrapped: Wrapped::Material {
+                    mac,
+                    bytes: message.wrapped_key,
+                },
                 reason: parse::reason(message.reason)?,
             };
             Asked::change(change, &message.request_id)

@@ -24,6 +24,7 @@ impl KeyService for Door {
                 origin: parse::origin(key.origin)?,
                 exportable: key.exportable,
                 labels: parse::labels(key.labels)?,
+                study: parse::study(key.study)?,
             };
             Asked::change(change, &message.request_id)
         };
@@ -67,10 +68,12 @@ impl KeyService for Door {
         let asked = || -> Parsed<Asked> {
             let key = parse::required("key", message.key)?;
             let paths = parse::required("update_mask", message.update_mask)?.paths;
-            let known = paths.iter().all(|p| p == "title" || p == "labels");
+            let known = paths
+                .iter()
+                .all(|p| matches!(p.as_str(), "title" | "labels" | "study"));
             if paths.is_empty() || !known {
                 let sentence =
-                    "update_mask names title, labels or both; nothing else of a key can change";
+                    "update_mask names title, labels or study; nothing else of a key can change";
                 return Err(Error::invalid("update_mask", sentence));
             }
             let named = |path: &str| paths.iter().any(|p| p == path);
@@ -82,6 +85,9 @@ impl KeyService for Door {
                     .transpose()?,
                 labels: named("labels")
                     .then(|| parse::labels(key.labels))
+                    .transpose()?,
+                study: named("study")
+                    .then(|| parse::study(key.study))
                     .transpose()?,
             };
             Asked::change(change, &message.request_id)

@@ -3,20 +3,25 @@
 
 mod admin;
 mod audits;
+mod binding;
 mod crypto;
 mod door;
 mod imports;
 mod keys;
 mod parse;
+mod policies;
+mod proposals;
 mod pseudonyms;
+mod quotas;
 mod resource;
 mod spaces;
+mod stated;
 pub mod status;
 
-pub use door::{Door, Peer};
+pub use door::{Connected, Door};
+pub use stated::{AUTHORIZATION, PURPOSE, Stated, stated};
 
 use kms_proto::v1;
-use serde::Deserialize;
 use tonic::service::Routes;
 use tonic::service::RoutesBuilder;
 use v1::admin_service_server::AdminServiceServer;
@@ -24,7 +29,10 @@ use v1::audit_service_server::AuditServiceServer;
 use v1::crypto_service_server::CryptoServiceServer;
 use v1::import_service_server::ImportServiceServer;
 use v1::key_service_server::KeyServiceServer;
+use v1::policy_service_server::PolicyServiceServer;
+use v1::proposal_service_server::ProposalServiceServer;
 use v1::pseudonym_service_server::PseudonymServiceServer;
+use v1::quota_service_server::QuotaServiceServer;
 use v1::space_service_server::SpaceServiceServer;
 
 /// The longest message that is taken in. A batch may hold 4 MiB; what is a little longer is still
@@ -34,30 +42,8 @@ const MESSAGE_IN_MAX: usize = 8 * 1024 * 1024;
 /// The longest message that is sent out.
 const MESSAGE_OUT_MAX: usize = 128 * 1024 * 1024;
 
-/// What a listener serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Service {
-    /// All of them.
-    All,
-    /// Spaces, identifier domains, edges.
-    Space,
-    /// Keys and their versions.
-    Key,
-    /// Envelope encryption.
-    Crypto,
-    /// Pseudonyms.
-    Pseudonym,
-    /// Keys from outside.
-    Import,
-    /// The audit logs.
-    Audit,
-    /// The deployment and its HSM.
-    Admin,
-}
-
 /// The full name of each service, for the health service.
-pub const NAMES: [&str; 7] = [
+pub const NAMES: [&str; 10] = [
     "emc2.kms.v1.SpaceService",
     "emc2.kms.v1.KeyService",
     "emc2.kms.v1.CryptoService",
@@ -65,32 +51,35 @@ pub const NAMES: [&str; 7] = [
     "emc2.kms.v1.ImportService",
     "emc2.kms.v1.AuditService",
     "emc2.kms.v1.AdminService",
+    "emc2.kms.v1.ProposalService",
+    "emc2.kms.v1.PolicyService",
+    "emc2.kms.v1.QuotaService",
 ];
 
-/// The routes of a listener.
+/// The services, all of them at every listener: what may be asked there is for `decide` to say.
 #[must_use]
-pub fn routes(door: &Door, services: &[Service]) -> RoutesBuilder {
+pub fn routes(door: &Door) -> RoutesBuilder {
     let mut routes = Routes::builder();
-    let serves = |service| services.contains(&service) || services.contains(&Service::All);
     macro_rules! serve {
-        ($($service:ident => $server:ident;)*) => {
-            $(if serves(Service::$service) {
-                routes.add_service(
-                    $server::new(door.clone())
-                        .max_decoding_message_size(MESSAGE_IN_MAX)
-                        .max_encoding_message_size(MESSAGE_OUT_MAX),
-                );
-            })*
+        ($($server:ident)*) => {
+            $(routes.add_service(
+                $server::new(door.clone())
+                    .max_decoding_message_size(MESSAGE_IN_MAX)
+                    .max_encoding_message_size(MESSAGE_OUT_MAX),
+            );)*
         };
     }
     serve! {
-        Space => SpaceServiceServer;
-        Key => KeyServiceServer;
-        Crypto => CryptoServiceServer;
-        Pseudonym => PseudonymServiceServer;
-        Import => ImportServiceServer;
-        Audit => AuditServiceServer;
-        Admin => AdminServiceServer;
+        SpaceServiceServer
+        KeyServiceServer
+        CryptoServiceServer
+        PseudonymServiceServer
+        ImportServiceServer
+        AuditServiceServer
+        AdminServiceServer
+        ProposalServiceServer
+        PolicyServiceServer
+        QuotaServiceServer
     }
     routes
 }

@@ -4,10 +4,11 @@ use kms_core::class::Class;
 use kms_core::command::Sort;
 use kms_core::envelope::EncryptionContext;
 use kms_core::error::{Error, Result};
-use kms_core::key::{Origin, Wrapping};
+use kms_core::key::{Origin, Study, Wrapping};
 use kms_core::name::{KeyName, SpaceName};
 use kms_core::revision::Revision;
 use kms_core::space::{InputType, SpaceKind};
+use kms_core::time::Time;
 use kms_proto::v1;
 use std::collections::BTreeMap;
 
@@ -59,6 +60,20 @@ pub(super) fn labels(labels: BTreeMap<String, String>) -> Result<BTreeMap<String
             "at most 32 labels, with names of 1 to 63 bytes and values of at most 63",
         ))
     }
+}
+
+/// A study; one without a purpose is none.
+pub(super) fn study(study: Option<v1::Study>) -> Result<Option<Study>> {
+    let Some(study) = study.filter(|s| !s.purpose.is_empty()) else {
+        return Ok(None);
+    };
+    let ends = required("study.end_time", study.end_time)?;
+    let ends = u64::try_from(ends.seconds)
+        .map_err(|_before| Error::invalid("study.end_time", "study.end_time is not before 1970"))?;
+    Ok(Some(Study {
+        purpose: name("study.purpose", &study.purpose)?,
+        ends: Time(ends.saturating_mul(1000)),
+    }))
 }
 
 pub(super) fn etag(text: &str) -> Result<Option<Revision>> {

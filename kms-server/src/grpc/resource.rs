@@ -117,6 +117,10 @@ impl FromValue for v1::Key {
             create_time: timestamp(key.created),
             update_time: timestamp(key.updated),
             etag: stamped.revision.to_string(),
+            study: key.study.as_ref().map(|study| v1::Study {
+                purpose: study.purpose.to_string(),
+                end_time: timestamp(study.ends),
+            }),
         })
     }
 }

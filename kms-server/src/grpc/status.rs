@@ -3,12 +3,16 @@
 use kms_core::error::{Error, Kind};
 use kms_proto::v1;
 use std::collections::HashMap;
+use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 use uuid::Uuid;
 
 /// The domain of every `google.rpc.ErrorInfo` of ours.
 pub const DOMAIN: &str = "kms.emc2";
+
+/// When to try again what others, or the HSM, only hold up.
+const SOON: Duration = Duration::from_secs(1);
 
 /// The gRPC code of each kind of error.
 #[must_use]
@@ -18,7 +22,7 @@ pub fn code(kind: Kind) -> Code {
         Kind::Refused => Code::PermissionDenied,
         Kind::NotFound => Code::NotFound,
         Kind::Conflict => Code::Aborted,
-        Kind::State => Code::FailedPrecondition,
+        Kind::State | Kind::Pending => Code::FailedPrecondition,
         Kind::Exhausted => Code::ResourceExhausted,
         Kind::Unavailable => Code::Unavailable,
         Kind::Unknown => Code::Unknown,
@@ -59,15 +63,18 @@ fn worded(error: &Error, call: Option<&str>) -> Status {
         message = format!("{message}; tell an operator the incident number {incident}");
         metadata.insert("incident".to_owned(), incident);
     }
+    if let (Kind::Pending, Some(proposal)) = (error.kind(), error.field()) {
+        metadata.insert("proposal".to_owned(), proposal.to_owned());
+    }
     let mut details = ErrorDetails::with_error_info(error.kind().word(), DOMAIN, metadata);
     if let Some(call) = call {
         details.set_request_info(call, "");
     }
-    if let Some(field) = error.field() {
+    if let Some(field) = error.field().filter(|_| error.kind() == Kind::Invalid) {
         details.add_bad_request_violation(field, error.message());
     }
     if matches!(error.kind(), Kind::Unavailable | Kind::Exhausted) {
-        details.set_retry_info(Some(std::time::Duration::from_secs(1)));
+        details.set_retry_info(Some(error.wait().unwrap_or(SOON)));
     }
     Status::with_error_details(code(error.kind()), message, details)
 }

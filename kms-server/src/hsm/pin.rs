@@ -107,10 +107,8 @@ mod tests {
         for content in [&b""[..], b"\n", b"12\n34\n", b"\xff\xfe", &[b'1'; 256]] {
             let (_directory, path) = file(content, 0o600);
             let error = read(&path).unwrap_err();
-            assert!(
-                error.message().starts_with(path.to_str().unwrap()),
-                "{error}"
-            );
+            let names = format!("the PIN file {}: ", path.display());
+            assert!(error.message().starts_with(&names), "{error}");
             assert!(!format!("{error:?}").contains("12"), "{error:?}");
         }
         let absent = read(Path::new("/nonexistent/pin")).unwrap_err();

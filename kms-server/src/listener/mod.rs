@@ -1,41 +1,38 @@
-//! Listeners: mutual TLS 1.3 in front of gRPC. The certificates of a listener can be replaced while
-//! it serves.
+//! Listeners: mutual TLS 1.3 in front of gRPC and of the metrics page. Each has its own
+//! certificates, trust roots and revocation lists, which can be replaced while it serves; who could
+//! not connect with the new ones is disconnected.
 
+mod connection;
+mod contents;
+mod expiry;
+mod gate;
+mod handshake;
+mod reason;
+mod register;
+mod revocation;
 mod stream;
+mod tls;
+mod trust;
 mod verifier;
 
-pub use stream::Connection;
+pub use connection::Connection;
+pub use stream::Stream;
+pub use tls::Tls;
+pub use verifier::Admits;
 
-use crate::config;
-use crate::grpc::Peer;
+use crate::clock::Clock;
+use crate::config::{Limits, TlsFiles};
 use crate::metrics::Metrics;
-use arc_swap::ArcSwap;
-use data_encoding::HEXLOWER;
-use kms_core::caller::{Caller, TrustDomain};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{RootCertStore, ServerConfig};
-use sha2::{Digest, Sha256};
+use gate::Gate;
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio_rustls::TlsAcceptor;
+use tokio::time::MissedTickBehavior;
 use tokio_stream::wrappers::ReceiverStream;
-use verifier::IdentityVerifier;
-
-/// A handshake that takes longer is given up.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-
-/// How long a refused client may take to read why.
-const PARTING: Duration = Duration::from_secs(1);
-
-/// What a refused client may still send, in bytes.
-const PARTING_MAX: u64 = 64 * 1024;
 
 /// Connections whose handshake is done and that nobody has taken yet, at most.
 const BACKLOG: usize = 128;
@@ -44,25 +41,12 @@ const BACKLOG: usize = 128;
 pub struct Listener {
     socket: TcpListener,
     tls: Arc<Tls>,
-    metrics: Arc<Metrics>,
-}
-
-/// The certificates of a listener, as they are now.
-pub struct Tls {
-    files: config::Listener,
-    trust_domain: TrustDomain,
-    current: ArcSwap<ServerConfig>,
+    gate: Arc<Gate>,
 }
 
 impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Listener({:?})", self.socket.local_addr())
-    }
-}
-
-impl fmt::Debug for Tls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Tls({})", self.files.certificate.display())
     }
 }
 
@@ -72,26 +56,20 @@ impl Listener {
     /// # Errors
     /// One sentence that says what to do.
     pub async fn bind(
-        files: &config::Listener,
-        trust_domain: TrustDomain,
-        metrics: Arc<Metrics>,
+        address: SocketAddr,
+        (files, limits): (&TlsFiles, &Limits),
+        admits: Admits,
+        clock: Arc<dyn Clock>,
+        metrics: &Metrics,
     ) -> Result<Self, String> {
-        let current = ArcSwap::from_pointee(server_config(files, &trust_domain)?);
-        let tls = Arc::new(Tls {
-            files: files.clone(),
-            trust_domain,
-            current,
-        });
-        let socket = TcpListener::bind(files.address).await.map_err(|e| {
-            format!(
-                "cannot listen on {}: {e}; is another server there?",
-                files.address
-            )
-        })?;
+        let socket = bind(address).await?;
+        let bound = socket.local_addr().map_err(|e| e.to_string())?;
+        let doorway = metrics.doorway(&bound);
+        let idle = Duration::from_secs(limits.idle_seconds.get().into());
         Ok(Listener {
             socket,
-            tls,
-            metrics,
+            tls: Arc::new(Tls::new(files, admits, idle, clock, doorway)?),
+            gate: Gate::new(limits.clone()),
         })
     }
 
@@ -99,7 +77,7 @@ impl Listener {
     ///
     /// # Errors
     /// When the system does not say.
-    pub fn address(&self) -> std::io::Result<SocketAddr> {
+    pub fn address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
 
@@ -111,141 +89,68 @@ impl Listener {
 
     /// Accepts connections for as long as somebody takes them.
     #[must_use]
-    pub fn connections(self) -> ReceiverStream<std::io::Result<Connection>> {
+    pub fn connections(self) -> ReceiverStream<io::Result<Stream>> {
         let (done, taken) = mpsc::channel(BACKLOG);
         tokio::spawn(async move {
-            loop {
-                let accepted = tokio::select! {
-                    accepted = self.socket.accept() => accepted,
-                    () = done.closed() => return,
-                };
-                match accepted {
-                    Ok((stream, source)) => {
-                        let (tls, metrics) = (Arc::clone(&self.tls), Arc::clone(&self.metrics));
-                        tokio::spawn(handshake(tls, metrics, stream, source, done.clone()));
-                    }
-                    // Too many open files, most likely: the next one may fit.
-                    Err(error) => {
-                        tracing::warn!(%error, "a connection could not be accepted");
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                    }
-                }
+            tokio::select! {
+                () = self.accept(&done) => {}
+                () = watch(&self.tls) => {}
+                () = done.closed() => {}
             }
         });
         ReceiverStream::new(taken)
     }
-}
 
-async fn handshake(
-    tls: Arc<Tls>,
-    metrics: Arc<Metrics>,
-    stream: TcpStream,
-    source: SocketAddr,
-    done: mpsc::Sender<std::io::Result<Connection>>,
-) {
-    let refused = |why: String| {
-        metrics.handshakes_refused.inc();
-        tracing::warn!(%source, why, "a TLS handshake was refused");
-    };
-    if let Err(error) = stream.set_nodelay(true) {
-        return refused(error.to_string());
-    }
-    let acceptor = TlsAcceptor::from(tls.current.load_full());
-    let accepting = acceptor.accept(stream).into_fallible();
-    let stream = match tokio::time::timeout(HANDSHAKE, accepting).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err((error, stream))) => {
-            refused(error.to_string());
-            return part(stream).await;
+    async fn accept(&self, done: &mpsc::Sender<io::Result<Stream>>) {
+        loop {
+            let (stream, source) = match self.socket.accept().await {
+                Ok(accepted) => accepted,
+                // Too many open files, most likely: the next one may fit.
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let pass = match self.gate.enter(source.ip()) {
+                Ok(pass) => pass,
+                Err(reason) => {
+                    self.tls.refuse(source, reason, "there are too many");
+                    continue;
+                }
+            };
+            let (tls, done) = (Arc::clone(&self.tls), done.clone());
+            tokio::spawn(async move {
+                if let Some(stream) = handshake::handshake(tls, pass, stream, source).await
+                    && done.send(Ok(stream)).await.is_err()
+                {
+                    // Nobody takes it any more: the server is stopping.
+                    tracing::debug!(%source, "a connection came too late");
+                }
+            });
         }
-        Err(_elapsed) => return refused("it took longer than 10 seconds".into()),
-    };
-    let certificate = stream
-        .get_ref()
-        .1
-        .peer_certificates()
-        .and_then(<[_]>::first);
-    let peer = certificate.and_then(|certificate| {
-        let identity = verifier::identity(certificate)?;
-        let fingerprint = HEXLOWER.encode(&Sha256::digest(certificate));
-        Some(Peer(Arc::new(Caller::peer(
-            identity,
-            fingerprint,
-            Some(source),
-        ))))
-    });
-    match peer {
-        Some(peer) => {
-            // Nobody takes it any more: the server is stopping.
-            if done.send(Ok(Connection::new(stream, peer))).await.is_err() {
-                tracing::debug!(%source, "a connection came too late");
-            }
+    }
+}
+
+/// Looks at the files, the dates and the connections of a listener for as long as it is there.
+async fn watch(tls: &Arc<Tls>) {
+    let mut pace = tokio::time::interval(tls::PACE);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        pace.tick().await;
+        let tls = Arc::clone(tls);
+        if let Err(error) = tokio::task::spawn_blocking(move || tls.look()).await {
+            tracing::error!(%error, "certificates could not be looked at");
         }
-        None => refused("the certificate has no identity".into()),
     }
 }
 
-/// Lets the other end read the alert that says why: a socket closed with unread bytes in it would
-/// be reset, and the alert lost.
-async fn part(mut stream: TcpStream) {
-    let reading = async {
-        stream.shutdown().await?;
-        tokio::io::copy(&mut stream.take(PARTING_MAX), &mut tokio::io::sink()).await
-    };
-    if let Ok(Err(error)) = tokio::time::timeout(PARTING, reading).await {
-        tracing::debug!(%error, "the other end is gone already");
-    }
-}
-
-impl Tls {
-    /// Reads the certificates again: connections from now on see them.
-    ///
-    /// # Errors
-    /// One sentence; the certificates before stay.
-    pub fn reload(&self) -> Result<(), String> {
-        self.current
-            .store(Arc::new(server_config(&self.files, &self.trust_domain)?));
-        Ok(())
-    }
-}
-
-fn server_config(files: &config::Listener, domain: &TrustDomain) -> Result<ServerConfig, String> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut authorities = RootCertStore::empty();
-    for certificate in certificates(&files.client_ca)? {
-        authorities
-            .add(certificate)
-            .map_err(|e| format!("{}: {e}", files.client_ca.display()))?;
-    }
-    let verifier = IdentityVerifier::new(authorities, Arc::clone(&provider), domain.clone())?;
-    let key = PrivateKeyDer::from_pem_file(&files.key)
-        .map_err(|e| format!("cannot read the private key {}: {e}", files.key.display()))?;
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(|e| e.to_string())?
-        .with_client_cert_verifier(Arc::new(verifier))
-        .with_single_cert(certificates(&files.certificate)?, key)
-        .map_err(|e| {
-            format!(
-                "{} and {} do not go together: {e}",
-                files.certificate.display(),
-                files.key.display()
-            )
-        })?;
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    Ok(config)
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let read =
-        |e: &dyn fmt::Display| format!("cannot read certificates from {}: {e}", path.display());
-    let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
-        .map_err(|e| read(&e))?
-        .collect::<Result<_, _>>()
-        .map_err(|e| read(&e))?;
-    if certificates.is_empty() {
-        Err(read(&"there is none in it"))
-    } else {
-        Ok(certificates)
-    }
+/// Binds an address.
+///
+/// # Errors
+/// One sentence that says what to do.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|e| format!("cannot listen on {address}: {e}; is another server there?"))
 }

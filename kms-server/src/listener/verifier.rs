@@ -1,10 +1,12 @@
-//! Who may finish a handshake: a certificate of our authority, with one identity of our trust
-//! domain.
+//! Who may finish a handshake: a certificate of our authority, not revoked, with one identity of
+//! our trust domain where callers come.
 
-use kms_core::caller::{Identity, TrustDomain};
+use super::reason::Undecided;
+use kms_core::caller::TrustDomain;
+use kms_core::certificate::Certificate;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
@@ -12,34 +14,42 @@ use rustls::{
     SignatureScheme,
 };
 use std::sync::Arc;
-use x509_parser::extensions::{GeneralName, ParsedExtension};
-use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// Whom a listener lets in.
+#[derive(Debug, Clone)]
+pub enum Admits {
+    /// Callers: a certificate with exactly one identity, of this trust domain.
+    Callers(TrustDomain),
+    /// Whoever reads metrics: any certificate of the authority.
+    Anyone,
+}
 
 /// The ordinary verification of client certificates, and our demands on the identity beside.
 #[derive(Debug)]
-pub(super) struct IdentityVerifier {
+pub(super) struct Verifier {
     ordinary: Arc<dyn ClientCertVerifier>,
-    trust_domain: TrustDomain,
+    admits: Admits,
 }
 
-impl IdentityVerifier {
-    /// Certificates of these authorities, for this trust domain.
+impl Verifier {
+    /// Certificates of these authorities that are in none of these lists. Where there are lists
+    /// each certificate of a chain must be covered by one that has not ended.
     pub(super) fn new(
         authorities: RootCertStore,
+        lists: Vec<CertificateRevocationListDer<'static>>,
         provider: Arc<CryptoProvider>,
-        trust_domain: TrustDomain,
+        admits: Admits,
     ) -> Result<Self, String> {
         let ordinary = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider)
+            .with_crls(lists)
+            .enforce_revocation_expiration()
             .build()
-            .map_err(|e| format!("client authority: {e}"))?;
-        Ok(IdentityVerifier {
-            ordinary,
-            trust_domain,
-        })
+            .map_err(|e| e.to_string())?;
+        Ok(Verifier { ordinary, admits })
     }
 }
 
-impl ClientCertVerifier for IdentityVerifier {
+impl ClientCertVerifier for Verifier {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         self.ordinary.root_hint_subjects()
     }
@@ -52,12 +62,19 @@ impl ClientCertVerifier for IdentityVerifier {
     ) -> Result<ClientCertVerified, Error> {
         let verified = self
             .ordinary
-            .verify_client_cert(end_entity, intermediates, now)?;
-        match identity(end_entity) {
-            Some(identity) if identity.trust_domain == self.trust_domain => Ok(verified),
-            Some(_) | None => Err(Error::InvalidCertificate(
+            .verify_client_cert(end_entity, intermediates, now)
+            .map_err(Undecided::or)?;
+        let admitted = match &self.admits {
+            Admits::Callers(domain) => Certificate::parse(end_entity)
+                .is_ok_and(|certificate| certificate.identity().trust_domain == *domain),
+            Admits::Anyone => true,
+        };
+        if admitted {
+            Ok(verified)
+        } else {
+            Err(Error::InvalidCertificate(
                 CertificateError::ApplicationVerificationFailure,
-            )),
+            ))
         }
     }
 
@@ -81,34 +98,5 @@ impl ClientCertVerifier for IdentityVerifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.ordinary.supported_verify_schemes()
-    }
-}
-
-/// The identity of a certificate: its one URI among its alternative names. A certificate with none
-/// or several is nobody's (SPIFFE X509-SVID section 2).
-pub(super) fn identity(certificate: &CertificateDer<'_>) -> Option<Identity> {
-    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
-    let mut uris = certificate.extensions().iter().flat_map(|extension| {
-        let ParsedExtension::SubjectAlternativeName(names) = extension.parsed_extension() else {
-            return vec![];
-        };
-        let uri = |name| {
-            if let GeneralName::URI(uri) = name {
-                Some(uri.to_owned())
-            } else {
-                None
-            }
-        };
-        names
-            .general_names
-            .clone()
-            .into_iter()
-            .filter_map(uri)
-            .collect()
-    });
-    let (first, second) = (uris.next(), uris.next());
-    match (first, second) {
-        (Some(uri), None) => uri.parse().ok(),
-        (None | Some(_), _) => None,
     }
 }

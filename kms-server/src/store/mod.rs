@@ -65,6 +65,13 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// [`StoreError::Unknown`]: it may have been written. Any other: nothing was.
     async fn commit(&self, checks: &[Check], writes: &[Write]) -> Result<Revision, StoreError>;
 
+    /// Whether a commit would find room now. Asked before a change is begun, so that a full disk
+    /// leaves none half done.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the disk is full.
+    fn has_room(&self) -> Result<(), StoreError>;
+
     /// Whether it can be used: `Down` once a commit left it in doubt. A full disk is no doubt.
     fn health(&self) -> watch::Receiver<Health>;
 }

@@ -139,6 +139,10 @@ impl Store for SledStore {
         self.answer(answered).await
     }
 
+    fn has_room(&self) -> Result<(), StoreError> {
+        self.inner.files.has_room()
+    }
+
     fn health(&self) -> watch::Receiver<Health> {
         self.inner.health.subscribe()
     }

@@ -111,6 +111,10 @@ impl Store for FaultyStore {
         self.script.call("store.commit", work, shut, unseen).await
     }
 
+    fn has_room(&self) -> std::result::Result<(), StoreError> {
+        self.inner.has_room()
+    }
+
     fn health(&self) -> watch::Receiver<Health> {
         self.inner.health()
     }

@@ -3,7 +3,7 @@
 use crate::world::World;
 use kms_core::action::Action;
 use kms_core::class::Class;
-use kms_core::command::{Change, Command, Plain, Sealed, Use};
+use kms_core::command::{Change, Command, Plain, Sealed, Use, Wrapped};
 use kms_core::envelope::EncryptionContext;
 use kms_core::import_token::ImportToken;
 use kms_core::key::{KeySpec, Learned, Origin, Wrapping};
@@ -29,11 +29,13 @@ pub(crate) enum Kind {
     Resume,
     Deactivate,
     Compromise,
+    Approve,
+    PutQuota,
     ImportKey,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 14] = [
+    pub(crate) const ALL: [Kind; 16] = [
         Kind::CreateSpace,
         Kind::CreateDomain,
         Kind::CreateEdge,
@@ -47,6 +49,8 @@ impl Kind {
         Kind::Resume,
         Kind::Deactivate,
         Kind::Compromise,
+        Kind::Approve,
+        Kind::PutQuota,
         Kind::ImportKey,
     ];
 
@@ -66,7 +70,9 @@ impl Kind {
             | Kind::Suspend
             | Kind::Resume
             | Kind::Deactivate
-            | Kind::Compromise => 0,
+            | Kind::Compromise
+            | Kind::Approve
+            | Kind::PutQuota => 0,
         }
     }
 
@@ -80,6 +86,7 @@ impl Kind {
             origin,
             exportable: false,
             labels: [].into(),
+            study: None,
         };
         let rotate = |pre_active| Change::RotateKey {
             name: name.clone(),
@@ -119,6 +126,7 @@ impl Kind {
                     etag: None,
                     title: Some("Another title".into()),
                     labels: None,
+                    study: None,
                 }
             }
             Kind::RotateKey => {
@@ -147,9 +155,27 @@ impl Kind {
                 world.must(made(Origin::Generated));
                 moved(1, Action::DeactivateVersion)
             }
+            // Another has to agree: what is watched is that it is carried out, once.
             Kind::Compromise => {
                 world.must(made(Origin::Generated));
-                moved(1, Action::CompromiseVersion)
+                let change = moved(1, Action::CompromiseVersion);
+                let terms = world.propose(&change);
+                world.must(world.approval(&terms));
+                change
+            }
+            Kind::Approve => {
+                world.must(made(Origin::Generated));
+                let terms = world.propose(&moved(1, Action::CompromiseVersion));
+                world.approval(&terms)
+            }
+            Kind::PutQuota => {
+                world.must(made(Origin::Generated));
+                Change::PutQuota {
+                    name: format!("{name}/quotas/each").parse().unwrap(),
+                    etag: None,
+                    limits: serde_json::from_str(r#"{"day":{"items":1000}}"#).unwrap(),
+                    reason: "a test".into(),
+                }
             }
             Kind::ImportKey => {
                 world.must(made(Origin::External));
@@ -170,6 +196,7 @@ pub(crate) fn import(world: &World, name: &KeyName, material: &[u8]) -> Change {
             origin: Origin::Generated,
             exportable: false,
             labels: [].into(),
+            study: None,
         });
     }
     let mechanism = Wrapping::OaepSha1;
@@ -191,8 +218,10 @@ pub(crate) fn import(world: &World, name: &KeyName, material: &[u8]) -> Change {
         name: name.clone(),
         etag: None,
         token,
-        mac,
-        wrapped: wrap_for(&any, &learned, mechanism, material).blob,
+        wrapped: Wrapped::Material {
+            mac,
+            bytes: wrap_for(&any, &learned, mechanism, material).blob,
+        },
         reason: "a test".into(),
     }
 }

@@ -22,6 +22,7 @@ use invariants::Orphans;
 use kind::{Kind, opens, seal};
 use kms_core::command::{Change, Command, Named, Read};
 use kms_core::error::Kind as ErrorKind;
+use kms_core::quota::QuotaName;
 use kms_core::value::{Stamped, Value};
 use kms_core::view::View;
 use kms_server::engine::Reply;
@@ -54,6 +55,8 @@ every_fault! {
     resuming_a_version: Resume;
     deactivating_a_version: Deactivate;
     compromising_a_version: Compromise;
+    approving_a_proposal: Approve;
+    setting_a_quota: PutQuota;
     importing_a_key: ImportKey;
 }
 
@@ -171,8 +174,11 @@ fn again_until_done(
     if let Answer::Told(Ok(_)) = world.change(request, change) {
         // What is acknowledged is there for the next who asks, not only after a restart.
         let (_, name) = change.resource();
-        let read = Command::Read(Read::Resource(named(&name)));
-        world.get("person/olga", read);
+        let read = match change.proposal() {
+            Some(proposal) => Read::Proposal(proposal.clone()),
+            None => Read::Resource(named(&name)),
+        };
+        world.get("person/olga", Command::Read(read));
     } else {
         // A log in doubt takes nothing more before a restart.
         world.reopen();
@@ -188,7 +194,9 @@ fn told(answer: Answer, story: &str) -> Stamped<Value> {
 }
 
 fn named(name: &str) -> Named {
-    if let Ok(name) = name.parse() {
+    if let Ok(name) = name.parse::<QuotaName>() {
+        named(&name.on().to_string())
+    } else if let Ok(name) = name.parse() {
         Named::Version(name)
     } else if let Ok(name) = name.parse() {
         Named::Key(name)
@@ -212,7 +220,16 @@ fn key_of(change: &Change) -> Option<kms_core::name::KeyName> {
         Change::Found(_)
         | Change::FoundKey { .. }
         | Change::CreateSpace { .. }
-        | Change::CreateDomain { .. } => None,
+        | Change::CreateDomain { .. }
+        | Change::Approve { .. }
+        | Change::Reject { .. }
+        | Change::Withdraw { .. }
+        | Change::PutPolicy { .. }
+        | Change::PutBindings { .. }
+        | Change::PutQuota { .. }
+        | Change::DeclareEmergency { .. }
+        | Change::EndEmergency { .. }
+        | Change::ReviewEmergency { .. } => None,
     }
 }
 

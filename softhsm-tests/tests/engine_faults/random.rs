@@ -154,6 +154,7 @@ fn change(world: &World, ask: &Ask) -> Option<Change> {
         origin,
         exportable: false,
         labels: [].into(),
+        study: None,
     };
     Some(match ask {
         Ask::Create(_) => made(Origin::Generated),
@@ -163,6 +164,7 @@ fn change(world: &World, ask: &Ask) -> Option<Change> {
             etag: None,
             title: Some("Another title".into()),
             labels: None,
+            study: None,
         },
         Ask::Rotate(_, pre_active) => Change::RotateKey {
             name,

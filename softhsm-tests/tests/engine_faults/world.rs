@@ -3,10 +3,13 @@
 
 use crate::faulty::{FaultyHsm, FaultyJournal, FaultyStore};
 use crate::script::{Fault, Script};
-use kms_core::caller::Caller;
+use kms_core::caller::{Caller, Peer};
+use kms_core::certificate::Scheme;
 use kms_core::command::{Change, Command, LogName};
-use kms_core::error::Result;
+use kms_core::error::{Kind as ErrorKind, Result};
 use kms_core::id::KeyId;
+use kms_core::plane::Plane;
+use kms_core::proposal::Terms;
 use kms_core::view::View;
 use kms_pkcs11::{Attribute, Mechanism, MechanismType, Template};
 use kms_server::audit::{DiskJournal, Journal};
@@ -17,6 +20,7 @@ use kms_server::init::{Founding, found};
 use kms_server::metrics::Metrics;
 use kms_server::store::SledStore;
 use softhsm_tests::InProcessToken;
+use softhsm_tests::certificate;
 use softhsm_tests::program::repository;
 use softhsm_tests::wait::until;
 use std::cell::Cell;
@@ -32,9 +36,14 @@ const BINDINGS: &str = "\
 bindings:
   - principal: person/olga
     roles: [{role: space-steward, spaces: [\"*\"]}, {role: key-operator}]
+  - principal: person/carl
+    roles: [{role: key-custodian}]
   - principal: service/etl
     roles: [{role: data-service, spaces: [lab]}]
 ";
+
+/// Who agrees to what olga asks.
+const CUSTODIAN: &str = "person/carl";
 
 const DEPLOYMENT: &str = "\
 name: faults
@@ -48,6 +57,9 @@ side: warehouse
 const POLICY: &str = "\
 @id(\"everyone\")
 permit (principal, action, resource) when { principal.bound };
+@id(\"another\")
+forbid (principal, action == Kms::Action::\"CompromiseVersion\", resource)
+unless { context.approvals >= 1 };
 ";
 
 /// A deployment's directory and token, and the engine that serves it now.
@@ -230,6 +242,7 @@ impl World {
             uses: journal(Arc::new(log(LogName::Uses))),
             clock: Arc::new(SystemClock::default()),
             metrics: Arc::new(Metrics::default()),
+            provider: false,
         };
         let runtime = Runtime::new().unwrap();
         let engine = Arc::new(runtime.block_on(Engine::open(parts))?);
@@ -286,9 +299,15 @@ impl World {
     /// Asks; the answer may never come.
     pub(crate) fn ask(&self, who: &str, request: Option<Uuid>, command: Command) -> Answer {
         let life = self.life();
-        let identity = format!("spiffe://faults.example/{who}").parse().unwrap();
+        let certificate = certificate::of(&uri(who));
         let call = Call {
-            caller: Caller::peer(identity, "00".repeat(32), None),
+            caller: Caller::Peer(Arc::new(Peer {
+                certificate,
+                source: None,
+                planes: &Plane::ALL,
+                sign_in: None,
+                purpose: None,
+            })),
             id: Uuid::new_v4().to_string(),
             request,
         };
@@ -303,15 +322,39 @@ impl World {
     /// Asks for a change.
     pub(crate) fn change(&self, request: Uuid, change: &Change) -> Answer {
         self.ask(
-            "person/olga",
+            asker(change),
             Some(request),
             Command::Change(change.clone()),
         )
     }
 
+    /// Puts a change before the custodian, and gives what there is to agree to.
+    pub(crate) fn propose(&self, change: &Change) -> Terms {
+        let told = self.change(Uuid::new_v4(), change);
+        assert!(
+            matches!(&told, Answer::Told(Err(error)) if error.kind() == ErrorKind::Pending),
+            "{told:?}"
+        );
+        let view = self.view();
+        let waiting = view.proposals().max_by_key(|p| p.filed).unwrap();
+        waiting.terms.clone()
+    }
+
+    /// The custodian's agreement.
+    pub(crate) fn approval(&self, terms: &Terms) -> Change {
+        let deployment = "faults".parse().unwrap();
+        let message = terms.message(&deployment, &CUSTODIAN.parse().unwrap());
+        Change::Approve {
+            proposal: terms.name.clone(),
+            scheme: Scheme::Ed25519,
+            signature: certificate::sign(&uri(CUSTODIAN), &message),
+            reason: "agreed".into(),
+        }
+    }
+
     /// Asks for what must be done.
     pub(crate) fn must(&self, change: Change) {
-        self.get("person/olga", Command::Change(change));
+        self.get(asker(&change), Command::Change(change));
     }
 
     /// Asks for what must be answered.
@@ -321,5 +364,17 @@ impl World {
             Answer::Told(Err(error)) => panic!("{error}: {:?}", error.cause()),
             Answer::Died => panic!("the engine died without a fault"),
         }
+    }
+}
+
+fn uri(who: &str) -> String {
+    format!("spiffe://faults.example/{who}")
+}
+
+fn asker(change: &Change) -> &'static str {
+    if matches!(change, Change::Approve { .. }) {
+        CUSTODIAN
+    } else {
+        "person/olga"
     }
 }

@@ -10,6 +10,7 @@ use softhsm_tests::durability::is_log_entry;
 use softhsm_tests::scaled;
 use softhsm_tests::store_contract;
 use softhsm_tests::store_contract::Place;
+use softhsm_tests::wait::until;
 use tempfile::TempDir;
 
 use crate::process::{self, Child};
@@ -95,7 +96,12 @@ fn what_another_program_left_is_not_taken_for_a_store() {
     drop(SledStore::create(&place.dir()).unwrap());
     for (what, bytes) in [("empty", vec![]), ("noise", vec![0xa5; 1 << 20])] {
         fs::write(place.dir().join("db"), bytes).unwrap();
-        let opened = SledStore::open(&place.dir());
+        let opened = until("sled's file again", || {
+            match SledStore::open(&place.dir()) {
+                Err(StoreError::Unavailable(_)) => None,
+                other => Some(other),
+            }
+        });
         assert!(
             matches!(opened, Err(StoreError::Corrupt(_))),
             "{what}: {opened:?}"
@@ -265,7 +271,8 @@ fn an_entry_that_lost_a_piece_is_damage() {
             .unwrap();
         runtime.block_on(store.commit(&[], &[put, after])).unwrap();
         drop(store);
-        let db = sled::open(place.dir()).unwrap();
+        // sled's threads give its file back when they have ended, a little later.
+        let db = until("sled's file", || sled::open(place.dir()).ok());
         assert!(db.remove(lost).unwrap().is_some());
         drop(db);
         let opened = SledStore::open(&place.dir());

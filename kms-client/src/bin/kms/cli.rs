@@ -1,13 +1,16 @@
 //! What can be asked on the command line.
 
 use crate::noun::{
-    audit, completions, context, domain, edge, file, hsm, import, inventory, key, pseudonym,
-    random, space, status, version,
+    access, audit, completions, context, domain, edge, emergency, file, hsm, import, inventory,
+    key, login, policy, proposal, pseudonym, quota, random, space, status, version,
 };
 use crate::screen::Form;
 use crate::session::Setting;
+use crate::waiting::Patience;
 use clap::{Parser, Subcommand};
+use jiff::SignedDuration;
 use kms_client::Error;
+use kms_core::name::Slug;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,6 +47,17 @@ pub(crate) struct Cli {
     #[arg(value_parser = seconds)]
     timeout: Duration,
 
+    /// What this is for, where a key is bound to an authorised study: the study's purpose.
+    #[arg(long, value_name = "PURPOSE", global = true, help_heading = EVERY, display_order = 103)]
+    #[arg(value_parser = purpose)]
+    purpose: Option<String>,
+
+    /// Where others must agree first: wait for them, then carry it out. --wait=2h waits no longer
+    /// than that; without a time, as long as the proposal does.
+    #[arg(long, value_name = "DURATION", global = true, help_heading = EVERY, display_order = 104)]
+    #[arg(num_args = 0..=1, require_equals = true, value_parser = duration)]
+    wait: Option<Option<Duration>>,
+
     #[command(subcommand)]
     noun: Noun,
 }
@@ -53,6 +67,13 @@ enum Noun {
     /// Which service to speak to, and as whom.
     #[command(subcommand, after_help = context::FILE)]
     Context(context::Verb),
+    /// Sign in at the OpenID provider of this context, with a browser.
+    ///
+    /// The sign-in is bound to the context's certificate, kept beside the contexts file, and sent
+    /// with every call until it ends.
+    Login(login::Login),
+    /// Forget the sign-in of this context.
+    Logout(login::Logout),
     /// Who am I here, and what may I do.
     Status(status::Status),
     /// Spaces: secure bubbles, strongly isolated from each other.
@@ -76,6 +97,21 @@ enum Noun {
     /// Deterministic pseudonyms along an edge.
     #[command(subcommand)]
     Pseudonym(pseudonym::Verb),
+    /// How much a caller may ask of a key or an edge.
+    #[command(subcommand)]
+    Quota(quota::Verb),
+    /// Dual control: commands that wait for others to agree.
+    #[command(subcommand)]
+    Proposal(proposal::Verb),
+    /// The one policy of the deployment: who may do what, under which conditions.
+    #[command(subcommand)]
+    Policy(policy::Verb),
+    /// Who has which roles, and everything that follows from it.
+    #[command(subcommand)]
+    Access(access::Verb),
+    /// Break glass: declared, short, loud and reviewed.
+    #[command(subcommand)]
+    Emergency(emergency::Verb),
     /// The two audit logs.
     #[command(subcommand)]
     Audit(audit::Verb),
@@ -103,12 +139,16 @@ impl Cli {
         let setting = Setting {
             config: self.config,
             context: self.context,
+            purpose: self.purpose,
             form: self.format,
             timeout: self.timeout,
+            patience: self.wait.map(Patience),
         };
         match self.noun {
             Noun::Context(verb) => verb.run(&setting),
             Noun::Completions(asked) => asked.run(setting.screen()),
+            Noun::Login(asked) => asked.run(&setting).await,
+            Noun::Logout(asked) => asked.run(&setting),
             Noun::Status(asked) => asked.run(&setting.session().await?).await,
             Noun::Space(verb) => verb.run(&setting.session().await?).await,
             Noun::Domain(verb) => verb.run(&setting.session().await?).await,
@@ -117,6 +157,11 @@ impl Cli {
             Noun::Version(verb) => verb.run(&setting).await,
             Noun::Import(verb) => verb.run(&setting.session().await?).await,
             Noun::Pseudonym(verb) => verb.run(&setting.session().await?).await,
+            Noun::Quota(verb) => verb.run(&setting.session().await?).await,
+            Noun::Proposal(verb) => verb.run(&setting.session().await?).await,
+            Noun::Policy(verb) => verb.run(&setting).await,
+            Noun::Access(verb) => verb.run(&setting).await,
+            Noun::Emergency(verb) => verb.run(&setting.session().await?).await,
             Noun::Audit(verb) => verb.run(&setting.session().await?).await,
             Noun::Hsm(verb) => verb.run(&setting.session().await?).await,
             Noun::Inventory(verb) => verb.run(&setting).await,
@@ -144,13 +189,30 @@ Exit codes:
    9  unknown outcome: it may have happened; look first
   10  TLS: the two ends do not trust each other's certificates
   11  a local file cannot be read or written
+  12  waits for others to agree; with -o json the answer is the proposal
  130  interrupted
 
 Examples:
   kms status
   kms key list ingest-lyon
   kms encrypt visits.parquet --key ingest-lyon/object
+  kms version compromise ingest-lyon/object/2 --reason \"incident 43\" --wait
   kms --context auditor audit verify";
+
+fn purpose(text: &str) -> Result<String, String> {
+    match text.parse::<Slug>() {
+        Ok(slug) => Ok(slug.to_string()),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse::<SignedDuration>().ok();
+    let positive = parsed.and_then(|d| Duration::try_from(d).ok());
+    positive
+        .filter(|d| !d.is_zero())
+        .ok_or_else(|| "write 30min, 2h or 1h30m".to_owned())
+}
 
 fn seconds(text: &str) -> Result<Duration, String> {
     text.parse::<f64>()

@@ -8,11 +8,24 @@
 //! ca = "pki/ca.pem"
 //! certificate = "pki/person-olivia.pem"
 //! key = "pki/person-olivia.key"
+//!
+//! [context.operator.openid]           # where this person signs in; optional
+//! issuer = "https://login.example/realms/emc2"
+//! client_id = "kms"
+//! authority = "pki/provider-ca.pem"
+//! acr_values = ["mfa"]                # classes of authentication to ask for; optional
+//!
+//! [context.notebook]
+//! endpoint = "https://127.0.0.1:7443"
+//! ca = "pki/ca.pem"
+//! certificate = "pki/service-project-01-notebook.pem"
+//! key = "pki/service-project-01-notebook.key"
+//! purpose = "cardio-2025"
 //! ```
 //!
 //! Paths are relative to the file.
 
-use kms_client::{Error, Kind, Output, Target};
+use kms_client::{Error, Kind, OpenId, Output, Target};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -41,6 +54,23 @@ pub(crate) struct Entry {
     pub(crate) ca: PathBuf,
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
+    /// What its calls are for, unless `--purpose` says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) purpose: Option<String>,
+    /// Where this person signs in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) openid: Option<OpenIdEntry>,
+}
+
+/// The OpenID provider of a context, as written.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OpenIdEntry {
+    pub(crate) issuer: String,
+    pub(crate) client_id: String,
+    pub(crate) authority: PathBuf,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) acr_values: Vec<String>,
 }
 
 impl Contexts {
@@ -84,13 +114,31 @@ impl Contexts {
     /// The context to use: the one asked for, else the current one.
     pub(crate) fn target(&self, asked: Option<&str>) -> Result<Target, Error> {
         let entry = self.entry(asked)?.1;
-        let beside = self.path.parent().unwrap_or(Path::new("."));
         Ok(Target {
             endpoint: entry.endpoint.clone(),
-            ca: beside.join(&entry.ca),
-            certificate: beside.join(&entry.certificate),
-            key: beside.join(&entry.key),
+            ca: self.beside(&entry.ca),
+            certificate: self.beside(&entry.certificate),
+            key: self.beside(&entry.key),
         })
+    }
+
+    /// Where people of a context sign in, if it says so.
+    pub(crate) fn openid(&self, entry: &Entry) -> Option<OpenId> {
+        entry.openid.as_ref().map(|openid| OpenId {
+            issuer: openid.issuer.clone(),
+            client_id: openid.client_id.clone(),
+            authority: self.beside(&openid.authority),
+            acr_values: openid.acr_values.clone(),
+        })
+    }
+
+    /// Where the sign-ins of its contexts are kept: `contexts.toml` has `contexts.sign-ins.json`.
+    pub(crate) fn sign_ins(&self) -> PathBuf {
+        self.path.with_extension("sign-ins.json")
+    }
+
+    fn beside(&self, path: &Path) -> PathBuf {
+        self.path.parent().unwrap_or(Path::new(".")).join(path)
     }
 
     /// As written, with its name.

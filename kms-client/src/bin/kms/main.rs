@@ -2,16 +2,24 @@
 //!
 //! It exits with a code that scripts may rely on; `kms --help` lists them.
 
+mod access;
+mod authority;
 mod cli;
 mod confirm;
 mod contexts;
+mod difference;
 mod inventory;
 mod noun;
 mod progress;
+mod rules;
 mod screen;
 mod session;
+mod sign_ins;
+mod study;
 mod table;
 mod verify;
+mod waiting;
+mod yaml;
 
 use clap::Parser;
 use kms_client::{Error, Kind, discard_unfinished};
@@ -51,7 +59,21 @@ fn main() -> ExitCode {
 }
 
 fn told(error: &Error) -> ExitCode {
-    screen::complain(&error.to_string());
+    match error.kind() {
+        Kind::Pending => screen::wait_for_others(&error.to_string()),
+        Kind::Invalid
+        | Kind::Refused
+        | Kind::NotFound
+        | Kind::Conflict
+        | Kind::State
+        | Kind::Exhausted
+        | Kind::Unavailable
+        | Kind::Unknown
+        | Kind::Internal
+        | Kind::Tls
+        | Kind::Usage
+        | Kind::Io => screen::complain(&error.to_string()),
+    }
     ExitCode::from(error.kind().exit_code())
 }
 

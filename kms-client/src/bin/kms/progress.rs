@@ -2,6 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal, Read};
+use std::time::Duration;
 
 /// A bar over bytes; without a known total, a counter.
 pub(crate) fn bytes(total: Option<u64>) -> ProgressBar {
@@ -16,6 +17,13 @@ pub(crate) fn steps(total: usize) -> ProgressBar {
         u64::try_from(total).ok(),
         "{bar:30} {pos} of {len}  {wide_msg}",
     )
+}
+
+/// A line that says what is waited for.
+pub(crate) fn waiting() -> ProgressBar {
+    let bar = bar(None, "{spinner} {wide_msg}");
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
 }
 
 /// Counts what is read.

@@ -36,12 +36,13 @@ impl Screen {
     ) -> Result<(), Error> {
         match self.form {
             Form::Table => self.line(&table(message).to_string()),
-            Form::Json => {
-                let json =
-                    to_json(message).map_err(|e| Error::new(Kind::Internal, e.to_string()))?;
-                self.json(&json)
-            }
+            Form::Json => self.message(message),
         }
+    }
+
+    /// A message of the interface, in canonical JSON.
+    pub(crate) fn message<M: prost::Message + prost::Name>(self, message: &M) -> Result<(), Error> {
+        self.json(&canonical(message)?)
     }
 
     /// Any JSON, indented.
@@ -54,32 +55,70 @@ impl Screen {
     /// One line, or several.
     pub(crate) fn line(self, text: &str) -> Result<(), Error> {
         let text = text.strip_suffix('\n').unwrap_or(text);
-        let mut stdout = io::stdout().lock();
-        match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
-            Ok(()) => Ok(()),
-            // The reader has seen enough, as `head` does.
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            Err(e) => Err(Error::file("write the answer", &e)),
-        }
+        written(&format!("{text}\n"))
+    }
+
+    /// A text as it is.
+    pub(crate) fn text(self, text: &str) -> Result<(), Error> {
+        written(text)
+    }
+
+    /// What a person must do now, whoever reads the answer.
+    pub(crate) fn ask(self, text: &str) {
+        // A closed standard error: then nobody does it, and that is told in the end.
+        drop(writeln!(io::stderr().lock(), "{text}"));
     }
 
     /// A remark for a person; none where a program reads.
     pub(crate) fn remark(self, text: &str) {
         if self.form == Form::Table {
-            // A closed standard error is no reason to fail.
-            drop(writeln!(io::stderr().lock(), "{text}"));
+            aside(text);
         }
     }
 }
 
+fn written(text: &str) -> Result<(), Error> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(text.as_bytes());
+    match written.and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(()),
+        // The reader has seen enough, as `head` does.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(e) => Err(Error::file("write the answer", &e)),
+    }
+}
+
+/// A message of the interface in canonical JSON.
+pub(crate) fn canonical<M: prost::Message + prost::Name>(
+    message: &M,
+) -> Result<serde_json::Value, Error> {
+    to_json(message).map_err(|e| Error::new(Kind::Internal, e.to_string()))
+}
+
 /// The one sentence of a failure.
 pub(crate) fn complain(text: &str) {
-    let mut stderr = io::stderr().lock();
-    let label = if stderr.is_terminal() {
-        "\u{1b}[1;31merror\u{1b}[0m"
-    } else {
-        "error"
-    };
+    tell(&console::style("error").red().bold(), text);
+}
+
+/// What waits for others: no failure of anybody, and yet not done.
+pub(crate) fn wait_for_others(text: &str) {
+    tell(&console::style("waiting").yellow().bold(), text);
+}
+
+fn tell(label: &console::StyledObject<&str>, text: &str) {
     // The exit code says it too.
-    drop(writeln!(stderr, "{label}: {text}"));
+    drop(writeln!(
+        io::stderr().lock(),
+        "{}: {text}",
+        label.clone().for_stderr()
+    ));
+}
+
+/// For a person, beside the answer.
+pub(crate) fn aside(text: &str) {
+    let mut stderr = io::stderr().lock();
+    let plain = console::strip_ansi_codes(text);
+    let text = if stderr.is_terminal() { text } else { &plain };
+    // A closed standard error is no reason to fail.
+    drop(writeln!(stderr, "{text}"));
 }

@@ -3,6 +3,7 @@
 use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, Cell};
 use jiff::{SignedDuration, Timestamp};
+use kms_client::name;
 use std::io::IsTerminal;
 
 /// A table for people: a header and rows, or fields one under the other.
@@ -91,6 +92,35 @@ pub(crate) fn time_and_age(value: Option<&prost_types::Timestamp>) -> String {
     match stamp(value) {
         Some(at) => format!("{at} ({})", ago(Timestamp::now().duration_since(at))),
         None => String::new(),
+    }
+}
+
+/// How long from now: `in 2 d`.
+pub(crate) fn in_how_long(value: Option<&prost_types::Timestamp>) -> String {
+    match stamp(value) {
+        Some(at) => ago(Timestamp::now().duration_since(at)),
+        None => String::new(),
+    }
+}
+
+/// An identity without its trust domain: within one deployment there is one.
+pub(crate) fn person(identity: &str) -> &str {
+    identity
+        .strip_prefix("spiffe://")
+        .and_then(|rest| rest.split_once('/'))
+        .map_or(identity, |(_trust_domain, path)| path)
+}
+
+/// A resource as people write it: short, unless that could be another's name.
+pub(crate) fn thing(resource: &str) -> String {
+    if resource.starts_with("spaces/")
+        && !["/edges/", "/quotas/"]
+            .iter()
+            .any(|part| resource.contains(part))
+    {
+        name::short(resource)
+    } else {
+        resource.to_owned()
     }
 }
 

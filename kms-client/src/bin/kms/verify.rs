@@ -3,6 +3,7 @@
 
 use crate::noun::audit::Log;
 use kms_client::{Error, Kind, v1};
+use kms_core::proposal::Approval;
 use kms_core::record::{Detail, Record};
 use kms_core::replay::Replay;
 
@@ -60,6 +61,13 @@ impl Verifier {
     /// that its outcome is looked for once more.
     pub(crate) fn is_open(&self) -> bool {
         self.replay.open().is_some()
+    }
+
+    /// Every approval of every proposal. Feeding the records verified each: it is the signature of
+    /// the key of a certificate that names the custodian, over what the proposal asked.
+    pub(crate) fn approvals(&self) -> impl Iterator<Item = &Approval> {
+        let proposals = self.replay.view().proposals();
+        proposals.flat_map(|proposal| &proposal.approvals)
     }
 
     /// The verdict, when there is no more record: at least `size` were promised. Gives the index of

@@ -1,18 +1,26 @@
 //! Commands that make or move something.
 
 use crate::action::Action;
+use crate::binding::Binding;
+use crate::certificate::Scheme;
 use crate::class::Class;
+use crate::error::{Error, Result};
 use crate::import_token::ImportToken;
-use crate::key::Origin;
-use crate::name::{DomainName, EdgeName, KeyName, SpaceName, VersionName};
+use crate::key::{Origin, Study};
+use crate::name::{
+    DomainName, EdgeName, EmergencyName, KeyName, ProposalName, SpaceName, VersionName,
+};
+use crate::quota::{Limits, QuotaName};
 use crate::revision::Revision;
 use crate::space::{EdgeCode, InputType, SpaceKind};
-use crate::value::Value;
-use serde::Serialize;
+use crate::value::{DocumentName, Value};
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// A command that makes or moves something.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Change {
     /// Puts one of the first values of a new deployment; `init` alone asks it.
     Found(Box<Value>),
@@ -66,8 +74,10 @@ pub enum Change {
         exportable: bool,
         /// Of the owner's choice.
         labels: BTreeMap<String, String>,
+        /// The study that it serves, if it is bound to one.
+        study: Option<Study>,
     },
-    /// Changes title or labels.
+    /// Changes title, labels or study.
     UpdateKey {
         /// Its name.
         name: KeyName,
@@ -77,6 +87,9 @@ pub enum Change {
         title: Option<String>,
         /// The new labels, all of them.
         labels: Option<BTreeMap<String, String>>,
+        /// The new study; `Some(None)` binds it to none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        study: Option<Option<Study>>,
     },
     /// Makes a new version.
     RotateKey {
@@ -109,15 +122,125 @@ pub enum Change {
         /// What the caller saw.
         etag: Option<Revision>,
         /// What the import token says; its code is verified before it is believed.
-        #[serde(skip)]
         token: ImportToken,
-        /// Its authentication code.
-        mac: [u8; 32],
-        /// The wrapped material.
-        wrapped: Vec<u8>,
+        /// Its authentication code and the wrapped material.
+        wrapped: Wrapped,
         /// Why.
         reason: String,
     },
+    /// Agrees to a proposal.
+    Approve {
+        /// Which.
+        proposal: ProposalName,
+        /// How it is signed.
+        scheme: Scheme,
+        /// The signature over its terms.
+        signature: Vec<u8>,
+        /// Why.
+        reason: String,
+    },
+    /// Turns a proposal down.
+    Reject {
+        /// Which.
+        proposal: ProposalName,
+        /// Why.
+        reason: String,
+    },
+    /// Takes one's own proposal back.
+    Withdraw {
+        /// Which.
+        proposal: ProposalName,
+        /// Why.
+        reason: String,
+    },
+    /// Replaces the policy.
+    PutPolicy {
+        /// What the caller saw.
+        etag: Option<Revision>,
+        /// The new schema, if it changes.
+        schema: Option<String>,
+        /// The new policy, if it changes.
+        policy: Option<String>,
+        /// Why.
+        reason: String,
+    },
+    /// Replaces what these people and services are bound to; a binding without roles takes all
+    /// of them away.
+    PutBindings {
+        /// The new bindings.
+        bindings: Vec<Binding>,
+        /// Why.
+        reason: String,
+    },
+    /// Sets how much one caller, or each, may ask of a key or an edge; without limits, takes back
+    /// what was set.
+    PutQuota {
+        /// Its name.
+        name: QuotaName,
+        /// What the caller saw.
+        etag: Option<Revision>,
+        /// How much.
+        limits: Box<Limits>,
+        /// Why.
+        reason: String,
+    },
+    /// Declares an emergency.
+    DeclareEmergency {
+        /// For how long, in minutes.
+        minutes: u32,
+        /// Why.
+        reason: String,
+    },
+    /// Ends an emergency before its time.
+    EndEmergency {
+        /// Which.
+        name: EmergencyName,
+        /// Why.
+        reason: String,
+    },
+    /// Says what an emergency was used for.
+    ReviewEmergency {
+        /// Which.
+        name: EmergencyName,
+        /// What was found.
+        findings: String,
+    },
+}
+
+/// Wrapped material and the code of its import token. It is in nobody's record: as text it is a
+/// digest, by which the same import is recognised when it is sent again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Wrapped {
+    /// As it came.
+    Material {
+        /// The import token's authentication code.
+        mac: [u8; 32],
+        /// The wrapped material.
+        bytes: Vec<u8>,
+    },
+    /// What is left of it in a proposal: SHA-256 of code and material, hexadecimal.
+    Digest(String),
+}
+
+impl From<String> for Wrapped {
+    fn from(digest: String) -> Self {
+        Wrapped::Digest(digest)
+    }
+}
+
+impl From<Wrapped> for String {
+    fn from(wrapped: Wrapped) -> String {
+        match wrapped {
+            Wrapped::Digest(digest) => digest,
+            Wrapped::Material { mac, bytes } => {
+                let mut hash = Sha256::new();
+                hash.update(mac);
+                hash.update(&bytes);
+                HEXLOWER.encode(&hash.finalize())
+            }
+        }
+    }
 }
 
 impl Change {
@@ -134,6 +257,15 @@ impl Change {
             Change::RotateKey { .. } => Action::RotateKey,
             Change::MoveVersion { transition, .. } => *transition,
             Change::ImportKey { .. } => Action::ImportKey,
+            Change::Approve { .. } => Action::Approve,
+            Change::Reject { .. } => Action::Reject,
+            Change::Withdraw { .. } => Action::Withdraw,
+            Change::PutPolicy { .. } => Action::PutPolicy,
+            Change::PutBindings { .. } => Action::PutBindings,
+            Change::PutQuota { .. } => Action::RaiseQuota,
+            Change::DeclareEmergency { .. } => Action::DeclareEmergency,
+            Change::EndEmergency { .. } => Action::EndEmergency,
+            Change::ReviewEmergency { .. } => Action::ReviewEmergency,
         }
     }
 
@@ -146,6 +278,15 @@ impl Change {
             | Change::CreateDomain { .. }
             | Change::UpdateKey { .. }
             | Change::MoveVersion { .. }
+            | Change::Approve { .. }
+            | Change::Reject { .. }
+            | Change::Withdraw { .. }
+            | Change::PutPolicy { .. }
+            | Change::PutBindings { .. }
+            | Change::PutQuota { .. }
+            | Change::DeclareEmergency { .. }
+            | Change::EndEmergency { .. }
+            | Change::ReviewEmergency { .. }
             | Change::CreateKey {
                 origin: Origin::External,
                 ..
@@ -156,6 +297,40 @@ impl Change {
             | Change::RotateKey { .. }
             | Change::ImportKey { .. } => true,
         }
+    }
+
+    /// The proposal that it moves, if it moves one.
+    #[must_use]
+    pub fn proposal(&self) -> Option<&ProposalName> {
+        match self {
+            Change::Approve { proposal, .. }
+            | Change::Reject { proposal, .. }
+            | Change::Withdraw { proposal, .. } => Some(proposal),
+            Change::Found(_)
+            | Change::FoundKey { .. }
+            | Change::CreateSpace { .. }
+            | Change::CreateDomain { .. }
+            | Change::CreateEdge { .. }
+            | Change::CreateKey { .. }
+            | Change::UpdateKey { .. }
+            | Change::RotateKey { .. }
+            | Change::MoveVersion { .. }
+            | Change::ImportKey { .. }
+            | Change::PutPolicy { .. }
+            | Change::PutBindings { .. }
+            | Change::PutQuota { .. }
+            | Change::DeclareEmergency { .. }
+            | Change::EndEmergency { .. }
+            | Change::ReviewEmergency { .. } => None,
+        }
+    }
+
+    /// The command as it waits in a proposal.
+    ///
+    /// # Errors
+    /// `Internal` when it has no JSON form.
+    pub fn text(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|e| Error::internal(format!("a command: {e}")))
     }
 
     /// The resource that it is about.
@@ -172,6 +347,19 @@ impl Change {
             Change::CreateDomain { name, .. } => ("domain", name.to_string()),
             Change::CreateEdge { name, .. } => ("edge", name.to_string()),
             Change::MoveVersion { name, .. } => ("version", name.to_string()),
+            Change::Approve { proposal, .. }
+            | Change::Reject { proposal, .. }
+            | Change::Withdraw { proposal, .. } => ("proposal", proposal.to_string()),
+            Change::PutPolicy { .. } => ("document", DocumentName::Policy.key().into()),
+            Change::PutBindings { bindings, .. } => match bindings.as_slice() {
+                [one] => ("binding", format!("bindings/{}", one.principal())),
+                _ => ("deployment", crate::value::DEPLOYMENT.into()),
+            },
+            Change::PutQuota { name, .. } => ("quota", name.to_string()),
+            Change::DeclareEmergency { .. } => ("deployment", crate::value::DEPLOYMENT.into()),
+            Change::EndEmergency { name, .. } | Change::ReviewEmergency { name, .. } => {
+                ("emergency", name.to_string())
+            }
         }
     }
 }

@@ -4,8 +4,8 @@ mod change;
 mod read;
 mod usage;
 
-pub use change::Change;
-pub use read::{LogName, Named, Read, Sort};
+pub use change::{Change, Wrapped};
+pub use read::{AccessQuery, Asked, LogName, MayQuery, Named, Read, Rules, Sort};
 pub use usage::{DataKey, Plain, Sealed, Use};
 
 use crate::action::Action;

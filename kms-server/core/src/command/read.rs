@@ -1,7 +1,10 @@
 //! Commands that show what is.
 
 use crate::action::Action;
-use crate::name::{DomainName, EdgeName, KeyName, SpaceName, VersionName};
+use crate::binding::Binding;
+use crate::caller::Principal;
+use crate::name::{DomainName, EdgeName, KeyName, ProposalName, Slug, SpaceName, VersionName};
+use crate::quota::Metered;
 
 /// A command that shows what is.
 #[derive(Debug, Clone)]
@@ -21,6 +24,28 @@ pub enum Read {
         /// At most so many.
         limit: usize,
     },
+    /// Proposals, the latest first.
+    Proposals {
+        /// Only those that still wait.
+        waiting: bool,
+    },
+    /// What a proposal would change, as things are now.
+    Proposal(ProposalName),
+    /// Emergencies, the latest first.
+    Emergencies,
+    /// The documents of the policy, and every binding.
+    Policy,
+    /// Every policy and binding that there was.
+    History,
+    /// Who may do what, and why.
+    Access(AccessQuery),
+    /// How much a caller may ask of a key or an edge, and how much is left of it.
+    Allowance {
+        /// Of what.
+        on: Metered,
+        /// Whose; `None`: the one's who asks.
+        who: Option<Principal>,
+    },
     /// What this deployment is.
     Deployment,
     /// The HSM's state.
@@ -36,6 +61,50 @@ pub enum Read {
         /// At most so many.
         limit: usize,
     },
+}
+
+/// A question about who may do what.
+#[derive(Debug, Clone)]
+pub struct AccessQuery {
+    /// Documents to judge by instead of those in force: what would be, not what is.
+    pub candidate: Option<Box<Rules>>,
+    /// What is asked.
+    pub asked: Asked,
+}
+
+/// What is asked about access.
+#[derive(Debug, Clone)]
+pub enum Asked {
+    /// Everything that everyone may do.
+    Review,
+    /// Whether these may do that, and by which policies: one answer for each.
+    May(Vec<MayQuery>),
+}
+
+/// May this principal do this to that?
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MayQuery {
+    /// Who.
+    pub principal: Principal,
+    /// What.
+    pub action: Action,
+    /// To what: the name of a resource, or `deployment`.
+    pub on: String,
+    /// What they state as their purpose.
+    pub purpose: Option<Slug>,
+    /// How many have approved.
+    pub approvals: u8,
+}
+
+/// Documents that judge: `None` for what is in force.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    /// The schema.
+    pub schema: Option<String>,
+    /// The policy.
+    pub policy: Option<String>,
+    /// Bindings that replace those of the same people and services.
+    pub bindings: Vec<Binding>,
 }
 
 /// A resource, by its name.
@@ -66,6 +135,8 @@ pub enum Sort {
     Keys,
     /// Versions.
     Versions,
+    /// Quotas that were set.
+    Quotas,
 }
 
 /// The two logs.
@@ -93,7 +164,14 @@ impl Read {
     #[must_use]
     pub fn action(&self) -> Action {
         match self {
-            Read::Resource(_) | Read::List { .. } => Action::ReadInventory,
+            Read::Resource(_)
+            | Read::List { .. }
+            | Read::Proposals { .. }
+            | Read::Proposal(_)
+            | Read::Allowance { .. } => Action::ReadInventory,
+            Read::Emergencies | Read::Policy | Read::History | Read::Access(_) => {
+                Action::ReadPolicy
+            }
             Read::Deployment => Action::ReadDeployment,
             Read::Hsm => Action::ReadHsm,
             Read::Logs | Read::Entries { .. } => Action::ReadAudit,
@@ -115,9 +193,16 @@ impl Read {
                 (None, None) => ("deployment", crate::value::DEPLOYMENT.into()),
             },
             Read::Entries { log, .. } => ("log", log.name().into()),
-            Read::Deployment | Read::Hsm | Read::Logs => {
-                ("deployment", crate::value::DEPLOYMENT.into())
-            }
+            Read::Proposal(name) => ("proposal", name.to_string()),
+            Read::Allowance { on, .. } => (on.sort(), on.to_string()),
+            Read::Deployment
+            | Read::Hsm
+            | Read::Logs
+            | Read::Proposals { .. }
+            | Read::Emergencies
+            | Read::Policy
+            | Read::History
+            | Read::Access(_) => ("deployment", crate::value::DEPLOYMENT.into()),
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::envelope::EncryptionContext;
 use crate::key::Wrapping;
 use crate::name::{EdgeName, KeyName};
 use crate::pseudonym::Identifier;
+use crate::quota::{Metered, Tally};
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -140,6 +141,45 @@ impl Use {
             Use::GenerateDataKey { items, .. } => items.len(),
             Use::Pseudonymise { identifiers, .. } => identifiers.len(),
             Use::GetImportParameters { .. } | Use::GenerateRandom { .. } => 1,
+        }
+    }
+
+    /// What its quotas are on; `None` for what none is on.
+    #[must_use]
+    pub fn metered(&self) -> Option<Metered> {
+        match self {
+            Use::Encrypt { key, .. }
+            | Use::Decrypt { key, .. }
+            | Use::ReEncrypt { key, .. }
+            | Use::GenerateDataKey { key, .. }
+            | Use::GetImportParameters { key, .. } => Some(Metered::Key(key.clone())),
+            Use::Pseudonymise { edge, .. } => Some(Metered::Edge(edge.clone())),
+            Use::GenerateRandom { .. } => None,
+        }
+    }
+
+    /// What it costs, whatever becomes of it.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let bytes: usize = match self {
+            Use::Encrypt { items, .. } => items.iter().map(|i| i.plaintext.len()).sum(),
+            Use::Decrypt { items, .. } | Use::ReEncrypt { items, .. } => {
+                items.iter().map(|i| i.ciphertext.len()).sum()
+            }
+            Use::GenerateDataKey { items, .. } => {
+                items.iter().flat_map(|i| i.length.as_ref().ok()).sum()
+            }
+            Use::Pseudonymise { identifiers, .. } => {
+                identifiers.iter().flatten().map(Identifier::size).sum()
+            }
+            Use::GetImportParameters { .. } => 0,
+            Use::GenerateRandom { length } => *length,
+        };
+        Tally {
+            requests: 1,
+            items: number(self.items()),
+            bytes: number(bytes),
         }
     }
 }

@@ -4,79 +4,207 @@ use super::Bench;
 use super::target::target;
 use crate::action::Action;
 use crate::binding::Binding;
-use crate::caller::Caller;
+use crate::caller::{Peer, Principal};
+use crate::class::Class;
 use crate::command::{Command, Named, Read};
 use crate::deployment::Deployment;
 use crate::error::{Error, Result};
-use crate::policy::{Question, Target};
+use crate::policy::{Answer, Circumstances, Question, Target};
 
 /// Someone who asks, and what we know of them.
+#[derive(Clone, Copy)]
 pub(super) struct Asker<'a> {
     pub(super) bench: Bench<'a>,
     pub(super) deployment: &'a Deployment,
-    pub(super) caller: &'a Caller,
+    pub(super) peer: &'a Peer,
+    /// The person or service, whichever of their certificates they came with.
+    pub(super) principal: &'a Principal,
     pub(super) binding: Option<&'a Binding>,
 }
 
-impl Asker<'_> {
-    /// The policies that allow this command.
-    pub(super) fn permitted(&self, command: &Command) -> Result<Vec<String>> {
-        let action = command.action();
-        if action == Action::Initialise {
-            return Err(Error::refused("only `kms-server init` makes a deployment"));
+/// What beside the caller changes the policy's mind.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Support {
+    /// So many people agreed.
+    pub(super) approvals: u8,
+    /// Whether a declared emergency counts, if one is under way.
+    pub(super) emergency: bool,
+    /// The action that waits, when this is about a proposal.
+    pub(super) proposed: Option<Action>,
+}
+
+impl<'a> Asker<'a> {
+    /// Who asks.
+    ///
+    /// # Errors
+    /// `Refused` when a certificate and the sign-in that comes with it are two people's, or when
+    /// one of them has ended.
+    pub(super) fn new(
+        bench: Bench<'a>,
+        deployment: &'a Deployment,
+        peer: &'a Peer,
+    ) -> Result<Self> {
+        let identity = peer.identity();
+        if identity.trust_domain != deployment.trust_domain {
+            return Err(Error::refused(
+                "your certificate belongs to another trust domain",
+            ));
         }
-        if let Command::Read(read) = command {
-            match read {
-                // What a list or a page of records shows is filtered, entry by entry.
-                Read::List { space: None, .. } | Read::Entries { .. } | Read::Logs => {
-                    let bound = self.binding.is_some_and(|b| !b.grants().is_empty());
-                    return if bound {
-                        Ok(vec![])
-                    } else {
-                        Err(self.refusal(command, false))
-                    };
-                }
-                // Whoever sees any part of the inventory sees which identifier domains there are.
-                Read::Resource(Named::Domain(_)) => {
-                    let sees = self.bench.view.spaces().any(|space| {
-                        let target = Target::Space(&space.name, space.kind);
-                        self.asks(Action::ReadInventory, target).is_some()
-                    });
-                    return if sees {
-                        Ok(vec![])
-                    } else {
-                        Err(self.refusal(command, false))
-                    };
-                }
-                Read::Resource(_) | Read::List { .. } | Read::Deployment | Read::Hsm => {}
+        if peer.certificate.expires() <= bench.now {
+            return Err(Error::refused(
+                "your certificate has expired; connect again with a new one",
+            ));
+        }
+        let principal = bench.view.who(&identity.principal);
+        if let Some(sign_in) = &peer.sign_in {
+            if sign_in.expires <= bench.now {
+                return Err(Error::refused("your sign-in has ended; sign in again"));
+            }
+            let person = bench.view.signed_in(&sign_in.issuer, &sign_in.subject);
+            if person != Some(principal) {
+                return Err(Error::refused(
+                    "who signed in is not whose certificate this is; sign in as yourself",
+                ));
             }
         }
-        let target = target(self.bench.view, command);
-        match self.asks(action, target) {
-            Some(policies) => Ok(policies),
-            None => {
-                let may_list = self.asks(Action::ReadInventory, target).is_some();
-                Err(self.refusal(command, may_list))
-            }
-        }
+        Ok(Asker {
+            bench,
+            deployment,
+            peer,
+            principal,
+            binding: bench.view.binding(principal),
+        })
     }
 
-    pub(super) fn asks(&self, action: Action, target: Target<'_>) -> Option<Vec<String>> {
-        let question = Question {
-            principal: self.caller.principal()?,
+    /// What the policy says to a read that shows only what its caller may see, part by part; `None`
+    /// for any other command.
+    pub(super) fn filtered(&self, command: &Command) -> Option<Result<Vec<String>>> {
+        let Command::Read(read) = command else {
+            return None;
+        };
+        let may = match read {
+            // What a list or a page of records shows is filtered, entry by entry.
+            Read::List { space: None, .. }
+            | Read::Entries { .. }
+            | Read::Logs
+            | Read::Proposals { .. }
+            | Read::Proposal(_) => self.binding.is_some_and(|b| !b.grants().is_empty()),
+            // Whoever sees any part of the inventory sees which identifier domains there are.
+            Read::Resource(Named::Domain(_)) => self.bench.view.spaces().any(|space| {
+                let target = Target::Space(&space.name, space.kind);
+                self.may(Action::ReadInventory, target)
+            }),
+            // Whoever uses it sees what is left to themselves.
+            Read::Allowance { who, .. } => {
+                let target = target(self.bench.view, command);
+                let mine = who.as_ref().is_none_or(|who| who == self.principal);
+                self.may(Action::ReadInventory, target) || mine && self.uses(target)
+            }
+            Read::Resource(_)
+            | Read::List { .. }
+            | Read::Deployment
+            | Read::Hsm
+            | Read::Emergencies
+            | Read::Policy
+            | Read::History
+            | Read::Access(_) => return None,
+        };
+        Some(if may {
+            Ok(vec![])
+        } else {
+            Err(self.refusal(command, false))
+        })
+    }
+
+    /// What the policy says to this action with so much support.
+    pub(super) fn asks(
+        &self,
+        action: Action,
+        target: Target<'_>,
+        support: Support,
+    ) -> Option<Answer> {
+        let question = self.question(action, target, support);
+        // A question that cannot be put is answered with no: an action that does not apply to a
+        // sort of resource is one.
+        self.bench.policy?.answer(&question).ok()
+    }
+
+    /// Whether the policy allows it as it is: nobody agreed, and no emergency counts.
+    pub(super) fn may(&self, action: Action, target: Target<'_>) -> bool {
+        self.asks(action, target, Support::default())
+            .is_some_and(|answer| answer.allowed)
+    }
+
+    /// Whether the policy allows any use of it.
+    fn uses(&self, target: Target<'_>) -> bool {
+        let mut uses = Class::OFFERED.into_iter().flat_map(Class::uses);
+        uses.any(|action| self.may(*action, target))
+    }
+
+    fn question<'q>(
+        &'q self,
+        action: Action,
+        target: Target<'q>,
+        support: Support,
+    ) -> Question<'q> {
+        Question {
+            principal: self.principal,
             binding: self.binding,
             action,
             target,
-            environment: self.deployment.environment,
+            circumstances: self.circumstances(support),
+        }
+    }
+
+    fn circumstances(&self, support: Support) -> Circumstances<'_> {
+        let sign_in = self.peer.sign_in.as_ref();
+        let running = || {
+            self.bench
+                .view
+                .emergencies()
+                .any(|e| e.runs(self.bench.now))
         };
-        // A question that cannot be put is answered with no: an action that does not apply to a
-        // sort of resource is one.
-        self.bench.policy?.allows(&question).ok().flatten()
+        Circumstances {
+            environment: self.deployment.environment,
+            approvals: support.approvals,
+            emergency: support.emergency && running(),
+            now: self.bench.now,
+            source: self.peer.source.map(|source| source.ip()),
+            purpose: self.peer.purpose.as_ref(),
+            provider: self.bench.provider,
+            authenticated: sign_in.map(|s| s.auth_time),
+            strong: sign_in.is_some_and(|s| s.strong),
+            proposed: support.proposed,
+        }
+    }
+
+    /// What the caller is told when nothing allows it. Whoever has the right, and is in the wrong
+    /// circumstances, hears which policy forbids it and what to do.
+    pub(super) fn refused(&self, command: &Command, target: Target<'_>) -> Error {
+        let support = Support {
+            approvals: u8::MAX,
+            emergency: true,
+            proposed: None,
+        };
+        let question = self.question(command.action(), target, support);
+        let forbidden = self
+            .bench
+            .policy
+            .and_then(|policy| policy.forbidden(&question));
+        match forbidden {
+            Some(advice) => Error::refused(advice),
+            None => self.refusal(command, self.may(Action::ReadInventory, target)),
+        }
     }
 
     fn refusal(&self, command: &Command, may_list: bool) -> Error {
         let action = command.action();
         let (sort, name) = command.resource();
+        let thing = if sort == name {
+            format!("the {name}")
+        } else {
+            format!("{sort} {name}")
+        };
         let roles: Vec<String> = self
             .binding
             .into_iter()
@@ -87,14 +215,19 @@ impl Asker<'_> {
             Error::refused(
                 "you have no role in this deployment; ask an hsm-officer to bind you to one",
             )
+        } else if sort == "deployment" {
+            Error::refused(format!(
+                "none of your roles ({}) allows {action} here",
+                roles.join("; ")
+            ))
         } else if may_list {
             let roles = roles.join("; ");
             Error::refused(format!(
-                "none of your roles ({roles}) allows {action} on {sort} {name}"
+                "none of your roles ({roles}) allows {action} on {thing}"
             ))
         } else {
             Error::refused(format!(
-                "your roles do not allow {action} on {sort} {name}, or there is no such {sort}"
+                "your roles do not allow {action} on {thing}, or there is no such {sort}"
             ))
         }
     }

@@ -1,72 +1,144 @@
 //! The judgement: may this caller do this, now?
 
+mod access;
 mod asker;
+mod explain;
+mod places;
 mod reach;
+mod rules;
+mod support;
 mod target;
 
+pub use access::{Access, access};
+pub use explain::{Explained, explain};
 pub use reach::import_token_key;
+pub use rules::{in_force, linkable, sound, with};
 
 use crate::action::Action;
-use crate::caller::Caller;
-use crate::command::Command;
-use crate::deployment::Environment;
+use crate::caller::{Caller, Peer};
+use crate::command::{Change, Command};
 use crate::error::{Error, Result};
 use crate::id::KeyUid;
-use crate::name::SpaceName;
+use crate::name::{ProposalName, SpaceName};
 use crate::permit::Permit;
-use crate::policy::{Policy, Target};
+use crate::plane::Plane;
+use crate::policy::{Judge, Target};
+use crate::time::Time;
 use crate::view::View;
 use asker::Asker;
 use reach::versions;
-use target::kind_of;
+use support::{Supported, support};
+use target::{kind_of, target};
 
 /// What `decide` judges by.
 #[derive(Debug, Clone, Copy)]
 pub struct Bench<'a> {
     /// The policy; `None` only before `init` has made one.
-    pub policy: Option<&'a Policy>,
+    pub policy: Option<&'a dyn Judge>,
     /// All resources, as of now.
     pub view: &'a View,
+    /// Now. It never goes back, so that what has expired stays so.
+    pub now: Time,
+    /// Whether people sign in at an OpenID provider.
+    pub provider: bool,
     /// The HSM's name of a key yet to be made: 16 random bytes.
     pub fresh: KeyUid,
 }
 
-/// Whether this caller may do this, now. A permit is proof; everything else is an error that says
-/// what the caller should do.
+/// What `decide` says, when it does not refuse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Yes.
+    Permit(Permit),
+    /// Not before others agree.
+    Approvals(Demand),
+}
+
+/// A demand for approvals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Demand {
+    /// How many distinct people must agree, beside the one who asks.
+    pub needed: u8,
+    /// Where the command waits already, and how many have agreed.
+    pub waiting: Option<(ProposalName, u8)>,
+    /// Permission to put the command before the custodians.
+    pub propose: Permit,
+}
+
+impl Verdict {
+    /// The permit, for what cannot wait for anybody: uses and reads.
+    ///
+    /// # Errors
+    /// `Refused` when others would have to agree.
+    pub fn permit(self) -> Result<Permit> {
+        match self {
+            Verdict::Permit(permit) => Ok(permit),
+            Verdict::Approvals(demand) => Err(Error::refused(format!(
+                "the policy wants {} approval(s) for this, and only what makes or moves something \
+                 can wait for them",
+                demand.needed
+            ))),
+        }
+    }
+}
+
+/// Whether this caller may do this, now. A permit is proof; a demand says who must agree first;
+/// everything else is an error that says what the caller should do.
 ///
 /// # Errors
-/// `Refused` when the policy does not allow it, or when it needs approvals; `NotFound` when there
-/// is no such thing and the caller may know; `State` when the key is in no state for it;
-/// `Invalid` when the key is not of a class for it.
-pub fn decide(bench: Bench<'_>, caller: &Caller, command: &Command) -> Result<Permit> {
-    let action = command.action();
-    let identity = match caller {
-        Caller::Peer { identity, .. } => identity,
-        Caller::Founder => return found(bench, command),
+/// `Refused` when the policy does not allow it, whoever agreed; `NotFound` when there is no such
+/// thing and the caller may know; `State` when the key is in no state for it; `Invalid` when the
+/// key is not of a class for it.
+pub fn decide(bench: Bench<'_>, caller: &Caller, command: &Command) -> Result<Verdict> {
+    let peer: &Peer = match caller {
+        Caller::Peer(peer) => peer,
+        Caller::Founder => return found(bench, command).map(Verdict::Permit),
         Caller::Recovery => return Err(Error::internal("recovery asks for nothing")),
     };
-    let deployment = bench.view.founded()?;
-    if identity.trust_domain != deployment.trust_domain {
-        return Err(Error::refused(
-            "your certificate belongs to another trust domain",
-        ));
+    let action = command.action();
+    if action == Action::Initialise {
+        return Err(Error::refused("only `kms-server init` makes a deployment"));
     }
-    let asker = Asker {
-        bench,
-        deployment,
-        caller,
-        binding: bench.view.binding(&identity.principal),
-    };
-    let policies = asker.permitted(command)?;
-    if action.approvals() > 0 && deployment.environment == Environment::Production {
+    if !Plane::of(action)
+        .iter()
+        .any(|plane| peer.planes.contains(plane))
+    {
+        let planes: Vec<&str> = Plane::of(action).iter().map(|plane| plane.name()).collect();
         return Err(Error::refused(format!(
-            "{action} needs {} approval(s) by key-custodians beside you, and this version of the \
-             service cannot collect them yet; nothing was done",
-            action.approvals()
+            "{action} is not served here; ask a listener of the {} plane",
+            planes.join(" or ")
         )));
     }
+    let asker = Asker::new(bench, bench.view.founded()?, peer)?;
+    let revision = bench.view.revision();
+    if let Some(filtered) = asker.filtered(command) {
+        return Ok(Verdict::Permit(Permit::asked(
+            action,
+            vec![],
+            revision,
+            filtered?,
+        )));
+    }
+    let supported = support(&asker, command)?;
     let ids = versions(bench, command)?;
-    Ok(Permit::asked(action, ids, bench.view.revision(), policies))
+    Ok(match supported {
+        Supported::Yes {
+            policies,
+            proposal,
+            emergency,
+        } => Verdict::Permit(
+            Permit::asked(action, ids, revision, policies).carrying(proposal, emergency),
+        ),
+        Supported::Not {
+            needed,
+            waiting,
+            policies,
+        } => Verdict::Approvals(Demand {
+            needed,
+            waiting,
+            propose: Permit::asked(Action::Propose, vec![], revision, policies),
+        }),
+    })
 }
 
 /// What `init` may do: everything, as long as there is no deployment.
@@ -89,18 +161,49 @@ fn found(bench: Bench<'_>, command: &Command) -> Result<Permit> {
 /// Whether this caller may see this part of the inventory, or these records.
 #[must_use]
 pub fn sees(bench: Bench<'_>, caller: &Caller, action: Action, space: Option<&SpaceName>) -> bool {
-    let (Some(principal), Some(deployment)) = (caller.principal(), bench.view.deployment()) else {
-        return false;
-    };
-    let asker = Asker {
-        bench,
-        deployment,
-        caller,
-        binding: bench.view.binding(principal),
-    };
     let target = match space {
         None => Target::Deployment,
         Some(space) => Target::Space(space, kind_of(bench.view, space)),
     };
-    asker.asks(action, target).is_some()
+    may(bench, caller, action, target)
+}
+
+/// Whether this caller may see a proposal: whoever filed it, may answer it, or sees what it is
+/// about.
+#[must_use]
+pub fn sees_proposal(
+    bench: Bench<'_>,
+    caller: &Caller,
+    proposal: &crate::proposal::Proposal,
+) -> bool {
+    let mine = caller
+        .peer()
+        .is_some_and(|peer| *bench.view.who(&peer.identity().principal) == proposal.terms.proposer);
+    let about = || -> Option<bool> {
+        let command = Command::Change(proposal.terms.change().ok()?);
+        let target = target(bench.view, &command);
+        let sees = |action| may(bench, caller, action, target);
+        Some(sees(Action::Approve) || sees(Action::ReadInventory))
+    };
+    mine || about().unwrap_or(false)
+}
+
+fn may(bench: Bench<'_>, caller: &Caller, action: Action, target: Target<'_>) -> bool {
+    let (Some(peer), Some(deployment)) = (caller.peer(), bench.view.deployment()) else {
+        return false;
+    };
+    Asker::new(bench, deployment, peer).is_ok_and(|asker| asker.may(action, target))
+}
+
+/// The command that waits in the proposal that this change moves, if it moves one.
+fn proposed(view: &View, command: &Command) -> Result<Option<Command>> {
+    let Command::Change(change) = command else {
+        return Ok(None);
+    };
+    let Some(name) = change.proposal() else {
+        return Ok(None);
+    };
+    let (proposal, _) = view.proposal(name).ok_or_else(|| Error::not_found(name))?;
+    let inner: Change = proposal.terms.change()?;
+    Ok(Some(Command::Change(inner)))
 }

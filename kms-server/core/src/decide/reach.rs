@@ -24,6 +24,15 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
             | Change::CreateSpace { .. }
             | Change::CreateDomain { .. }
             | Change::UpdateKey { .. }
+            | Change::Approve { .. }
+            | Change::Reject { .. }
+            | Change::Withdraw { .. }
+            | Change::PutPolicy { .. }
+            | Change::PutBindings { .. }
+            | Change::PutQuota { .. }
+            | Change::DeclareEmergency { .. }
+            | Change::EndEmergency { .. }
+            | Change::ReviewEmergency { .. }
             | Change::CreateKey {
                 origin: Origin::External,
                 ..

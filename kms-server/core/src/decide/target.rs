@@ -3,32 +3,55 @@
 use crate::action::Action;
 use crate::class::Class;
 use crate::command::{Change, Command, Named, Read, Use};
-use crate::name::{KeyName, SpaceName};
+use crate::name::{EdgeName, KeyName, SpaceName};
 use crate::policy::Target;
+use crate::quota::Metered;
 use crate::space::SpaceKind;
 use crate::view::View;
 
 /// What the policy is asked about. For a key that is not there: a key of the class that the action
 /// is for, so that whoever may use every such key of a space learns that this one is missing, and
 /// nobody else does.
-pub(super) fn target<'a>(view: &View, command: &'a Command) -> Target<'a> {
+pub(super) fn target<'a>(view: &'a View, command: &'a Command) -> Target<'a> {
     let space = |name: &'a SpaceName| Target::Space(name, kind_of(view, name));
+    let study = |name: &KeyName| view.key(name).and_then(|(key, _)| key.study.as_ref());
     let key = |name: &'a KeyName, action: Action| {
         let expected = Class::OFFERED
             .into_iter()
             .find(|c| c.uses().contains(&action));
         let class = view.key(name).map(|(key, _)| key.class);
-        Target::Key(name, class.or(expected).unwrap_or(Class::DataAtRest))
+        let class = class.or(expected).unwrap_or(Class::DataAtRest);
+        Target::Key(name, class, study(name))
+    };
+    let edge = |name: &'a EdgeName| {
+        let key = view.edge(name).map(|(edge, _)| &edge.key);
+        Target::Edge(name, key.and_then(study))
     };
     let action = command.action();
+    let metered = |on: &'a Metered| match on {
+        Metered::Key(name) => key(name, action),
+        Metered::Edge(name) => edge(name),
+    };
     match command {
         Command::Change(change) => match change {
             Change::Found(_) | Change::FoundKey { .. } => Target::Deployment,
             Change::CreateSpace { name, kind, .. } => Target::Space(name, *kind),
             Change::CreateDomain { name, .. } => Target::Domain(name),
-            Change::CreateEdge { name, .. } => Target::Edge(name),
-            Change::CreateKey { name, class, .. } => Target::Key(name, *class),
-            Change::ImportKey { name, .. } => Target::Key(name, Class::DataAtRest),
+            Change::CreateEdge { name, .. } => Target::Edge(name, None),
+            Change::CreateKey {
+                name, class, study, ..
+            } => Target::Key(name, *class, study.as_ref()),
+            Change::ImportKey { name, .. } => Target::Key(name, Class::DataAtRest, study(name)),
+            // A proposal is about what its command is about: the asker looks there.
+            Change::Approve { .. }
+            | Change::Reject { .. }
+            | Change::Withdraw { .. }
+            | Change::PutPolicy { .. }
+            | Change::PutBindings { .. }
+            | Change::DeclareEmergency { .. }
+            | Change::EndEmergency { .. }
+            | Change::ReviewEmergency { .. } => Target::Deployment,
+            Change::PutQuota { name, .. } => metered(name.on()),
             Change::UpdateKey { name, .. } | Change::RotateKey { name, .. } => key(name, action),
             Change::MoveVersion { name, .. } => key(name.key(), action),
         },
@@ -37,16 +60,19 @@ pub(super) fn target<'a>(view: &View, command: &'a Command) -> Target<'a> {
             | Use::Decrypt { key: name, .. }
             | Use::ReEncrypt { key: name, .. }
             | Use::GenerateDataKey { key: name, .. } => key(name, action),
-            Use::GetImportParameters { key: name, .. } => Target::Key(name, Class::DataAtRest),
-            Use::Pseudonymise { edge, .. } => Target::Edge(edge),
+            Use::GetImportParameters { key: name, .. } => {
+                Target::Key(name, Class::DataAtRest, study(name))
+            }
+            Use::Pseudonymise { edge: name, .. } => edge(name),
             Use::GenerateRandom { .. } => Target::Deployment,
         },
         Command::Read(read) => match read {
             Read::Resource(Named::Space(name)) => space(name),
             Read::Resource(Named::Domain(name)) => Target::Domain(name),
-            Read::Resource(Named::Edge(name)) => Target::Edge(name),
+            Read::Resource(Named::Edge(name)) => edge(name),
             Read::Resource(Named::Key(name)) => key(name, action),
             Read::Resource(Named::Version(name)) => key(name.key(), action),
+            Read::Allowance { on, .. } => metered(on),
             Read::List {
                 key: Some(name), ..
             } => key(name, action),
@@ -54,6 +80,12 @@ pub(super) fn target<'a>(view: &View, command: &'a Command) -> Target<'a> {
                 space: Some(name), ..
             } => space(name),
             Read::List { .. }
+            | Read::Proposals { .. }
+            | Read::Proposal(_)
+            | Read::Emergencies
+            | Read::Policy
+            | Read::History
+            | Read::Access(_)
             | Read::Deployment
             | Read::Hsm
             | Read::Logs

@@ -19,6 +19,7 @@ pub(super) fn create_key(ground: Ground<'_>, change: &Change) -> Result<Plan> {
         origin,
         exportable,
         labels,
+        study,
     } = change
     else {
         return Err(Error::internal("create_key plans CreateKey alone"));
@@ -61,6 +62,7 @@ pub(super) fn create_key(ground: Ground<'_>, change: &Change) -> Result<Plan> {
     }
     let mut key = new_key(ground, name, *class, title.clone(), *origin, *exportable);
     key.labels.clone_from(labels);
+    key.study.clone_from(study);
     match origin {
         Origin::Generated => first_version(ground, key, vec![]),
         Origin::External => Ok(written(vec![new(Value::Key(key))])),
@@ -85,6 +87,7 @@ pub(super) fn new_key(
         primary: None,
         latest: 0,
         labels: [].into(),
+        study: None,
         created: ground.now,
         updated: ground.now,
     }

@@ -1,15 +1,22 @@
 //! What a permitted change will write, and what the HSM has to do for it.
 
 mod edge;
+mod emergency;
 mod key;
+mod proposal;
+mod quota;
+mod rules;
 mod version;
 
-use crate::caller::Caller;
+pub use proposal::{Difference, carried_out, difference, file};
+
+use crate::caller::{Caller, Principal};
 use crate::command::Change;
 use crate::error::{Error, Result};
 use crate::id::{KeyId, KeyUid};
-use crate::key::{Imported, Key, KeySpec, Learned, Origin};
-use crate::name::KeyName;
+use crate::key::{Imported, Key, KeySpec, Learned, Moved, Origin};
+use crate::name::{KeyName, ProposalName};
+use crate::proposal::ProposalState;
 use crate::revision::Revision;
 use crate::space::{Domain, Space};
 use crate::state::State;
@@ -97,6 +104,26 @@ pub struct Ground<'a> {
     pub now: Time,
     /// The HSM's name of a key yet to be made: the one that was decided on.
     pub fresh: KeyUid,
+    /// The proposal that carries this change.
+    pub carried: Option<&'a ProposalName>,
+}
+
+impl<'a> Ground<'a> {
+    /// Who asks: the person or service, whichever of their certificates they came with.
+    fn who(&self) -> Result<&'a Principal> {
+        let peer = self.caller.peer();
+        let peer = peer.ok_or_else(|| Error::internal("nobody asked for this change"))?;
+        Ok(self.view.who(&peer.identity().principal))
+    }
+
+    /// When, by whom, why.
+    fn moved(&self, reason: &str) -> Moved {
+        Moved {
+            time: self.now,
+            actor: self.caller.to_string(),
+            reason: reason.to_owned(),
+        }
+    }
 }
 
 /// The plan of a change that `decide` permits.
@@ -155,9 +182,11 @@ pub fn plan(ground: Ground<'_>, change: &Change) -> Result<Plan> {
             etag,
             title,
             labels,
+            study,
         } => {
             let (key, revision) = existing(ground.view, name, *etag)?;
             let updated = Key {
+                study: study.clone().unwrap_or_else(|| key.study.clone()),
                 title: title.clone().unwrap_or_else(|| key.title.clone()),
                 labels: labels.clone().unwrap_or_else(|| key.labels.clone()),
                 updated: ground.now,
@@ -230,6 +259,36 @@ pub fn plan(ground: Ground<'_>, change: &Change) -> Result<Plan> {
                 Some(imported),
             )
         }
+        Change::Approve {
+            proposal,
+            scheme,
+            signature,
+            reason,
+        } => proposal::approve(ground, proposal, (*scheme, signature), reason),
+        Change::Reject { proposal, reason } => {
+            proposal::end(ground, proposal, ProposalState::Rejected, reason)
+        }
+        Change::Withdraw { proposal, reason } => {
+            proposal::end(ground, proposal, ProposalState::Withdrawn, reason)
+        }
+        Change::PutPolicy {
+            etag,
+            schema,
+            policy,
+            ..
+        } => rules::put_policy(ground, *etag, schema.as_ref(), policy.as_ref()),
+        Change::PutBindings { bindings, .. } => rules::put_bindings(ground, bindings),
+        Change::PutQuota {
+            name,
+            etag,
+            limits,
+            reason,
+        } => quota::put(ground, name, *etag, limits, reason),
+        Change::DeclareEmergency { minutes, reason } => {
+            emergency::declare(ground, *minutes, reason)
+        }
+        Change::EndEmergency { name, reason } => emergency::end(ground, name, reason),
+        Change::ReviewEmergency { name, findings } => emergency::review(ground, name, findings),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Act, Ground, Plan, Write, new, over, unchanged, written};
 use crate::action::Action;
 use crate::error::{Error, Result};
-use crate::key::{Imported, Key, KeySpec, Moved, Origin, Version};
+use crate::key::{Imported, Key, KeySpec, Origin, Version};
 use crate::name::VersionName;
 use crate::revision::Revision;
 use crate::state::State;
@@ -84,7 +84,7 @@ pub(super) fn next_version(
         algorithm: key.class.algorithm(),
         origin,
         created: ground.now,
-        moved: moved(ground, reason),
+        moved: ground.moved(reason),
         learned: None,
         imported,
     };
@@ -137,15 +137,7 @@ fn step(version: &Version, to: State, ground: Ground<'_>, reason: &str) -> Versi
         state: to,
         compromised,
         suspended_processing: false,
-        moved: moved(ground, reason),
+        moved: ground.moved(reason),
         ..version.clone()
-    }
-}
-
-fn moved(ground: Ground<'_>, reason: &str) -> Moved {
-    Moved {
-        time: ground.now,
-        actor: ground.caller.to_string(),
-        reason: reason.to_owned(),
     }
 }

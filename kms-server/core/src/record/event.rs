@@ -6,6 +6,7 @@ use crate::codec;
 use crate::error::Result;
 use crate::id::KeyId;
 use crate::key::Learned;
+use crate::name::ProposalName;
 use crate::plan::Plan;
 use crate::revision::Revision;
 use crate::time::Time;
@@ -34,6 +35,8 @@ pub struct Event {
     pub result: Result<()>,
     /// How long it took, in milliseconds.
     pub duration: Option<u64>,
+    /// Whether only a declared emergency allowed it.
+    pub emergency: bool,
     /// The part that is ours.
     pub detail: Detail,
 }
@@ -57,6 +60,9 @@ pub struct Intention {
     pub plan: Plan,
     /// The policies that allowed it.
     pub policies: Vec<String>,
+    /// The proposal that it carries out.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub proposal: Option<ProposalName>,
     /// The client's own id of its request, if it gave one, and a digest of what was asked.
     pub request: Option<RequestTag>,
 }

@@ -14,6 +14,7 @@ use crate::action::{Action, Effect};
 use crate::caller::{Caller, Sort};
 use crate::command::LogName;
 use crate::error::{Error, Kind, Result};
+use crate::name::Slug;
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +60,16 @@ struct Product {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Actor {
     user: User,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    session: Option<Session>,
+}
+
+/// A person's sign-in at the OpenID provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Session {
+    issuer: String,
+    created_time: Time,
+    is_mfa: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +112,11 @@ struct Resource {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Unmapped {
+    /// What the caller said that it was for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    purpose: Option<Slug>,
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    emergency: bool,
     kms: Detail,
 }
 
@@ -126,13 +142,14 @@ impl Record {
             class_uid: 6003,
             activity_id: activity,
             type_uid: 600_300 + u32::from(activity),
-            severity_id: severity(event.action, error),
+            severity_id: severity(&event),
             status_id: if error.is_some() { 2 } else { 1 },
             status_code: error.map(|e| e.kind().word().into()),
             message: error.map(|e| e.message().into()),
             duration: event.duration,
             actor: Actor {
                 user: user(&event.caller),
+                session: session(&event.caller),
             },
             api: Api {
                 operation: event.action.name().into(),
@@ -143,7 +160,11 @@ impl Record {
                 sort: event.resource.0,
                 name: event.resource.1,
             }],
-            unmapped: Unmapped { kms: event.detail },
+            unmapped: Unmapped {
+                purpose: event.caller.peer().and_then(|peer| peer.purpose.clone()),
+                emergency: event.emergency,
+                kms: event.detail,
+            },
         }
     }
 
@@ -216,6 +237,12 @@ impl Record {
         ))
     }
 
+    /// Whether only a declared emergency allowed it.
+    #[must_use]
+    pub fn emergency(&self) -> bool {
+        self.unmapped.emergency
+    }
+
     /// The part that is ours.
     #[must_use]
     pub fn detail(&self) -> &Detail {
@@ -253,9 +280,9 @@ fn activity(action: Action) -> u8 {
     }
 }
 
-/// OCSF: 1 Informational, 3 Medium, 4 High.
-fn severity(action: Action, error: Option<&Error>) -> u8 {
-    match error.map(Error::kind) {
+/// OCSF: 1 Informational, 3 Medium, 4 High, 5 Critical.
+fn severity(event: &Event) -> u8 {
+    match event.result.as_ref().err().map(Error::kind) {
         Some(Kind::Refused) => 3,
         Some(Kind::Internal | Kind::Unknown) => 4,
         Some(
@@ -263,11 +290,14 @@ fn severity(action: Action, error: Option<&Error>) -> u8 {
             | Kind::NotFound
             | Kind::Conflict
             | Kind::State
+            | Kind::Pending
             | Kind::Exhausted
             | Kind::Unavailable,
         )
         | None => {
-            if action == Action::CompromiseVersion {
+            if event.emergency || event.action == Action::DeclareEmergency {
+                5
+            } else if event.action == Action::CompromiseVersion {
                 4
             } else {
                 1
@@ -278,14 +308,13 @@ fn severity(action: Action, error: Option<&Error>) -> u8 {
 
 fn user(caller: &Caller) -> User {
     let (sort, type_id, credential_uid) = match caller {
-        Caller::Peer {
-            identity,
-            certificate,
-            ..
-        } => match identity.principal.sort() {
-            Sort::Person => ("Person", 1, Some(certificate.clone())),
-            Sort::Service => ("Service", 4, Some(certificate.clone())),
-        },
+        Caller::Peer(peer) => {
+            let fingerprint = Some(peer.certificate.fingerprint().to_owned());
+            match peer.identity().principal.sort() {
+                Sort::Person => ("Person", 1, fingerprint),
+                Sort::Service => ("Service", 4, fingerprint),
+            }
+        }
         Caller::Founder | Caller::Recovery => ("System", 3, None),
     };
     User {
@@ -296,17 +325,23 @@ fn user(caller: &Caller) -> User {
     }
 }
 
+fn session(caller: &Caller) -> Option<Session> {
+    let sign_in = caller.peer()?.sign_in.as_ref()?;
+    Some(Session {
+        issuer: sign_in.issuer.clone(),
+        created_time: sign_in.auth_time,
+        is_mfa: sign_in.strong,
+    })
+}
+
 fn endpoint(caller: &Caller) -> Endpoint {
-    match caller {
-        Caller::Peer {
-            source: Some(address),
-            ..
-        } => Endpoint {
+    match caller.peer().and_then(|peer| peer.source) {
+        Some(address) => Endpoint {
             ip: Some(address.ip().to_string()),
             port: Some(address.port()),
             hostname: None,
         },
-        Caller::Peer { source: None, .. } | Caller::Founder | Caller::Recovery => Endpoint {
+        None => Endpoint {
             ip: None,
             port: None,
             hostname: Some("localhost".into()),

@@ -1,11 +1,11 @@
 //! Numbers that are never given out again: a change was given up, and whether its key is gone from
 //! the token is not known.
 
-use crate::sample::{NOW, POLICY, binding, caller, deployment, key, put};
+use crate::sample::{NOW, bench, binding, caller, deployment, ground, key, put};
 use kms_core::action::Action;
 use kms_core::class::Class;
-use kms_core::command::{Change, Command, LogName};
-use kms_core::decide::{Bench, decide};
+use kms_core::command::{Change, Command, LogName, Wrapped};
+use kms_core::decide::decide;
 use kms_core::deployment::Environment;
 use kms_core::error::{Error, Kind, Result};
 use kms_core::id::{KeyId, KeyUid};
@@ -13,7 +13,7 @@ use kms_core::import_token::ImportToken;
 use kms_core::key::{Key, Origin, Wrapping};
 use kms_core::name::KeyName;
 use kms_core::permit::Permit;
-use kms_core::plan::{Ground, Plan, plan};
+use kms_core::plan::{Plan, plan};
 use kms_core::record::{Detail, Event, Intention, Outcome, Record, Settled};
 use kms_core::replay::Replay;
 use kms_core::role::Role;
@@ -52,19 +52,11 @@ fn numbered(view: &View, version: u32) -> KeyId {
 
 fn judged(view: &View, change: &Change) -> Result<(Permit, Plan)> {
     let (asker, fresh) = (caller("person/p"), KeyUid([1; 16]));
-    let bench = Bench {
-        policy: Some(&POLICY),
-        view,
-        fresh,
-    };
-    let permit = decide(bench, &asker, &Command::Change(change.clone()))?;
-    let ground = Ground {
-        view,
-        caller: &asker,
-        now: NOW,
-        fresh,
-    };
-    Ok((permit, plan(ground, change)?))
+    let verdict = decide(bench(view, fresh), &asker, &Command::Change(change.clone()))?;
+    Ok((
+        verdict.permit()?,
+        plan(ground(view, &asker, fresh), change)?,
+    ))
 }
 
 fn rotation() -> Change {
@@ -149,8 +141,10 @@ fn an_import_token_for_a_burnt_number_is_spent() {
             mechanism: Wrapping::OaepSha256,
             expires: Time(NOW.0 + 1),
         },
-        mac: [0; 32],
-        wrapped: vec![],
+        wrapped: Wrapped::Material {
+            mac: [0; 32],
+            bytes: vec![],
+        },
         reason: "a test".into(),
     };
     let (_, planned) = judged(&view, &import).unwrap();
@@ -171,6 +165,7 @@ fn event(detail: Detail, result: Result<()>) -> Event {
         resource: ("key".into(), name().to_string()),
         result,
         duration: None,
+        emergency: false,
         detail,
     }
 }
@@ -181,6 +176,7 @@ fn replayed(left: Option<KeyId>) -> Result<Replay> {
     let intention = Detail::Intention(Box::new(Intention {
         plan: planned,
         policies: vec![],
+        proposal: None,
         request: None,
     }));
     let outcome = Detail::Outcome(Box::new(Outcome {

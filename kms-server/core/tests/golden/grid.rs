@@ -1,11 +1,11 @@
 //! Role x action x class, as the policy that is shipped answers.
 
-use crate::sample::{POLICY, binding};
+use crate::sample::{NOW, POLICY, binding};
 use kms_core::action::Action;
 use kms_core::binding::Binding;
 use kms_core::class::Class;
 use kms_core::deployment::Environment;
-use kms_core::policy::{Question, Target};
+use kms_core::policy::{Circumstances, Judge, Policy, Question, Target};
 use kms_core::role::{Role, Scope};
 use kms_core::space::SpaceKind;
 use std::fmt::Write;
@@ -24,26 +24,51 @@ fn cell(principal: &str, (role, reach): (Role, Reach), action: Action, space: &s
         ('*', Target::Deployment),
         ('s', Target::Space(&space_name, SpaceKind::Project)),
         ('d', Target::Domain(&domain)),
-        ('e', Target::Edge(&edge)),
-        ('D', Target::Key(&key, Class::DataAtRest)),
-        ('W', Target::Key(&key, Class::ImportWrapping)),
-        ('P', Target::Key(&key, Class::Pseudonymisation)),
+        ('e', Target::Edge(&edge, None)),
+        ('D', Target::Key(&key, Class::DataAtRest, None)),
+        ('W', Target::Key(&key, Class::ImportWrapping, None)),
+        ('P', Target::Key(&key, Class::Pseudonymisation, None)),
     ];
+    let allowed = |target, approvals| {
+        let question = Question {
+            principal: bound.principal(),
+            binding: Some(&bound),
+            action,
+            target,
+            circumstances: circumstances(approvals),
+        };
+        // An action that does not apply to a sort of thing is no question.
+        POLICY.answer(&question).is_ok_and(|answer| answer.allowed)
+    };
+    let enough = action.approvals();
     targets
         .into_iter()
         .filter(|(_, target)| {
-            let question = Question {
-                principal: bound.principal(),
-                binding: Some(&bound),
-                action,
-                target: *target,
-                environment: Environment::Production,
-            };
-            // An action that does not apply to a sort of thing is no question.
-            POLICY.allows(&question).ok().flatten().is_some()
+            // The policy wants exactly what the table of actions says.
+            let one_less = enough
+                .checked_sub(1)
+                .is_some_and(|less| allowed(*target, less));
+            assert!(!one_less, "{action} needs fewer than {enough} approvals");
+            allowed(*target, enough)
         })
         .map(|(letter, _)| letter)
         .collect()
+}
+
+/// Nothing in particular, in production.
+fn circumstances(approvals: u8) -> Circumstances<'static> {
+    Circumstances {
+        environment: Environment::Production,
+        approvals,
+        emergency: false,
+        now: NOW,
+        source: None,
+        purpose: None,
+        provider: false,
+        authenticated: None,
+        strong: false,
+        proposed: None,
+    }
 }
 
 /// What a role is granted on.
@@ -118,10 +143,11 @@ fn role_action_class() {
             nobody.push(*action);
         }
     }
-    // Whoever holds the machine founds a deployment; nobody asks it over a connection.
+    // Whoever holds the machine founds a deployment; nobody asks it over a connection. Nobody breaks
+    // the glass, unless the policy is given the lines that allow it.
     assert_eq!(
         nobody,
-        [Action::Initialise],
+        [Action::Initialise, Action::DeclareEmergency],
         "an action that nobody may ask"
     );
     insta::assert_snapshot!(out);
@@ -157,4 +183,61 @@ fn elsewhere() {
         writeln!(out, "{column:<17} {may}").unwrap();
     }
     insta::assert_snapshot!(out);
+}
+
+/// Whatever needs approvals has somebody who may ask it, and somebody else who may approve it; and
+/// so has an emergency, once the policy has the lines that allow it.
+#[test]
+fn whatever_needs_approvals_can_be_had() {
+    let glass = include_str!("../../../../ops/policy/break-glass.cedar");
+    let policy = format!(
+        "{}{glass}",
+        include_str!("../../../../ops/policy/policy.cedar")
+    );
+    let schema = include_str!("../../../../ops/policy/schema.cedarschema");
+    let policy = Policy::parse(schema, &policy).unwrap();
+    let space = "spaces/lab".parse().unwrap();
+    let edge = "spaces/lab/edges/link".parse().unwrap();
+    let key = "spaces/lab/keys/some".parse().unwrap();
+    let targets = [
+        Target::Deployment,
+        Target::Space(&space, SpaceKind::Project),
+        Target::Edge(&edge, None),
+        Target::Key(&key, Class::DataAtRest, None),
+    ];
+    let may = |role: Role, action, target, approvals, proposed| {
+        let bound = binding("person/p", &[role]).unwrap();
+        let question = Question {
+            principal: bound.principal(),
+            binding: Some(&bound),
+            action,
+            target,
+            circumstances: Circumstances {
+                proposed,
+                ..circumstances(approvals)
+            },
+        };
+        policy.answer(&question).is_ok_and(|answer| answer.allowed)
+    };
+    let mut seen = 0;
+    for action in Action::ALL.iter().copied().filter(|a| a.approvals() > 0) {
+        let had = targets.iter().any(|target| {
+            let ask = |role: &Role| {
+                may(*role, action, *target, action.approvals(), None)
+                    && may(*role, Action::Propose, *target, 0, None)
+            };
+            let approve = |role: &Role| {
+                let may_approve = may(*role, Action::Approve, *target, 0, Some(action));
+                assert!(
+                    !may_approve || !may(*role, action, *target, u8::MAX, None),
+                    "{role} asks and approves {action}"
+                );
+                may_approve
+            };
+            Role::ALL.iter().any(ask) && Role::ALL.iter().any(approve)
+        });
+        assert!(had, "{action} can be asked or approved by nobody");
+        seen += 1;
+    }
+    assert_eq!(seen, 19, "the table of actions names other actions now");
 }

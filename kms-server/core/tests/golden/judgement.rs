@@ -1,10 +1,10 @@
 //! `decide` never permits what the tables forbid.
 
-use crate::sample::{POLICY, binding, caller, deployment, key, put};
+use crate::sample::{bench, binding, caller, deployment, key, put};
 use kms_core::action::Action;
 use kms_core::class::Class;
 use kms_core::command::{Change, Command, Use};
-use kms_core::decide::{Bench, decide};
+use kms_core::decide::{Verdict, decide};
 use kms_core::deployment::Environment;
 use kms_core::error::Kind;
 use kms_core::id::KeyUid;
@@ -126,11 +126,20 @@ proptest! {
         let Ok(bound) = binding("person/p", &roles) else { return Ok(()) };
         put(&mut view, Value::Binding(bound));
 
-        let bench = Bench { policy: Some(&POLICY), view: &view, fresh: KeyUid([9; 16]) };
+        let bench = bench(&view, KeyUid([9; 16]));
         let command = command(action, number);
         let told = decide(bench, &caller("person/p"), &command);
         match told {
-            Ok(permit) => {
+            Ok(Verdict::Approvals(demand)) => {
+                prop_assert!(production, "a development deployment does without");
+                prop_assert_eq!(demand.needed, action.approvals());
+                prop_assert!(demand.waiting.is_none());
+                prop_assert_eq!(demand.propose.action(), Some(Action::Propose));
+                for version in view.versions(&KEY.parse().unwrap()) {
+                    prop_assert!(!demand.propose.covers(&version.id), "a demand reaches a key");
+                }
+            }
+            Ok(Verdict::Permit(permit)) => {
                 prop_assert!(!roles.is_empty(), "nobody was permitted");
                 prop_assert!(!production || action.approvals() == 0, "without approvals");
                 prop_assert_eq!(permit.action(), Some(action));
@@ -181,12 +190,9 @@ fn decide_permits_what_the_tables_allow() {
                     &mut view,
                     Value::Binding(binding("person/p", &[role]).unwrap()),
                 );
-                let bench = Bench {
-                    policy: Some(&POLICY),
-                    view: &view,
-                    fresh: KeyUid([9; 16]),
-                };
+                let bench = bench(&view, KeyUid([9; 16]));
                 let told = decide(bench, &caller("person/p"), &command(*action, 1));
+                let told = told.and_then(Verdict::permit);
                 let reached = told.as_ref().is_ok_and(|permit| {
                     let versions = view.versions(&KEY.parse().unwrap());
                     versions.iter().any(|version| permit.covers(&version.id))

@@ -1,10 +1,10 @@
 //! The life of keys under random changes: what `decide` permits and `plan` writes never breaks it.
 
-use crate::sample::{NOW, POLICY, binding, caller, deployment, key, learned, put};
+use crate::sample::{NOW, bench, binding, caller, deployment, ground, key, learned, put};
 use kms_core::action::Action;
 use kms_core::class::Class;
 use kms_core::command::{Change, Command};
-use kms_core::decide::{Bench, decide};
+use kms_core::decide::{Bench, Verdict, decide};
 use kms_core::deployment::Environment;
 use kms_core::error::Kind;
 use kms_core::id::{KeyId, KeyUid};
@@ -64,6 +64,7 @@ fn change(step: &Step) -> Change {
             origin: Origin::Generated,
             exportable: false,
             labels: [].into(),
+            study: None,
         },
         Step::Rotate(key, pre_active) => Change::RotateKey {
             name: name(*key),
@@ -92,18 +93,17 @@ fn after(view: &View, step: &Step, at: u8, burnt: &mut BTreeSet<KeyId>) -> Optio
     let asker = caller("person/p");
     let change = change(step);
     let fresh = KeyUid([at.wrapping_add(100); 16]);
+    let now = Time(NOW.0 + u64::from(at));
     let bench = Bench {
-        policy: Some(&POLICY),
-        view,
-        fresh,
+        now,
+        ..bench(view, fresh)
     };
     let ground = Ground {
-        view,
-        caller: &asker,
-        now: Time(NOW.0 + u64::from(at)),
-        fresh,
+        now,
+        ..ground(view, &asker, fresh)
     };
     let planned = decide(bench, &asker, &Command::Change(change.clone()))
+        .and_then(Verdict::permit)
         .and_then(|permit| Ok((permit, plan(ground, &change)?)));
     let planned = match planned {
         Ok((permit, planned)) => {

@@ -3,14 +3,17 @@
 #![allow(
     clippy::wildcard_enum_match_arm,
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::panic,
     reason = "a test says what it expects and fails loudly"
 )]
 
+mod approvals;
 mod burnt;
 mod grid;
 mod judgement;
 mod life;
 mod lifecycle;
 mod records;
+mod rules;
 mod sample;

@@ -1,21 +1,22 @@
 //! One audit record of each sort, as it is written; and that it is OCSF API Activity.
 
-use crate::sample::{NOW, caller, deployment, learned};
+use crate::sample::{NOW, caller, deployment, ground, learned, peer};
 use kms_core::action::Action;
-use kms_core::caller::Caller;
+use kms_core::caller::{Caller, SignIn};
 use kms_core::class::Class;
 use kms_core::command::{Change, LogName};
 use kms_core::deployment::Environment;
 use kms_core::error::Error;
 use kms_core::id::{KeyId, KeyUid};
 use kms_core::key::Origin;
-use kms_core::plan::{Ground, plan};
+use kms_core::plan::plan;
 use kms_core::record::{
     Counts, Detail, Event, Intention, Outcome, Record, RequestTag, Settled, is_entry, state_digest,
 };
 use kms_core::revision::Revision;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 fn event(action: Action, about: (&str, &str), detail: Detail) -> Event {
     Event {
@@ -26,6 +27,7 @@ fn event(action: Action, about: (&str, &str), detail: Detail) -> Event {
         resource: (about.0.into(), about.1.into()),
         result: Ok(()),
         duration: Some(3),
+        emergency: false,
         detail,
     }
 }
@@ -51,16 +53,13 @@ fn change() -> (Intention, Outcome) {
         origin: Origin::Generated,
         exportable: false,
         labels: [("owner".to_owned(), "lab".to_owned())].into(),
+        study: None,
     };
-    let ground = Ground {
-        view: &view,
-        caller: &asker,
-        now: NOW,
-        fresh: KeyUid([0xab; 16]),
-    };
+    let ground = ground(&view, &asker, KeyUid([0xab; 16]));
     let intention = Intention {
         plan: plan(ground, &change).unwrap(),
         policies: vec!["space-steward".into()],
+        proposal: None,
         request: Some(RequestTag {
             id: "16fd2706-8baf-433b-82eb-8c7fada847da".parse().unwrap(),
             digest: "00".repeat(32),
@@ -125,7 +124,32 @@ fn each_sort() -> Vec<(&'static str, Event, LogName)> {
         },
     }));
     let versions = ["spaces/lab/keys/object/versions/1"];
+    let mut studied = event(Action::Decrypt, key, uses(1, 0, &versions));
+    let mut notebook = peer("service/notebook");
+    notebook.purpose = Some("sepsis-2026".parse().unwrap());
+    studied.caller = Caller::Peer(Arc::new(notebook));
+    let mut broken = event(
+        Action::DeclareEmergency,
+        ("deployment", "deployment"),
+        uses(1, 0, &[]),
+    );
+    let mut officer = peer("person/hugo");
+    officer.sign_in = Some(SignIn {
+        issuer: "https://id.emc2.example".into(),
+        subject: "not written".into(),
+        auth_time: NOW,
+        expires: NOW.plus_millis(1),
+        strong: true,
+    });
+    broken.caller = Caller::Peer(Arc::new(officer));
+    broken.emergency = true;
     vec![
+        ("a use for a stated purpose", studied, LogName::Uses),
+        (
+            "an emergency, by someone who signed in",
+            broken,
+            LogName::Uses,
+        ),
         (
             "a use",
             event(Action::Encrypt, key, uses(100, 2, &versions)),
@@ -167,7 +191,7 @@ fn one_record_of_each_sort() {
 /// The bytes, as they are hashed: the order of the fields is part of them.
 #[test]
 fn the_bytes_of_a_record() {
-    let (_, event, log) = each_sort().swap_remove(0);
+    let (_, event, log) = each_sort().swap_remove(2);
     let bytes = Record::new(event, log, 42).encode().unwrap();
     insta::assert_snapshot!(String::from_utf8(bytes).unwrap());
 }

@@ -1,12 +1,17 @@
 //! A small deployment to judge by.
 
+use data_encoding::BASE64;
 use kms_core::binding::Binding;
-use kms_core::caller::Caller;
+use kms_core::caller::{Caller, Peer};
+use kms_core::certificate::Certificate;
 use kms_core::class::Class;
+use kms_core::decide::Bench;
 use kms_core::deployment::{Deployment, Environment, Side};
 use kms_core::id::{KeyId, KeyUid};
 use kms_core::key::{Key, Learned, Moved, Origin, Version};
 use kms_core::name::KeyName;
+use kms_core::plan::Ground;
+use kms_core::plane::Plane;
 use kms_core::policy::Policy;
 use kms_core::revision::Revision;
 use kms_core::role::{Role, Scope};
@@ -15,7 +20,9 @@ use kms_core::state::State;
 use kms_core::time::Time;
 use kms_core::value::Value;
 use kms_core::view::View;
-use std::sync::LazyLock;
+use rcgen::KeyPair;
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, Mutex};
 
 /// 2026-01-01T00:00:00Z.
 pub(crate) const NOW: Time = Time(1_767_225_600_000);
@@ -27,10 +34,68 @@ pub(crate) static POLICY: LazyLock<Policy> = LazyLock::new(|| {
     Policy::parse(schema, policy).unwrap()
 });
 
+/// The key of every certificate here: Ed25519, whose signatures are the same each time.
+pub(crate) static KEY: LazyLock<KeyPair> = LazyLock::new(|| {
+    let der = BASE64
+        .decode(b"MC4CAQAwBQYDK2VwBCIEIEwd3Ie2q6JH+F03XeMgv0q16FqTPfVLI2CxxhePn4jk")
+        .unwrap();
+    let der = rustls_pki_types::PrivatePkcs8KeyDer::from(der);
+    KeyPair::from_pkcs8_der_and_sign_algo(&der, &rcgen::PKCS_ED25519).unwrap()
+});
+
+/// A certificate of this person or service, by this key.
+pub(crate) fn certificate_by(principal: &str, key: &KeyPair) -> Certificate {
+    let mut params = rcgen::CertificateParams::default();
+    let uri = format!("spiffe://emc2.example/{principal}");
+    params.subject_alt_names = vec![rcgen::SanType::URI(uri.try_into().unwrap())];
+    params.serial_number = Some(7_u64.into());
+    params.not_before = rcgen::date_time_ymd(2025, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2035, 1, 1);
+    Certificate::parse(params.self_signed(key).unwrap().der()).unwrap()
+}
+
+/// Made once for each: a property asks thousands of times.
+pub(crate) fn certificate(principal: &str) -> Certificate {
+    static MADE: Mutex<BTreeMap<String, Certificate>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap();
+    let made = made.entry(principal.to_owned());
+    made.or_insert_with(|| certificate_by(principal, &KEY))
+        .clone()
+}
+
+pub(crate) fn peer(principal: &str) -> Peer {
+    Peer {
+        certificate: certificate(principal),
+        source: Some("192.0.2.7:50123".parse().unwrap()),
+        planes: &Plane::ALL,
+        sign_in: None,
+        purpose: None,
+    }
+}
+
 pub(crate) fn caller(principal: &str) -> Caller {
-    let identity = format!("spiffe://emc2.example/{principal}").parse();
-    let source = "192.0.2.7:50123".parse().unwrap();
-    Caller::peer(identity.unwrap(), "5a".repeat(32), Some(source))
+    Caller::Peer(Arc::new(peer(principal)))
+}
+
+/// The policy that is shipped judges this view.
+pub(crate) fn bench(view: &View, fresh: KeyUid) -> Bench<'_> {
+    Bench {
+        policy: Some(&*POLICY),
+        view,
+        now: NOW,
+        provider: false,
+        fresh,
+    }
+}
+
+pub(crate) fn ground<'a>(view: &'a View, caller: &'a Caller, fresh: KeyUid) -> Ground<'a> {
+    Ground {
+        view,
+        caller,
+        now: NOW,
+        fresh,
+        carried: None,
+    }
 }
 
 /// These roles, each on the space `lab` and its edge, or on the deployment.
@@ -148,6 +213,7 @@ pub(crate) fn key(view: &mut View, name: &KeyName, class: Class, states: &[(Stat
             primary,
             latest: u32::try_from(states.len()).unwrap(),
             labels: [].into(),
+            study: None,
             created: NOW,
             updated: NOW,
         }),

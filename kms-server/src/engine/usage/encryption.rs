@@ -140,9 +140,7 @@ impl Engine {
         let deployment = &bench.view.founded()?.name;
         let checked: Vec<Result<_>> = items.into_iter().map(|i| i.and_then(fits_in)).collect();
         let wanted = checked.iter().flatten().count();
-        self.counts
-            .spend(&*self.parts.store, &version.id, number(wanted))
-            .await?;
+        self.count_encryptions(&version.id, number(wanted)).await?;
         let nonces = self.random(wanted.saturating_mul(12)).await?;
         let mut nonces = nonces.chunks_exact(12);
         let mut prepared = Vec::new();

@@ -7,7 +7,7 @@ use crate::engine::import::fingerprint;
 use crate::engine::{Call, Engine, Reply};
 use crate::hsm::{Op, Output, Work};
 use kms_core::command::{Command, Use};
-use kms_core::decide::decide;
+use kms_core::decide::{Verdict, decide};
 use kms_core::error::{Error, Result};
 use kms_core::key::Version;
 use kms_core::name::{KeyName, VersionName};
@@ -37,7 +37,8 @@ impl Engine {
         let command = Command::Use(usage);
         let about = (command.action(), command.resource());
         let seat = self.seat.load_full();
-        let decided = decide(seat.bench(Self::no_uid()), &call.caller, &command);
+        let bench = self.bench(&seat, Self::no_uid());
+        let decided = decide(bench, &call.caller, &command).and_then(Verdict::permit);
         let done = match (decided, command) {
             (Ok(permit), Command::Use(usage)) => {
                 let bench = Bench {
@@ -92,6 +93,7 @@ impl Engine {
     }
 
     async fn perform(&self, call: &Call, bench: &Bench<'_>, usage: Use) -> Result<Done> {
+        self.charge(bench.view, call, &usage).await?;
         match usage {
             Use::Encrypt { key, items } => self.encrypt(bench, &key, items).await,
             Use::Decrypt { key, items } => self.decrypt(bench, &key, items).await,

@@ -1,41 +1,68 @@
 //! Takes the steps of a plan, in order, each under its own check.
 
-use super::document::{Class, Domain, Edge, Input, Key, Origin, Space, SpaceKind};
+use super::document::{Class, Domain, Edge, Input, Key, Origin, Space, SpaceKind, Study};
 use super::plan::{Plan, Step, Update};
 use crate::progress;
+use crate::session::Session;
+use crate::waiting::Asked;
 use kms_client::{Client, Error, Kind, v1};
 
 /// Applies all of it; returns how many steps were taken. A failure leaves the steps before it
-/// done, names its own step, and is mended by planning and applying again.
-pub(crate) async fn apply(client: &Client, plan: &Plan) -> Result<usize, Error> {
+/// done, names its own step, and is mended by planning and applying again. Steps that others must
+/// agree to keep nobody waiting: all of them are put before the custodians first, and then waited
+/// for, if that was asked.
+pub(crate) async fn apply(session: &Session, plan: &Plan) -> Result<usize, Error> {
     let bar = progress::steps(plan.steps.len());
-    for (done, step) in plan.steps.iter().enumerate() {
-        let (kind, name) = (step.kind(), step.name());
-        bar.set_message(format!("{kind} {name}"));
-        take(client, step).await.map_err(|e| {
-            let stale = match e.kind() {
-                Kind::Conflict => "the plan is stale, plan again: ",
-                Kind::Invalid
-                | Kind::Refused
-                | Kind::NotFound
-                | Kind::State
-                | Kind::Exhausted
-                | Kind::Unavailable
-                | Kind::Unknown
-                | Kind::Internal
-                | Kind::Tls
-                | Kind::Usage
-                | Kind::Io => "",
-            };
-            let all = plan.steps.len();
-            e.within(format!(
-                "{stale}{kind} {name} ({done} of {all} steps are done)"
-            ))
-        })?;
+    let all = plan.steps.len();
+    let mut taken = 0;
+    let mut waiting = Vec::new();
+    for step in &plan.steps {
+        bar.set_message(format!("{} {}", step.kind(), step.name()));
+        let asked = session.ask(step, take);
+        match asked.await.map_err(|e| of_step(e, step, taken, all))? {
+            Asked::Done(()) => taken += 1,
+            Asked::Waits(proposal) => waiting.push((step, *proposal)),
+        }
         bar.inc(1);
     }
     bar.finish_and_clear();
-    Ok(plan.steps.len())
+    if !waiting.is_empty() && session.patience.is_none() {
+        let proposals: Vec<_> = waiting.into_iter().map(|(_, proposal)| proposal).collect();
+        session.screen.remark(&format!(
+            "{taken} of {all} steps are done, {} wait for others; apply again once they agreed",
+            proposals.len()
+        ));
+        return Err(session.pending(&proposals));
+    }
+    for (step, _) in waiting {
+        let carried = session.carry(step, take).await;
+        carried.map_err(|e| of_step(e, step, taken, all))?;
+        taken += 1;
+    }
+    Ok(taken)
+}
+
+/// The failure of a step.
+fn of_step(e: Error, step: &Step, taken: usize, all: usize) -> Error {
+    let stale = match e.kind() {
+        Kind::Conflict => "the plan is stale, plan again: ",
+        Kind::Invalid
+        | Kind::Refused
+        | Kind::NotFound
+        | Kind::State
+        | Kind::Pending
+        | Kind::Exhausted
+        | Kind::Unavailable
+        | Kind::Unknown
+        | Kind::Internal
+        | Kind::Tls
+        | Kind::Usage
+        | Kind::Io => "",
+    };
+    let (kind, name) = (step.kind(), step.name());
+    e.within(format!(
+        "{stale}{kind} {name} ({taken} of {all} steps are done)"
+    ))
 }
 
 async fn take(client: &Client, step: &Step) -> Result<(), Error> {
@@ -117,6 +144,7 @@ fn made_key(key: &Key) -> Result<v1::Key, Error> {
         origin: origin.into(),
         exportable: key.exportable,
         labels: key.labels.clone().unwrap_or_default(),
+        study: key.study.as_ref().map(Study::message),
         ..v1::Key::default()
     })
 }
@@ -149,6 +177,10 @@ fn updated(update: &Update) -> Result<v1::UpdateKeyRequest, Error> {
     if let Some(labels) = &update.labels {
         paths.push("labels".to_owned());
         key.labels.clone_from(&labels.to);
+    }
+    if let Some(study) = &update.study {
+        paths.push("study".to_owned());
+        key.study = study.to.as_ref().map(Study::message);
     }
     Ok(v1::UpdateKeyRequest {
         key: Some(key),

@@ -1,6 +1,10 @@
 //! The file, as written.
 
-use kms_client::{Error, Kind};
+use crate::study;
+use crate::yaml;
+use jiff::Timestamp;
+use kms_client::{Error, v1};
+use kms_core::name::Slug;
 use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
 use std::collections::BTreeMap;
@@ -63,11 +67,28 @@ pub(crate) struct Key {
     pub(crate) title: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) labels: Option<BTreeMap<String, String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) study: Option<Study>,
     #[serde(default, skip_serializing_if = "Origin::is_generated")]
     pub(crate) origin: Origin,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) exportable: bool,
 }
+
+/// The authorised study that a key serves, and the day on which it ends: `study: {purpose: cardio,
+/// ends: 2027-01-01}`. A key without one serves any purpose; one that is left out is not managed by
+/// the file.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Study {
+    pub(crate) purpose: Slug,
+    pub(crate) ends: Day,
+}
+
+/// A day or a moment, in one spelling.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct Day(Timestamp);
 
 /// What a space is for.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
@@ -113,28 +134,46 @@ impl Origin {
 impl Document {
     /// Reads a file.
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| Error::file(&format!("read {}", path.display()), &e))?;
-        Self::parse(&text).map_err(|e| e.within(path.display()))
+        yaml::read(path)
+    }
+}
+
+impl Study {
+    /// As the service says it.
+    pub(crate) fn of(study: &v1::Study) -> Option<Self> {
+        Some(Self {
+            purpose: study.purpose.parse().ok()?,
+            ends: Day::try_from(study::ends(study)).ok()?,
+        })
     }
 
-    /// Reads YAML.
-    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        serde_saphyr::from_str(text).map_err(|e| {
-            let plain = serde_saphyr::render_options! {
-                snippets: serde_saphyr::SnippetMode::Off,
-                formatter: &serde_saphyr::UserMessageFormatter,
-            };
-            let said = e.render_with_options(plain).replace('\n', " ");
-            let said = said
-                .rsplit_once(" at line ")
-                .map_or(said.as_str(), |(said, _)| said);
-            let line = e
-                .location()
-                .map(|at| format!("line {}: ", at.line()))
-                .unwrap_or_default();
-            Error::new(Kind::Invalid, format!("{line}{said}"))
-        })
+    /// As the service takes it.
+    pub(crate) fn message(&self) -> v1::Study {
+        study::message(self.purpose.as_str(), self.ends.0)
+    }
+}
+
+impl std::fmt::Display for Study {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} until {}",
+            self.purpose,
+            String::from(self.ends.clone())
+        )
+    }
+}
+
+impl TryFrom<String> for Day {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        study::day(&text).map(Self)
+    }
+}
+
+impl From<Day> for String {
+    fn from(day: Day) -> String {
+        study::ends(&study::message("", day.0))
     }
 }
 

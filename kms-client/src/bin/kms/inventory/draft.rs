@@ -1,6 +1,6 @@
 //! A plan in the making: what the document says against what there is, fault by fault.
 
-use super::document::{Document, Edge, Input, Key};
+use super::document::{Document, Edge, Input, Key, Study};
 use super::plan::{Change, Step, Update};
 use super::state::{Current, State};
 use kms_core::name::{EDGE_PREFIX, Slug};
@@ -131,12 +131,14 @@ impl<'a> Draft<'a> {
             );
         let title = change(&now.key.title, &key.title);
         let labels = change(&now.key.labels, &key.labels);
-        if title.is_some() || labels.is_some() {
+        let study = new_study(now.key.study.as_ref(), key.study.as_ref());
+        if title.is_some() || labels.is_some() || study.is_some() {
             self.steps.push(Step::UpdateKey(Update {
                 name: key.name.clone(),
                 etag: now.etag.clone(),
                 title,
                 labels,
+                study,
             }));
         } else {
             self.unchanged += usize::from(fixed);
@@ -314,6 +316,14 @@ fn change<T: Clone + PartialEq + Default>(
 ) -> Option<Change<T>> {
     let (from, to) = (now.clone().unwrap_or_default(), declared.clone()?);
     (from != to).then_some(Change { from, to })
+}
+
+/// A study that the file leaves out is not managed by it.
+fn new_study(now: Option<&Study>, declared: Option<&Study>) -> Option<Change<Option<Study>>> {
+    (declared.is_some() && now != declared).then(|| Change {
+        from: now.cloned(),
+        to: declared.cloned(),
+    })
 }
 
 fn undeclared(document: &Document, state: &State) -> Vec<String> {

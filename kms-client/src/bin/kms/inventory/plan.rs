@@ -1,6 +1,6 @@
 //! What leads from the current state to the document: a pure function of both.
 
-use super::document::{Document, Domain, Edge, Key, Space};
+use super::document::{Document, Domain, Edge, Key, Space, Study};
 use super::draft::Draft;
 use super::state::State;
 use kms_client::{Error, Kind};
@@ -45,6 +45,8 @@ pub(crate) struct Update {
     pub(crate) title: Option<Change<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) labels: Option<Change<BTreeMap<String, String>>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) study: Option<Change<Option<Study>>>,
 }
 
 /// From one value to another.
@@ -142,6 +144,7 @@ mod tests {
     use super::super::export;
     use super::super::state::Current;
     use super::*;
+    use crate::yaml;
 
     const WHOLE: &str = "\
 spaces:
@@ -161,7 +164,7 @@ keys:
 ";
 
     fn document(text: &str) -> Document {
-        Document::parse(text).unwrap()
+        yaml::parse(text).unwrap()
     }
 
     fn plan(text: &str, state: &State) -> Result<Plan, Error> {
@@ -197,6 +200,9 @@ keys:
                     }
                     if let Some(labels) = update.labels {
                         current.key.labels = Some(labels.to);
+                    }
+                    if let Some(study) = update.study {
+                        current.key.study = study.to;
                     }
                 }
             }
@@ -273,6 +279,26 @@ keys:
     }
 
     #[test]
+    fn a_study_is_bound_and_moved_and_stays_where_the_file_is_silent() {
+        let study = |day: &str| {
+            let told = format!(", study: {{purpose: cardio, ends: {day}}}}}\n");
+            WHOLE.replace(", labels: {tier: hot}}\n", &told)
+        };
+        let bound = applied(&plan(&study("2027-01-01"), &whole()).unwrap(), whole());
+        assert!(plan(&study("2027-01-01"), &bound).unwrap().steps.is_empty());
+        assert!(plan(WHOLE, &bound).unwrap().steps.is_empty());
+        let later = plan(&study("2028-01-01"), &bound).unwrap();
+        let kept = serde_json::to_string(&later).unwrap();
+        assert!(kept.contains(r#""ends":"2028-01-01""#), "{kept}");
+        let exported = export::yaml(bound.clone()).unwrap();
+        assert!(
+            plan(&exported, &bound).unwrap().steps.is_empty(),
+            "{exported}"
+        );
+        assert!(yaml::parse::<Document>(&study("someday")).is_err());
+    }
+
+    #[test]
     fn what_can_never_change_names_both_values() {
         let text = WHOLE
             .replace("kind: ingest", "kind: project")
@@ -315,7 +341,7 @@ keys:
 
     #[test]
     fn a_file_that_is_not_an_inventory_is_told_by_line() {
-        let told = |text: &str| Document::parse(text).unwrap_err().to_string();
+        let told = |text: &str| yaml::parse::<Document>(text).unwrap_err().to_string();
         insta::assert_snapshot!(
             [
                 told("spaces:\n  - {name: a, kind: ingest, titel: b}\n"),

@@ -1,6 +1,6 @@
 //! What there is, in the words of the document.
 
-use super::document::{Class, Domain, Edge, Input, Key, Origin, Space, SpaceKind};
+use super::document::{Class, Domain, Edge, Input, Key, Origin, Space, SpaceKind, Study};
 use kms_client::{Client, Error, name, v1};
 use kms_core::name::SERVICE_SPACE;
 use std::collections::BTreeMap;
@@ -116,6 +116,7 @@ fn key(key: &v1::Key) -> Option<Current> {
             class,
             title: Some(key.title.clone()),
             labels: Some(key.labels.clone()),
+            study: key.study.as_ref().and_then(Study::of),
             origin,
             exportable: key.exportable,
         },

@@ -1,8 +1,9 @@
 //! `kms audit`.
 
+use crate::authority::Authorities;
 use crate::progress;
 use crate::session::Session;
-use crate::table::Table;
+use crate::table::{Table, person};
 use crate::verify::Verifier;
 use clap::{Args, Subcommand, ValueEnum};
 use kms_client::{Error, Kind, Output, v1};
@@ -30,9 +31,17 @@ pub(crate) enum Verb {
         #[arg(long, value_enum, default_value = "changes")]
         log: Log,
     },
-    /// Verify both logs from end to end: no gap, every record readable, every intention settled.
-    #[command(after_help = "Examples:\n  kms --context auditor audit verify")]
-    Verify,
+    /// Verify both logs from end to end: no gap, every record readable, every intention settled,
+    /// every approval signed by the custodian whom it names.
+    #[command(after_help = "Examples:
+  kms --context auditor audit verify
+  kms --context auditor audit verify --client-ca pki/ca.pem --client-ca pki/ca-2024.pem")]
+    Verify {
+        /// An authority that clients' certificates came from, PEM; may be given several times. Then
+        /// each custodian's certificate must have been issued by one, and valid, when it was used.
+        #[arg(long, value_name = "FILE")]
+        client_ca: Vec<PathBuf>,
+    },
     /// Write a log to a file, one JSON record a line.
     #[command(after_help = "Examples:\n  kms audit export --log changes -O changes.jsonl")]
     Export {
@@ -76,7 +85,10 @@ impl Verb {
         match self {
             Self::List(asked) => asked.run(session).await,
             Self::Show { index, log } => show(session, log, index).await,
-            Self::Verify => verify(session).await,
+            Self::Verify { client_ca } => {
+                let known = (!client_ca.is_empty()).then(|| Authorities::read(&client_ca));
+                verify(session, known.transpose()?.as_ref()).await
+            }
             Self::Export { log, output, force } => export(session, log, &output, force).await,
         }
     }
@@ -125,8 +137,9 @@ async fn show(session: &Session, log: Log, index: u64) -> Result<(), Error> {
     session.screen.json(&written(entry)?)
 }
 
-async fn verify(session: &Session) -> Result<(), Error> {
+async fn verify(session: &Session, authorities: Option<&Authorities>) -> Result<(), Error> {
     let mut told = Vec::new();
+    let mut approvals = 0;
     for log in [Log::Changes, Log::Uses] {
         let size = size(session, log).await?;
         let bar = progress::steps(usize::try_from(size).unwrap_or(usize::MAX));
@@ -146,6 +159,10 @@ async fn verify(session: &Session) -> Result<(), Error> {
         }
         bar.finish_and_clear();
         let open = verifier.end(size)?;
+        for approval in verifier.approvals() {
+            authorities.map_or(Ok(()), |known| known.vouch(approval))?;
+            approvals += 1;
+        }
         told.push((log, verifier.count(), open));
     }
     if session.screen.is_json() {
@@ -156,9 +173,12 @@ async fn verify(session: &Session) -> Result<(), Error> {
                 json!({ "log": log.word(), "size": size.to_string(), "open": open })
             })
             .collect();
-        return session
-            .screen
-            .json(&json!({ "verified": true, "logs": logs }));
+        return session.screen.json(&json!({
+            "verified": true,
+            "logs": logs,
+            "approvals": approvals,
+            "authoritiesVouched": authorities.is_some(),
+        }));
     }
     let rows = told.iter().map(|(log, size, open)| {
         let found = match (log, open) {
@@ -174,7 +194,18 @@ async fn verify(session: &Session) -> Result<(), Error> {
         &Table::columns(["LOG", "RECORDS", "VERIFIED"])
             .rows(rows)
             .to_string(),
-    )
+    )?;
+    session.screen.line(&match (approvals, authorities) {
+        (0, _) => "no approvals".to_owned(),
+        (count, None) => format!(
+            "{count} approvals: each is signed by the certificate that it names (who issued the \
+             certificates was not asked: --client-ca)"
+        ),
+        (count, Some(_)) => format!(
+            "{count} approvals: each is signed by the certificate that it names, and an authority \
+             vouched for that at the time"
+        ),
+    })
 }
 
 /// How often, and how far apart, the outcome of a change under way is looked for.
@@ -301,14 +332,7 @@ fn row(entry: &v1::Entry) -> Result<[String; 6], Error> {
         .resource()
         .map(|(_, name)| name.to_owned())
         .unwrap_or_default();
-    // Within one deployment there is one trust domain.
-    let actor = record
-        .actor()
-        .strip_prefix("spiffe://")
-        .and_then(|rest| rest.split_once('/'));
-    let actor = actor
-        .map_or(record.actor(), |(_trust_domain, path)| path)
-        .to_owned();
+    let actor = person(record.actor()).to_owned();
     let operation = record.operation().to_owned();
     Ok([
         entry.index.to_string(),

@@ -81,6 +81,8 @@ impl Verb {
                     ("ca", entry.ca.display().to_string()),
                     ("certificate", entry.certificate.display().to_string()),
                     ("key", entry.key.display().to_string()),
+                    ("openid", issuer(entry).unwrap_or("none").to_owned()),
+                    ("purpose", entry.purpose.clone().unwrap_or_default()),
                 ]);
                 screen.line(&table.to_string())
             }
@@ -96,5 +98,11 @@ fn as_json(name: &str, entry: &Entry, current: Option<&str>) -> serde_json::Valu
         "ca": entry.ca,
         "certificate": entry.certificate,
         "key": entry.key,
+        "openid": issuer(entry),
+        "purpose": entry.purpose,
     })
+}
+
+fn issuer(entry: &Entry) -> Option<&str> {
+    entry.openid.as_ref().map(|openid| openid.issuer.as_str())
 }

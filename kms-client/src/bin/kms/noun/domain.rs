@@ -4,7 +4,7 @@ use super::Once;
 use crate::session::Session;
 use crate::table::{Table, time, time_and_age};
 use clap::Subcommand;
-use kms_client::{Error, name, v1};
+use kms_client::{Client, Error, name, v1};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -82,9 +82,10 @@ impl Verb {
                     }),
                     request_id: once.request_id,
                 };
-                session
-                    .screen
-                    .show(&session.client.create_domain(request).await?, fields)
+                session.screen.show(
+                    &session.carry(request, Client::create_domain).await?,
+                    fields,
+                )
             }
         }
     }

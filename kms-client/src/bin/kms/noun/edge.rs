@@ -4,7 +4,7 @@ use super::Once;
 use crate::session::Session;
 use crate::table::{Table, time, time_and_age, word, yes};
 use clap::{Subcommand, ValueEnum};
-use kms_client::{Error, name, v1};
+use kms_client::{Client, Error, name, v1};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -104,7 +104,7 @@ impl Verb {
                 };
                 session
                     .screen
-                    .show(&session.client.create_edge(request).await?, fields)
+                    .show(&session.carry(request, Client::create_edge).await?, fields)
             }
         }
     }

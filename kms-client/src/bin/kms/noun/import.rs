@@ -5,7 +5,7 @@ use crate::session::Session;
 use crate::table::{Table, time_and_age};
 use clap::{Args, Subcommand, ValueEnum};
 use data_encoding::BASE64;
-use kms_client::{Error, Output, name, v1};
+use kms_client::{Client, Error, Output, name, v1};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -149,9 +149,10 @@ impl Submit {
             request_id: self.moving.once.request_id,
             etag: self.moving.etag,
         };
-        session
-            .screen
-            .show(&session.client.import_key(request).await?, version::fields)
+        session.screen.show(
+            &session.carry(request, Client::import_key).await?,
+            version::fields,
+        )
     }
 }
 

@@ -1,6 +1,6 @@
 //! `kms inventory`.
 
-use crate::inventory::document::Document;
+use crate::inventory::document::{Document, Study};
 use crate::inventory::plan::{Change, Plan, Step, Update};
 use crate::inventory::{State, apply, export, shown};
 use crate::screen::Screen;
@@ -30,8 +30,12 @@ Examples:
         out: Option<PathBuf>,
     },
     /// Make and change what is declared; nothing is ever destroyed by omission.
+    ///
+    /// Steps that others must agree to are put before them, all at once; applying again carries out
+    /// those that have been approved.
     #[command(after_help = "Examples:
   kms inventory apply -f inventory.yaml
+  kms inventory apply -f inventory.yaml --wait
   kms inventory apply plan.json")]
     Apply(Apply),
     /// Write what there is in the same form.
@@ -98,7 +102,7 @@ impl Apply {
                 ));
             }
         };
-        let taken = apply::apply(&session.client, &plan).await?;
+        let taken = apply::apply(&session, &plan).await?;
         if session.screen.is_json() {
             return session
                 .screen
@@ -199,9 +203,17 @@ fn changes(update: &Update) -> String {
         .labels
         .as_ref()
         .map(|Change { from, to }| format!("labels {from:?} -> {to:?}"));
+    let study = update.study.as_ref().map(|Change { from, to }| {
+        let told = |study: &Option<Study>| {
+            let study = study.as_ref().map(ToString::to_string);
+            study.unwrap_or_else(|| "(none)".to_owned())
+        };
+        format!("study {} -> {}", told(from), told(to))
+    });
     title
         .into_iter()
         .chain(labels)
+        .chain(study)
         .collect::<Vec<_>>()
         .join(", ")
 }

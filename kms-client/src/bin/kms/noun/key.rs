@@ -2,9 +2,12 @@
 
 use super::{Move, Once, version};
 use crate::session::Session;
+use crate::study;
 use crate::table::{Table, time_and_age, word, yes};
 use clap::{Args, Subcommand, ValueEnum};
-use kms_client::{Error, Kind, name, v1};
+use jiff::Timestamp;
+use kms_client::{Client, Error, Kind, name, v1};
+use kms_core::name::Slug;
 use std::collections::BTreeMap;
 
 #[derive(Debug, Subcommand)]
@@ -27,13 +30,15 @@ pub(crate) enum Verb {
     #[command(after_help = "Examples:
   kms key create ingest-lyon/object --class data-at-rest --title \"Object storage\"
   kms key create ingest-lyon/import --class import-wrapping
-  kms key create ingest-lyon/legacy --class data-at-rest --origin external")]
+  kms key create ingest-lyon/legacy --class data-at-rest --origin external
+  kms key create project-01/object --class data-at-rest --study cardio --study-ends 2027-01-01")]
     Create(Create),
-    /// Change the title or the labels of a key; nothing else of it can change.
+    /// Change the title, the labels or the study of a key; nothing else of it can change.
     #[command(after_help = "Examples:
   kms key update ingest-lyon/object --title \"Object storage, hot tier\"
   kms key update ingest-lyon/object --label tier=hot --label owner=clb
-  kms key update ingest-lyon/object --no-labels")]
+  kms key update ingest-lyon/object --no-labels
+  kms key update project-01/object --study cardio --study-ends 2028-01-01")]
     Update(Update),
     /// Make a new version, which protects from now on; older ones go on to decrypt.
     #[command(
@@ -72,11 +77,26 @@ pub(crate) struct Create {
     #[arg(long)]
     exportable: bool,
     #[command(flatten)]
+    study: Bound,
+    #[command(flatten)]
     once: Once,
 }
 
+/// The study that a key is bound to.
 #[derive(Debug, Args)]
-#[group(id = "what", required = true, multiple = true, args = ["title", "labels", "no_labels"])]
+pub(crate) struct Bound {
+    /// The authorised study that it serves, and nothing else: whoever uses it must state this
+    /// purpose.
+    #[arg(long, value_name = "PURPOSE", requires = "study_ends")]
+    study: Option<Slug>,
+    /// The day on which the study ends (00:00 UTC): from then on the key is of no use.
+    #[arg(long, value_name = "DATE", requires = "study", value_parser = study::day)]
+    study_ends: Option<Timestamp>,
+}
+
+#[derive(Debug, Args)]
+#[group(id = "what", required = true, multiple = true)]
+#[group(args = ["title", "labels", "no_labels", "study", "no_study"])]
 pub(crate) struct Update {
     /// For example ingest-lyon/object.
     #[arg(value_parser = name::key)]
@@ -90,6 +110,11 @@ pub(crate) struct Update {
     /// Remove all labels.
     #[arg(long, conflicts_with = "labels")]
     no_labels: bool,
+    #[command(flatten)]
+    study: Bound,
+    /// Bind it to no study any more.
+    #[arg(long, conflicts_with = "study")]
+    no_study: bool,
     /// Go on only if this is still the current etag.
     #[arg(
         long,
@@ -139,9 +164,10 @@ impl Verb {
                     pre_active,
                     request_id: moving.once.request_id,
                 };
-                session
-                    .screen
-                    .show(&session.client.rotate_key(request).await?, version::fields)
+                session.screen.show(
+                    &session.carry(request, Client::rotate_key).await?,
+                    version::fields,
+                )
             }
         }
     }
@@ -202,6 +228,7 @@ impl Create {
             .into(),
             exportable: self.exportable,
             labels: labels(self.labels)?,
+            study: self.study.message(),
             ..v1::Key::default()
         };
         let request = v1::CreateKeyRequest {
@@ -210,7 +237,13 @@ impl Create {
         };
         session
             .screen
-            .show(&session.client.create_key(request).await?, fields)
+            .show(&session.carry(request, Client::create_key).await?, fields)
+    }
+}
+
+impl Bound {
+    fn message(self) -> Option<v1::Study> {
+        Some(study::message(self.study?.as_str(), self.study_ends?))
     }
 }
 
@@ -223,11 +256,15 @@ impl Update {
         if self.no_labels || !self.labels.is_empty() {
             paths.push("labels".to_owned());
         }
+        if self.no_study || self.study.study.is_some() {
+            paths.push("study".to_owned());
+        }
         let request = v1::UpdateKeyRequest {
             key: Some(v1::Key {
                 name: self.key,
                 title: self.title.unwrap_or_default(),
                 labels: labels(self.labels)?,
+                study: self.study.message(),
                 etag: self.etag,
                 ..v1::Key::default()
             }),
@@ -236,7 +273,7 @@ impl Update {
         };
         session
             .screen
-            .show(&session.client.update_key(request).await?, fields)
+            .show(&session.carry(request, Client::update_key).await?, fields)
     }
 }
 
@@ -280,6 +317,10 @@ fn fields(key: &v1::Key) -> Table {
         ("exportable", yes(key.exportable)),
         ("primary version", number(&key.primary)),
         ("labels", labels.join(", ")),
+        (
+            "study",
+            key.study.as_ref().map(study::told).unwrap_or_default(),
+        ),
         ("created", time_and_age(key.create_time.as_ref())),
         ("updated", time_and_age(key.update_time.as_ref())),
         ("etag", key.etag.clone()),

@@ -1,18 +1,25 @@
 //! One file for each noun: what its verbs ask, and how the answers look.
 
+pub(crate) mod access;
 pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod context;
 mod csv_batch;
 pub(crate) mod domain;
 pub(crate) mod edge;
+pub(crate) mod emergency;
 pub(crate) mod file;
 pub(crate) mod hsm;
 pub(crate) mod import;
 pub(crate) mod inventory;
 pub(crate) mod key;
+pub(crate) mod login;
+pub(crate) mod policy;
+pub(crate) mod proposal;
 pub(crate) mod pseudonym;
 mod pseudonym_map;
+mod pseudonym_part;
+pub(crate) mod quota;
 pub(crate) mod random;
 pub(crate) mod space;
 pub(crate) mod status;

@@ -3,11 +3,12 @@
 //! One thread reads, several calls are under way, answers are written in the order of the lines.
 //! Memory is bounded by the batches under way, whatever the size of the file. The output appears
 //! only if every line was pseudonymised: a file of which a part is still identifying must not look
-//! like a result.
+//! like a result. What a quota cut short is kept under another name and can be gone on with.
 
 use super::csv_batch::{Batch, position, read, unreadable};
 use super::edge::Input;
 use super::pseudonym::{MOST, evaluate};
+use super::pseudonym_part::{Finished, Part};
 use crate::progress::{self, Counted};
 use crate::session::Session;
 use clap::Args;
@@ -38,9 +39,13 @@ pub(crate) struct Map {
     /// extension.
     #[arg(short = 'O', long, value_name = "OUT")]
     output: Option<PathBuf>,
-    /// Replace the output if it exists.
+    /// Replace the output if it exists, and begin anew what is not finished.
     #[arg(long)]
     force: bool,
+    /// Go on with what an earlier run had finished (OUT.part) when the quota was used up or the
+    /// service went away.
+    #[arg(long)]
+    resume: bool,
     /// What separates fields; one ASCII character.
     #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = delimiter)]
     delimiter: u8,
@@ -52,11 +57,19 @@ pub(crate) struct Map {
 impl Map {
     pub(super) async fn run(self, session: &Session) -> Result<(), Error> {
         let path = self.path();
+        let part = (!is_standard(&path)).then(|| Part::of(&path));
+        match &part {
+            Some(part) => part.admit(self.resume, self.force)?,
+            None if self.resume => {
+                let sentence = "what went to the standard output cannot be gone on with";
+                return Err(Error::new(Kind::Usage, sentence));
+            }
+            None => {}
+        }
         let (source, bar) = self.source()?;
-        let mut output = if is_standard(&path) {
-            Output::standard()
-        } else {
-            Output::file(&path, self.force)?
+        let mut output = match &part {
+            Some(_) => Output::file(&path, self.force)?,
+            None => Output::standard(),
         };
         let mut reader = ReaderBuilder::new()
             .delimiter(self.delimiter)
@@ -69,7 +82,40 @@ impl Map {
         writer
             .write_byte_record(&header)
             .map_err(|e| unwritten(&e))?;
+        let mut finished = Finished::default();
+        if let Some(part) = part.as_ref().filter(|_| self.resume) {
+            finished = part.copy(&mut reader, column, self.delimiter, &mut writer)?;
+        }
+        let ended = self
+            .rest(session, (reader, column), &mut writer, &mut finished)
+            .await;
+        writer
+            .flush()
+            .map_err(|e| Error::file("write the output", &e))?;
+        drop(writer);
+        match (ended, part) {
+            (Ok(()), part) => {
+                output.commit()?;
+                part.map_or(Ok(()), |part| part.remove())?;
+                bar.finish_and_clear();
+                self.tell(session, &path, finished.lines)
+            }
+            // What was evaluated is not to be evaluated again: it counts.
+            (Err(e), Some(part)) if matches!(e.kind(), Kind::Exhausted | Kind::Unavailable) => {
+                Err(part.keep(output, &finished, e))
+            }
+            (Err(e), _) => Err(e),
+        }
+    }
 
+    /// Pseudonymises what is left of the file.
+    async fn rest(
+        &self,
+        session: &Session,
+        (reader, column): (csv::Reader<impl Read + Send + 'static>, usize),
+        writer: &mut csv::Writer<&mut Output>,
+        finished: &mut Finished,
+    ) -> Result<(), Error> {
         let (sender, receiver) = mpsc::channel(1);
         let size = self.batch;
         let reading = tokio::task::spawn_blocking(move || read(reader, column, size, &sender));
@@ -77,35 +123,31 @@ impl Map {
             .map(|batch| self.pseudonymised(session, batch, column))
             .buffered(UNDER_WAY);
         let mut rejected = Rejected::default();
-        let mut lines = 0_usize;
         while let Some(answer) = answers.next().await {
-            for (line, written) in answer? {
+            let lines = match answer {
+                Ok(lines) => lines,
+                // Lines to mend come first: nothing can be gone on with before.
+                Err(e) => return rejected.end().and(Err(e)),
+            };
+            for (line, written) in lines {
                 match written {
-                    Ok(record) => {
+                    Ok(record) if rejected.first.is_none() => {
+                        finished.add(&record, column)?;
                         writer
                             .write_byte_record(&record)
                             .map_err(|e| unwritten(&e))?;
-                        lines += 1;
                     }
+                    Ok(_unused) => {}
                     Err(e) => rejected.add(line, e)?,
                 }
             }
         }
         drop(answers);
         reading.await.map_err(|e| {
-            Error::new(
-                Kind::Internal,
-                format!("reading {} broke off: {e}", self.file.display()),
-            )
+            let sentence = format!("reading {} broke off: {e}", self.file.display());
+            Error::new(Kind::Internal, sentence)
         })?;
-        rejected.end()?;
-        writer
-            .flush()
-            .map_err(|e| Error::file("write the output", &e))?;
-        drop(writer);
-        output.commit()?;
-        bar.finish_and_clear();
-        self.tell(session, &path, lines)
+        rejected.end()
     }
 
     async fn pseudonymised(
@@ -163,7 +205,7 @@ impl Map {
         ))
     }
 
-    fn tell(&self, session: &Session, path: &Path, lines: usize) -> Result<(), Error> {
+    fn tell(&self, session: &Session, path: &Path, lines: u64) -> Result<(), Error> {
         if is_standard(path) {
             session
                 .screen

@@ -4,7 +4,7 @@ use super::Once;
 use crate::session::Session;
 use crate::table::{Table, time, time_and_age, word};
 use clap::{Subcommand, ValueEnum};
-use kms_client::{Error, name, v1};
+use kms_client::{Client, Error, name, v1};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -96,7 +96,7 @@ impl Verb {
                 };
                 session
                     .screen
-                    .show(&session.client.create_space(request).await?, fields)
+                    .show(&session.carry(request, Client::create_space).await?, fields)
             }
         }
     }

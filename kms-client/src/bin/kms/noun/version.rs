@@ -5,7 +5,7 @@ use crate::confirm::confirm;
 use crate::session::Setting;
 use crate::table::{Table, time, time_and_age, word, yes};
 use clap::{Args, Subcommand};
-use kms_client::{Error, name, v1};
+use kms_client::{Client, Error, name, v1};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -100,10 +100,22 @@ impl Verb {
                     .get_version(v1::GetVersionRequest { name: version })
                     .await?
             }
-            Self::Activate(one) => client.activate_version(one.request()).await?,
-            Self::Deactivate(one) => client.deactivate_version(one.request()).await?,
-            Self::Resume(one) => client.resume_version(one.request()).await?,
-            Self::Compromise { one, yes: _ } => client.compromise_version(one.request()).await?,
+            Self::Activate(one) => {
+                session
+                    .carry(one.request(), Client::activate_version)
+                    .await?
+            }
+            Self::Deactivate(one) => {
+                session
+                    .carry(one.request(), Client::deactivate_version)
+                    .await?
+            }
+            Self::Resume(one) => session.carry(one.request(), Client::resume_version).await?,
+            Self::Compromise { one, yes: _ } => {
+                session
+                    .carry(one.request(), Client::compromise_version)
+                    .await?
+            }
             Self::Suspend {
                 one,
                 keep_processing,
@@ -115,7 +127,7 @@ impl Verb {
                     keep_processing,
                     request_id: one.moving.once.request_id,
                 };
-                client.suspend_version(request).await?
+                session.carry(request, Client::suspend_version).await?
             }
         };
         session.screen.show(&moved, fields)

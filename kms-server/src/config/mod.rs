@@ -1,9 +1,12 @@
 //! The configuration file: read once, from the file that the operator named.
 
-use crate::grpc::Service;
+mod listener;
+
+pub use listener::{Limits, Listener, MetricsListener, TlsFiles};
+
 use crate::hsm::Settings;
+use crate::openid;
 use serde::Deserialize;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// The configuration of a server. `ops/kms-server.toml` is its manual.
@@ -19,34 +22,11 @@ pub struct Config {
     pub metrics: Option<MetricsListener>,
     /// The HSM.
     pub hsm: Settings,
+    /// Where people sign in. Without it nobody does.
+    pub openid: Option<openid::Settings>,
     /// The server's own log.
     #[serde(default)]
     pub log: Log,
-}
-
-/// Where callers connect.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Listener {
-    /// Address and port; port 0 lets the system choose.
-    pub address: SocketAddr,
-    /// The server's certificate chain, PEM.
-    pub certificate: PathBuf,
-    /// Its private key, PEM.
-    pub key: PathBuf,
-    /// The authorities of clients, PEM.
-    pub client_ca: PathBuf,
-    /// What is served here.
-    #[serde(default = "all")]
-    pub services: Vec<Service>,
-}
-
-/// Where Prometheus reads: plain HTTP, so bind it where only Prometheus comes.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MetricsListener {
-    /// Address and port.
-    pub address: SocketAddr,
 }
 
 /// The server's own log, on standard error.
@@ -81,10 +61,6 @@ impl Default for Log {
     }
 }
 
-fn all() -> Vec<Service> {
-    vec![Service::All]
-}
-
 fn info() -> String {
     "info".into()
 }
@@ -114,11 +90,35 @@ impl Config {
         place(&mut config.data);
         place(&mut config.hsm.pin_file);
         place(&mut config.hsm.lock_file);
-        for listener in &mut config.listeners {
-            place(&mut listener.certificate);
-            place(&mut listener.key);
-            place(&mut listener.client_ca);
+        let listeners = config.listeners.iter_mut().map(|l| &mut l.files);
+        let metrics = config.metrics.iter_mut().filter_map(|m| m.files.as_mut());
+        for file in listeners.chain(metrics).flat_map(TlsFiles::each_mut) {
+            place(file);
+        }
+        if let Some(openid) = &mut config.openid {
+            place(&mut openid.authority);
         }
         Ok(config)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use kms_core::plane::Plane;
+
+    /// The annotated file is the manual: what it shows is what is read, and its limits are ours.
+    #[test]
+    fn the_manual_is_a_configuration() {
+        let manual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops/kms-server.toml");
+        let config = Config::read(&manual).unwrap();
+        let [listener] = config.listeners.as_slice() else {
+            unreachable!("one listener");
+        };
+        assert_eq!(listener.planes, Plane::ALL);
+        assert_eq!(listener.limits, Limits::default());
+        assert!(listener.files.key.ends_with("../ops/pki/server.key"));
+        assert!(config.metrics.is_some_and(|m| m.files.is_none()));
     }
 }

@@ -1,5 +1,11 @@
-//! What Prometheus reads. Labels are actions and kinds of error, never a name or an identity.
+//! What Prometheus reads. Labels are actions, kinds of error, reasons and our
+//! own addresses, never a name or an identity.
 
+mod doorway;
+
+pub use doorway::Doorway;
+
+use doorway::Doorways;
 use kms_core::action::Action;
 use kms_core::error::Error;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -9,6 +15,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The metrics of a server.
@@ -18,10 +25,12 @@ pub struct Metrics {
     calls: Family<CallLabels, Counter>,
     items: Family<ActionLabels, Counter>,
     seconds: Family<ActionLabels, Histogram>,
-    /// TLS handshakes that were refused.
-    pub handshakes_refused: Counter,
+    over_quota: Family<ActionLabels, Counter>,
+    doorways: Doorways,
     /// 1 while the HSM answers.
     pub hsm_serving: Gauge,
+    /// Emergencies declared, and changes that only an emergency allowed.
+    pub emergency_acts: Counter,
     /// 1 while store and logs take what they are given; 0 means in doubt, until a restart.
     pub storage_serving: Gauge,
 }
@@ -49,7 +58,18 @@ impl Default for Metrics {
         let items = Family::<ActionLabels, Counter>::default();
         let seconds =
             Family::<ActionLabels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
-        let handshakes_refused = Counter::default();
+        let over_quota = Family::<ActionLabels, Counter>::default();
+        registry.register(
+            "over_quota",
+            "Uses refused because their caller's quota has too little left, by action",
+            over_quota.clone(),
+        );
+        let emergency_acts = Counter::default();
+        registry.register(
+            "emergency_acts",
+            "Emergencies declared, and changes that only an emergency allowed",
+            emergency_acts.clone(),
+        );
         let (hsm_serving, storage_serving) = (Gauge::default(), Gauge::default());
         registry.register("calls", "Calls, by action and result", calls.clone());
         registry.register("items", "Items asked for, by action", items.clone());
@@ -57,11 +77,6 @@ impl Default for Metrics {
             "call_seconds",
             "Time to answer, record included",
             seconds.clone(),
-        );
-        registry.register(
-            "tls_handshakes_refused",
-            "Connections whose certificate was refused",
-            handshakes_refused.clone(),
         );
         registry.register(
             "hsm_serving",
@@ -73,13 +88,16 @@ impl Default for Metrics {
             "1 while store and logs take what they are given; 0 until a restart once one is in doubt",
             storage_serving.clone(),
         );
+        let doorways = Doorways::register(&mut registry);
         Metrics {
             registry,
             calls,
             items,
             seconds,
-            handshakes_refused,
+            over_quota,
+            doorways,
             hsm_serving,
+            emergency_acts,
             storage_serving,
         }
     }
@@ -105,6 +123,20 @@ impl Metrics {
                 action: action.name(),
             })
             .observe(took.as_secs_f64());
+    }
+
+    /// Counts a use that its caller's quota does not allow.
+    pub fn over_quota(&self, action: Action) {
+        let labels = ActionLabels {
+            action: action.name(),
+        };
+        self.over_quota.get_or_create(&labels).inc();
+    }
+
+    /// What is counted at the listener of this address.
+    #[must_use]
+    pub fn doorway(&self, address: &SocketAddr) -> Doorway {
+        self.doorways.at(address)
     }
 
     /// The text that Prometheus reads (OpenMetrics 1.0).

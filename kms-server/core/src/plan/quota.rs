@@ -1,0 +1,88 @@
+//! Plans that set quotas.
+
+use super::{Ground, Plan, Write, written};
+use crate::class::Class;
+use crate::error::{Error, Result};
+use crate::quota::{Limits, Metered, Quota, QuotaName};
+use crate::revision::Revision;
+use crate::value::Value;
+
+pub(super) fn put(
+    ground: Ground<'_>,
+    name: &QuotaName,
+    etag: Option<Revision>,
+    limits: &Limits,
+    reason: &str,
+) -> Result<Plan> {
+    metered(ground, name.on())?;
+    name.on().may_be(limits)?;
+    somebody(ground, name)?;
+    let before = ground.view.quota(name);
+    let revision = before.map(|(_, revision)| revision);
+    if etag.is_some() && etag != revision {
+        return Err(Error::conflict(format!(
+            "{name} changed since you read it; read it again"
+        )));
+    }
+    let set = before.map(|(quota, _)| quota.limits).unwrap_or_default();
+    if set == *limits {
+        return Err(Error::invalid(
+            "limits",
+            "this is what was set already; nothing would change",
+        ));
+    }
+    let quota = Quota {
+        name: name.clone(),
+        limits: *limits,
+        moved: ground.moved(reason),
+    };
+    Ok(written(vec![Write {
+        value: Value::Quota(quota),
+        replaces: revision,
+    }]))
+}
+
+/// Whether callers name this when they use it.
+fn metered(ground: Ground<'_>, on: &Metered) -> Result<()> {
+    let view = ground.view;
+    let class = match on {
+        Metered::Edge(edge) => {
+            view.edge(edge).ok_or_else(|| Error::not_found(edge))?;
+            return Ok(());
+        }
+        Metered::Key(key) => {
+            let found = view.key(key).ok_or_else(|| Error::not_found(key))?;
+            found.0.class
+        }
+    };
+    let wrong = match class {
+        Class::DataAtRest => return Ok(()),
+        Class::ImportWrapping => {
+            "imports count with the key that receives them: set its quota on that one"
+        }
+        Class::Pseudonymisation => "this is an edge's own key: set the quota on the edge",
+        Class::ServiceImportToken | Class::ServiceExchange => {
+            "this is the deployment's own key: no caller uses it"
+        }
+    };
+    Err(Error::invalid("name", wrong))
+}
+
+/// Whether it is somebody's, by the name that their uses are counted under.
+fn somebody(ground: Ground<'_>, name: &QuotaName) -> Result<()> {
+    let Some(who) = name.who() else {
+        return Ok(());
+    };
+    let known = ground.view.who(who);
+    if known != who {
+        let sentence = format!("{who} is another name of {known}: set the quota of {known}");
+        return Err(Error::invalid("name", sentence));
+    }
+    match ground.view.binding(who) {
+        Some(_) => Ok(()),
+        None => Err(Error::invalid(
+            "name",
+            format!("nobody of the name {who} is bound here; check the name"),
+        )),
+    }
+}

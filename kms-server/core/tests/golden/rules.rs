@@ -1,0 +1,648 @@
+//! What policy and bindings may not be, what circumstances change, and emergencies.
+
+use crate::sample::{NOW, bench, deployment, key, put};
+use kms_core::action::Action;
+use kms_core::caller::{Caller, Peer, SignIn};
+use kms_core::class::Class;
+use kms_core::command::{Change, Command, MayQuery, Rules, Use};
+use kms_core::decide::{Bench, Verdict, access, decide, explain, sound, with};
+use kms_core::deployment::Environment;
+use kms_core::error::{Kind, Result};
+use kms_core::id::KeyUid;
+use kms_core::key::{Key, Study};
+use kms_core::plan::{Ground, plan};
+use kms_core::plane::Plane;
+use kms_core::policy::Policy;
+use kms_core::space::{Domain, Edge, InputType};
+use kms_core::state::State;
+use kms_core::time::{HOUR, Time};
+use kms_core::value::{Document, DocumentName, Value};
+use kms_core::view::View;
+use std::sync::Arc;
+
+const SCHEMA: &str = include_str!("../../../../ops/policy/schema.cedarschema");
+const POLICY: &str = include_str!("../../../../ops/policy/policy.cedar");
+const GLASS: &str = include_str!("../../../../ops/policy/break-glass.cedar");
+
+/// Enough people to run a deployment, and a key bound to a study.
+const PEOPLE: [&str; 7] = [
+    r#"{"principal":"person/stella","roles":[{"role":"space-steward","spaces":["*"]}]}"#,
+    r#"{"principal":"person/olivia","roles":[{"role":"key-operator"}]}"#,
+    r#"{"principal":"person/carl","roles":[{"role":"key-custodian"}]}"#,
+    r#"{"principal":"person/carol","roles":[{"role":"key-custodian"}]}"#,
+    r#"{"principal":"person/hugo","roles":[{"role":"hsm-officer"}]}"#,
+    r#"{"principal":"person/ada","roles":[{"role":"auditor"}]}"#,
+    r#"{"principal":"service/notebook","roles":[{"role":"data-service","spaces":["lab"]}]}"#,
+];
+
+fn bound(json: &str) -> Value {
+    Value::Binding(serde_json::from_str(json).unwrap())
+}
+
+fn world(policy: &str) -> View {
+    let mut view = deployment(Environment::Production);
+    for (document, text) in [
+        (DocumentName::Schema, SCHEMA),
+        (DocumentName::Policy, policy),
+    ] {
+        let text = text.to_owned();
+        put(&mut view, Value::Document(Document { document, text }));
+    }
+    for json in PEOPLE {
+        put(&mut view, bound(json));
+    }
+    let name = "spaces/lab/keys/cohort".parse().unwrap();
+    key(
+        &mut view,
+        &name,
+        Class::DataAtRest,
+        &[(State::Active, false)],
+    );
+    let (plain, _) = view.key(&name).unwrap();
+    let studied = Key {
+        study: Some(Study {
+            purpose: "sepsis-2026".parse().unwrap(),
+            ends: NOW.plus_millis(24 * HOUR),
+        }),
+        ..plain.clone()
+    };
+    put(&mut view, Value::Key(studied));
+    view
+}
+
+fn judged(view: &View) -> Result<Policy> {
+    sound(view, Environment::Production, NOW)
+}
+
+#[test]
+fn the_shipped_rules_are_sound_with_the_glass_and_without() {
+    judged(&world(POLICY)).unwrap();
+    judged(&world(&format!("{POLICY}{GLASS}"))).unwrap();
+}
+
+#[test]
+fn rules_that_cannot_be_lived_with_are_refused_with_the_reason() {
+    let without = |who: &str| bound(&format!(r#"{{"principal":"{who}","roles":[]}}"#));
+    let officer_approves = format!(
+        "{POLICY}\n@id(\"all\") permit (principal, action == Kms::Action::\"Approve\", resource) when {{ resource in principal.hsmOfficer }};"
+    );
+    let auditor_changes = format!(
+        "{POLICY}\n@id(\"all\") permit (principal, action == Kms::Action::\"RotateKey\", resource) when {{ resource in principal.auditor }};"
+    );
+    let reader_evaluates = format!(
+        "{POLICY}\n@id(\"all\") permit (principal, action == Kms::Action::\"Pseudonymise\", resource) when {{ resource in principal.dataService }};"
+    );
+    let nobody_puts = POLICY.replace("Kms::Action::\"PutBindings\",", "");
+    let five = POLICY.replace("context.approvals >= 2", "context.approvals >= 5");
+    let cases: [(&str, String, Vec<Value>, &str); 12] = [
+        (
+            "no custodian",
+            POLICY.into(),
+            vec![without("person/carl"), without("person/carol")],
+            "lock every officer out",
+        ),
+        (
+            "one custodian for two approvals",
+            POLICY.into(),
+            vec![without("person/carl")],
+            "not so many others",
+        ),
+        (
+            "no officer",
+            POLICY.into(),
+            vec![without("person/hugo")],
+            "lock every officer out",
+        ),
+        (
+            "nobody may put bindings",
+            nobody_puts,
+            vec![],
+            "nobody could ask PutBindings any more",
+        ),
+        ("five approvals", five, vec![], "not so many others"),
+        (
+            "an officer approves",
+            officer_approves,
+            vec![],
+            "person/hugo: whoever approves must not ask",
+        ),
+        (
+            "an auditor changes",
+            auditor_changes,
+            vec![],
+            "person/ada: an auditor changes nothing, and this allows RotateKey",
+        ),
+        (
+            "a data-service evaluates into its space",
+            reader_evaluates,
+            vec![],
+            "traced back",
+        ),
+        (
+            "two names of one card",
+            POLICY.into(),
+            vec![bound(
+                r#"{"principal":"person/hugo","aliases":["person/carl"],"roles":[{"role":"hsm-officer"}]}"#,
+            )],
+            "two people's name",
+        ),
+        (
+            "an alias that two have",
+            POLICY.into(),
+            vec![
+                bound(
+                    r#"{"principal":"person/hugo","aliases":["person/spare"],"roles":[{"role":"hsm-officer"}]}"#,
+                ),
+                bound(
+                    r#"{"principal":"person/ada","aliases":["person/spare"],"roles":[{"role":"auditor"}]}"#,
+                ),
+            ],
+            "two people's name",
+        ),
+        (
+            "a sign-in that two have",
+            POLICY.into(),
+            vec![
+                bound(
+                    r#"{"principal":"person/hugo","openid":{"issuer":"https://id","subject":"1"},"roles":[{"role":"hsm-officer"}]}"#,
+                ),
+                bound(
+                    r#"{"principal":"person/carl","openid":{"issuer":"https://id","subject":"1"},"roles":[{"role":"key-custodian"}]}"#,
+                ),
+            ],
+            "another person's already",
+        ),
+        (
+            "a syntax error",
+            format!("{POLICY} permit (principal"),
+            vec![],
+            "does not parse: line ",
+        ),
+    ];
+    for (what, policy, values, why) in cases {
+        let mut view = world(POLICY);
+        let document = DocumentName::Policy;
+        put(
+            &mut view,
+            Value::Document(Document {
+                document,
+                text: policy,
+            }),
+        );
+        for value in values {
+            put(&mut view, value);
+        }
+        let refused = judged(&view).unwrap_err();
+        assert_eq!(refused.kind(), Kind::Invalid, "{what}");
+        assert!(refused.message().contains(why), "{what}: {refused}");
+    }
+}
+
+/// Two edges of which the second leads on from where the first led.
+#[test]
+fn nobody_evaluates_two_consecutive_edges() {
+    let mut view = world(POLICY);
+    put(
+        &mut view,
+        Value::Domain(Domain {
+            name: "domains/lab".parse().unwrap(),
+            title: String::new(),
+            source: Some("spaces/lab".parse().unwrap()),
+            created: NOW,
+        }),
+    );
+    put(
+        &mut view,
+        Value::Edge(Edge {
+            name: "spaces/elsewhere/edges/lab".parse().unwrap(),
+            code: "ellab".parse().unwrap(),
+            input: InputType::Pseudonym,
+            exportable: false,
+            key: "spaces/elsewhere/keys/edge-lab".parse().unwrap(),
+            created: NOW,
+        }),
+    );
+    judged(&view).unwrap();
+    let both = r#"{"principal":"service/p","roles":[{"role":"pseudonymiser","edges":["spaces/lab/edges/link","spaces/elsewhere/edges/lab"]}]}"#;
+    put(&mut view, bound(both));
+    let refused = judged(&view).unwrap_err();
+    assert!(refused.message().contains("follow each other"), "{refused}");
+}
+
+fn peer(who: &str) -> Peer {
+    crate::sample::peer(who)
+}
+
+fn decrypt() -> Command {
+    Command::Use(Use::Decrypt {
+        key: "spaces/lab/keys/cohort".parse().unwrap(),
+        items: vec![],
+    })
+}
+
+#[test]
+fn a_key_of_a_study_serves_that_study_until_it_ends() {
+    let view = world(POLICY);
+    let ask = |purpose: Option<&str>, now: Time| {
+        let mut peer = peer("service/notebook");
+        peer.purpose = purpose.map(|p| p.parse().unwrap());
+        let bench = Bench {
+            now,
+            ..bench(&view, KeyUid([1; 16]))
+        };
+        decide(bench, &Caller::Peer(Arc::new(peer)), &decrypt())
+    };
+    assert!(ask(Some("sepsis-2026"), NOW).is_ok());
+    for (purpose, now) in [
+        (None, NOW),
+        (Some("another"), NOW),
+        (Some("sepsis-2026"), NOW.plus_millis(24 * HOUR)),
+    ] {
+        let refused = ask(purpose, now).unwrap_err();
+        assert_eq!(refused.kind(), Kind::Refused);
+        assert!(
+            refused.message().contains("serves one study only"),
+            "{refused}"
+        );
+    }
+    // Whoever has no right there does not hear of a study.
+    let stranger = decide(
+        bench(&view, KeyUid([1; 16])),
+        &Caller::Peer(Arc::new(peer("person/hugo"))),
+        &decrypt(),
+    );
+    assert!(!stranger.unwrap_err().message().contains("study"));
+}
+
+#[test]
+fn a_listener_serves_its_plane() {
+    let view = world(POLICY);
+    let ask = |who: &str, planes: &'static [Plane], command: &Command| {
+        let mut peer = peer(who);
+        peer.planes = planes;
+        peer.purpose = Some("sepsis-2026".parse().unwrap());
+        let asked = decide(
+            bench(&view, KeyUid([1; 16])),
+            &Caller::Peer(Arc::new(peer)),
+            command,
+        );
+        asked.map(|_| ()).map_err(|e| e.message().to_owned())
+    };
+    let rotate = Command::Change(Change::RotateKey {
+        name: "spaces/lab/keys/cohort".parse().unwrap(),
+        etag: None,
+        reason: "yearly".into(),
+        pre_active: false,
+    });
+    assert_eq!(ask("service/notebook", &[Plane::Data], &decrypt()), Ok(()));
+    assert_eq!(
+        ask("person/olivia", &[Plane::Administration], &rotate),
+        Ok(())
+    );
+    let refused = ask("service/notebook", &[Plane::Administration], &decrypt()).unwrap_err();
+    assert!(refused.contains("listener of the data plane"), "{refused}");
+    let refused = ask("person/olivia", &[Plane::Data], &rotate).unwrap_err();
+    assert!(
+        refused.contains("listener of the administration plane"),
+        "{refused}"
+    );
+    for action in Action::ALL {
+        assert!(!Plane::of(*action).is_empty(), "{action} is served nowhere");
+    }
+}
+
+#[test]
+fn people_sign_in_strongly_and_lately_where_there_is_a_provider() {
+    let mut view = world(POLICY);
+    put(
+        &mut view,
+        bound(
+            r#"{"principal":"person/olivia","openid":{"issuer":"https://id","subject":"42"},"roles":[{"role":"key-operator"}]}"#,
+        ),
+    );
+    let compromise = Command::Change(Change::MoveVersion {
+        name: "spaces/lab/keys/cohort/versions/1".parse().unwrap(),
+        etag: None,
+        transition: Action::CompromiseVersion,
+        reason: "lost".into(),
+        keep_processing: false,
+    });
+    let signed_in = |subject: &str, ago: u64, strong: bool| SignIn {
+        issuer: "https://id".into(),
+        subject: subject.into(),
+        auth_time: Time(NOW.0 - ago),
+        expires: NOW.plus_millis(HOUR),
+        strong,
+    };
+    let ask = |provider: bool, sign_in: Option<SignIn>| {
+        let peer = Peer {
+            sign_in,
+            ..peer("person/olivia")
+        };
+        let bench = Bench {
+            provider,
+            ..bench(&view, KeyUid([1; 16]))
+        };
+        let asked = decide(bench, &Caller::Peer(Arc::new(peer)), &compromise);
+        asked.map_err(|e| e.message().to_owned())
+    };
+    let waits = |asked| matches!(asked, Ok(Verdict::Approvals(_)));
+    assert!(waits(ask(false, None)), "no provider, no sign-in");
+    assert!(waits(ask(true, Some(signed_in("42", 0, true)))));
+    for (what, sign_in, why) in [
+        ("none", None, "sign in again, with strong authentication"),
+        (
+            "weak",
+            Some(signed_in("42", 0, false)),
+            "sign in again, with strong",
+        ),
+        (
+            "old",
+            Some(signed_in("42", HOUR + 1, true)),
+            "sign in again, with strong",
+        ),
+        (
+            "another's",
+            Some(signed_in("43", 0, true)),
+            "not whose certificate this is",
+        ),
+        (
+            "ended",
+            Some(SignIn {
+                expires: NOW,
+                ..signed_in("42", 0, true)
+            }),
+            "sign-in has ended",
+        ),
+    ] {
+        let refused = ask(true, sign_in).unwrap_err();
+        assert!(refused.contains(why), "{what}: {refused}");
+    }
+}
+
+#[test]
+fn a_certificate_that_has_ended_is_nobodys() {
+    let view = world(POLICY);
+    let caller = Caller::Peer(Arc::new(peer("person/olivia")));
+    let ends = caller.peer().unwrap().certificate.expires();
+    let bench = Bench {
+        now: ends,
+        ..bench(&view, KeyUid([1; 16]))
+    };
+    let command = Command::Read(kms_core::command::Read::Deployment);
+    let refused = decide(bench, &caller, &command).unwrap_err();
+    assert!(refused.message().contains("expired"), "{refused}");
+}
+
+/// What an emergency changes, and that it ends, is reviewed by somebody else, and is off.
+#[test]
+fn an_emergency_is_short_and_reviewed() {
+    let ask = |view: &mut View, who: &str, now: Time, change: Change| -> Result<bool> {
+        let caller = Caller::Peer(Arc::new(peer(who)));
+        let policy = judged(view).unwrap();
+        let fresh = KeyUid([u8::try_from(view.revision().0 % 251).unwrap(); 16]);
+        let bench = Bench {
+            policy: Some(&policy),
+            now,
+            ..bench(view, fresh)
+        };
+        let verdict = decide(bench, &caller, &Command::Change(change.clone()))?;
+        let emergency = matches!(&verdict, Verdict::Permit(permit) if permit.emergency());
+        verdict.permit()?;
+        let ground = Ground {
+            view,
+            caller: &caller,
+            now,
+            fresh,
+            carried: None,
+        };
+        let planned = plan(ground, &change)?;
+        for value in planned.values(None) {
+            put(view, value);
+        }
+        Ok(emergency)
+    };
+    let declare = || Change::DeclareEmergency {
+        minutes: 60,
+        reason: "a leak".into(),
+    };
+    let compromise = || Change::MoveVersion {
+        name: "spaces/lab/keys/cohort/versions/1".parse().unwrap(),
+        etag: None,
+        transition: Action::CompromiseVersion,
+        reason: "lost".into(),
+        keep_processing: false,
+    };
+    let off = ask(&mut world(POLICY), "person/hugo", NOW, declare()).unwrap_err();
+    assert!(
+        off.message().contains("allows DeclareEmergency here"),
+        "{off}"
+    );
+
+    // As a deployment for trying out does: nobody need approve the declaration.
+    let alone = format!("{POLICY}{GLASS}").replace(
+        "Kms::Action::\"Backup\",\n             Kms::Action::\"DeclareEmergency\"]",
+        "Kms::Action::\"Backup\"]",
+    );
+    let mut view = world(&alone);
+    let waits = ask(&mut view, "person/olivia", NOW, compromise()).unwrap_err();
+    assert_eq!(waits.kind(), Kind::Refused, "needs an approval");
+    ask(&mut view, "person/hugo", NOW, declare()).unwrap();
+    let name = view.emergencies().next().unwrap().name.clone();
+    let during = NOW.plus_millis(HOUR / 2);
+    let over = NOW.plus_millis(HOUR);
+    let mut later = view.clone();
+    assert!(ask(&mut view, "person/olivia", during, compromise()).unwrap());
+    assert!(
+        ask(&mut later, "person/olivia", over, compromise()).is_err(),
+        "it is over"
+    );
+    let destroy = Change::PutPolicy {
+        etag: None,
+        schema: None,
+        policy: Some("".into()),
+        reason: "x".into(),
+    };
+    assert!(
+        ask(&mut view, "person/hugo", during, destroy).is_err(),
+        "it lowers what weakens"
+    );
+
+    let review = || Change::ReviewEmergency {
+        name: name.clone(),
+        findings: "in order".into(),
+    };
+    let early = ask(&mut view, "person/carl", during, review()).unwrap_err();
+    assert_eq!(early.kind(), Kind::State);
+    let again = ask(&mut view, "person/hugo", over, declare()).unwrap_err();
+    assert!(again.message().contains("has not been reviewed"), "{again}");
+    let own = ask(&mut view, "person/hugo", over, review()).unwrap_err();
+    assert_eq!(own.kind(), Kind::Refused);
+    ask(&mut view, "person/carl", over, review()).unwrap();
+    let twice = ask(&mut view, "person/carol", over, review()).unwrap_err();
+    assert_eq!(twice.kind(), Kind::Conflict);
+    ask(&mut view, "person/hugo", over, declare()).unwrap();
+}
+
+#[test]
+fn why_and_why_not_is_told_with_the_lines() {
+    let view = world(POLICY);
+    let ask = |who: &str, action: Action, on: &str, purpose: Option<&str>, approvals: u8| {
+        let query = MayQuery {
+            principal: who.parse().unwrap(),
+            action,
+            on: on.into(),
+            purpose: purpose.map(|p| p.parse().unwrap()),
+            approvals,
+        };
+        explain(&view, Environment::Production, NOW, &query)
+    };
+    let line = |id: &str| {
+        let at = POLICY
+            .lines()
+            .position(|l| l.contains(&format!("@id(\"{id}\")")));
+        u32::try_from(at.unwrap()).unwrap() + 1
+    };
+    let cohort = "spaces/lab/keys/cohort";
+    let yes = ask(
+        "service/notebook",
+        Action::Decrypt,
+        cohort,
+        Some("sepsis-2026"),
+        0,
+    )
+    .unwrap();
+    assert!(yes.allowed && yes.needed == Some(0));
+    assert_eq!(
+        yes.policies,
+        [("data-service".to_owned(), Some(line("data-service")))]
+    );
+    let no = ask("service/notebook", Action::Decrypt, cohort, None, 0).unwrap();
+    assert_eq!((no.allowed, no.needed), (false, None));
+    assert_eq!(no.policies, [("purpose".to_owned(), Some(line("purpose")))]);
+    assert!(no.advice.unwrap().contains("state its purpose"));
+    let later = ask(
+        "person/olivia",
+        Action::ScheduleDestruction,
+        cohort,
+        None,
+        1,
+    )
+    .unwrap();
+    assert_eq!((later.allowed, later.needed), (false, Some(2)));
+    let never = ask("person/ada", Action::RotateKey, cohort, None, 0).unwrap();
+    assert_eq!(
+        (never.allowed, never.needed, never.policies.len()),
+        (false, None, 0)
+    );
+    assert_eq!(
+        ask(
+            "person/ada",
+            Action::RotateKey,
+            "spaces/lab/keys/typo",
+            None,
+            0
+        )
+        .unwrap_err()
+        .kind(),
+        Kind::NotFound
+    );
+    assert_eq!(
+        ask("person/ada", Action::RotateKey, "nonsense", None, 0)
+            .unwrap_err()
+            .kind(),
+        Kind::Invalid
+    );
+    assert_eq!(
+        ask("person/ada", Action::RotateKey, "spaces/lab", None, 0)
+            .unwrap_err()
+            .kind(),
+        Kind::Invalid
+    );
+}
+
+#[test]
+fn a_review_says_who_may_do_what_under_rules_that_are_not_in_force() {
+    let view = world(POLICY);
+    let rights = |view: &View| {
+        let found = access(view, Environment::Production, NOW).unwrap();
+        let flat = found.into_iter().flat_map(|a| {
+            let who = a.principal.to_string();
+            a.on.into_iter()
+                .map(move |(on, needed)| format!("{who} {} {on} +{needed}", a.action))
+        });
+        flat.collect::<Vec<String>>()
+    };
+    let weaker = Rules {
+        policy: Some(POLICY.replace("context.approvals >= 2", "context.approvals >= 1")),
+        bindings: vec![serde_json::from_str(r#"{"principal":"service/notebook","roles":[{"role":"data-reader","spaces":["elsewhere"]}]}"#).unwrap()],
+        ..Rules::default()
+    };
+    let (before, after) = (rights(&view), rights(&with(&view, &weaker)));
+    for (line, was, is) in [
+        (
+            "service/notebook Encrypt spaces/lab/keys/* (data-at-rest) +0",
+            true,
+            false,
+        ),
+        (
+            "service/notebook Decrypt spaces/elsewhere/keys/* (data-at-rest) +0",
+            false,
+            true,
+        ),
+        ("person/hugo PutPolicy deployment +2", true, false),
+        ("person/hugo PutPolicy deployment +1", false, true),
+    ] {
+        let has = |rights: &[String]| rights.iter().any(|right| right == line);
+        assert_eq!((has(&before), has(&after)), (was, is), "{line}");
+    }
+}
+
+#[test]
+fn what_a_policy_names_is_told_apart_from_its_like() {
+    let named = format!(
+        "{POLICY}\n@id(\"one\") permit (principal == Kms::Person::\"olivia\", \
+         action == Kms::Action::\"Decrypt\", resource in Kms::Space::\"lab\");"
+    );
+    let found = access(&world(&named), Environment::Production, NOW).unwrap();
+    let may = |who: &str, action: Action| -> Vec<String> {
+        let access = found
+            .iter()
+            .filter(|a| a.principal.to_string() == who && a.action == action);
+        let places = access.flat_map(|a| a.on.iter().map(|(on, _)| on.clone()));
+        places.collect()
+    };
+    let decrypts = may("person/olivia", Action::Decrypt);
+    assert!(
+        !decrypts.is_empty()
+            && decrypts
+                .iter()
+                .all(|on| on.starts_with("spaces/lab/keys/*")),
+        "{decrypts:?}"
+    );
+    let rotates = may("person/olivia", Action::RotateKey);
+    for space in ["lab", "elsewhere"] {
+        let on = format!("spaces/{space}/keys/* (data-at-rest)");
+        assert!(rotates.contains(&on), "{on} is not among {rotates:?}");
+    }
+}
+
+#[test]
+fn a_policy_names_each_action_and_no_group() {
+    let mut view = world(&format!(
+        "{POLICY}\n@id(\"group\") forbid (principal, action in [Kms::Action::\"Dangerous\"], resource);"
+    ));
+    let text = SCHEMA.replace(
+        "action ReadInventory,",
+        "action Dangerous;\n  action ReadInventory,",
+    );
+    let document = DocumentName::Schema;
+    put(&mut view, Value::Document(Document { document, text }));
+    let refused = judged(&view).unwrap_err();
+    assert!(
+        refused
+            .message()
+            .contains("the policy group names Dangerous"),
+        "{refused}"
+    );
+}

@@ -1,0 +1,110 @@
+//! Counts that a crash must not set back: what is spent is written down before, a block ahead, so
+//! that a process that dies has at most counted too much.
+
+use super::store_fault;
+use crate::store::{Store, Write};
+use kms_core::error::{Error, Result};
+use std::collections::HashMap;
+use tokio::sync::Mutex;
+
+/// What is counted under one name.
+pub(super) trait Count: Clone + Default + Send + std::fmt::Debug {
+    /// As the store holds it.
+    fn encode(&self) -> Result<Vec<u8>>;
+
+    /// Of what the store holds.
+    fn decode(bytes: &[u8]) -> Result<Self>;
+}
+
+/// One spending of a count.
+pub(super) trait Spending: Sync {
+    /// What is counted.
+    type Of: Count;
+
+    /// The count afterwards, or why it may not be spent.
+    fn spend(&self, spent: &Self::Of) -> Result<Self::Of>;
+
+    /// Whether what is written down covers what is spent.
+    fn covered(&self, written: &Self::Of, spent: &Self::Of) -> bool;
+
+    /// What to write down: a block ahead.
+    fn ahead(&self, spent: &Self::Of) -> Self::Of;
+}
+
+/// Where a name is counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Keep<'a> {
+    /// In the store too: it outlives the process.
+    Durable(&'a dyn Store),
+    /// In this process alone.
+    Passing,
+}
+
+/// Counts by name.
+#[derive(Debug, Default)]
+pub(super) struct Ledger<C> {
+    by_name: Mutex<HashMap<String, Held<C>>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Held<C> {
+    spent: C,
+    /// In the store.
+    written: C,
+}
+
+impl<C: Count> Ledger<C> {
+    /// Spends: where it is kept in the store, it is covered there before this returns. On an error
+    /// nothing is spent.
+    pub(super) async fn spend(
+        &self,
+        keep: Keep<'_>,
+        name: &str,
+        spending: &impl Spending<Of = C>,
+    ) -> Result<()> {
+        let mut held = self.by_name.lock().await;
+        let mut count = match held.get(name) {
+            Some(count) => count.clone(),
+            None => begun(keep, name).await?,
+        };
+        count.spent = spending.spend(&count.spent)?;
+        if let Keep::Durable(store) = keep
+            && !spending.covered(&count.written, &count.spent)
+        {
+            count.written = spending.ahead(&count.spent);
+            let write = Write::Put(name.to_owned(), count.written.encode()?);
+            store
+                .commit(&[], &[write])
+                .await
+                .map_err(|e| store_fault(&e))?;
+        }
+        held.insert(name.to_owned(), count);
+        Ok(())
+    }
+
+    /// What is spent so far.
+    pub(super) async fn spent(&self, keep: Keep<'_>, name: &str) -> Result<C> {
+        let held = self.by_name.lock().await;
+        match held.get(name) {
+            Some(count) => Ok(count.spent.clone()),
+            None => Ok(begun(keep, name).await?.spent),
+        }
+    }
+}
+
+/// After a start, all that was written down counts as spent.
+async fn begun<C: Count>(keep: Keep<'_>, name: &str) -> Result<Held<C>> {
+    let Keep::Durable(store) = keep else {
+        return Ok(Held::default());
+    };
+    let entry = store.get(name).await.map_err(|e| store_fault(&e))?;
+    let Some(entry) = entry else {
+        return Ok(Held::default());
+    };
+    let written = C::decode(&entry.value)
+        .map_err(|e| Error::internal(format!("{name}: {}", e.cause().unwrap_or(e.message()))))?;
+    Ok(Held {
+        spent: written.clone(),
+        written,
+    })
+}
