@@ -202,7 +202,12 @@ fn while_it_is_away(kms: &mut Deployment) {
 fn suspensions_go_through(kms: &mut Deployment) {
     let operator = Gateway::connect(kms, "olivia");
     let auditor = Gateway::connect(kms, "ada");
-    let changes = || auditor.records(v1::Log::Changes).unwrap().len();
+    // What was under way when the token went may get its outcome here: it is given up.
+    let begun = |record: &&serde_json::Value| record["unmapped"]["kms"]["record"] == "intention";
+    let changes = || {
+        let records = auditor.records(v1::Log::Changes).unwrap();
+        records.iter().filter(begun).count()
+    };
     let before = changes();
     is_unavailable(&operator.rotate(KEY, "").unwrap_err());
     assert_eq!(changes(), before);
@@ -221,7 +226,7 @@ fn suspensions_go_through(kms: &mut Deployment) {
         };
         keys.resume_version(resume).await.unwrap();
     });
-    assert_eq!(changes(), before + 4);
+    assert_eq!(changes(), before + 2);
     kms.cli("ada").run(["audit", "verify"]).succeeds();
 }
 
