@@ -76,8 +76,10 @@ impl Config {
             .map_err(|e| format!("cannot read {}: {e}", path.display()))?;
         let mut config: Config = toml::from_str(&text).map_err(|e| {
             let before = e.span().and_then(|span| text.get(..span.start));
-            let line = before.map_or(1, |before| before.matches('\n').count() + 1);
-            said(&format!("line {line}: {}", e.message().replace('\n', " ")))
+            let above = before.map_or(0, |before| before.matches('\n').count());
+            let written = text.lines().nth(above).unwrap_or_default().trim();
+            let wrong = e.message().replace('\n', " ");
+            said(&format!("line {}, `{written}`: {wrong}", above + 1))
         })?;
         if config.listeners.is_empty() {
             return Err(said(&"there is no [[listener]]"));

@@ -271,7 +271,8 @@ impl Engine {
             request: tag,
         };
         let event = Event {
-            time: self.now(),
+            // In the log of changes time never goes back, so that a restart knows how late it was.
+            time: self.latest(),
             caller: call.caller.clone(),
             call: call.id.clone(),
             action,

@@ -277,13 +277,13 @@ impl Engine {
             .resource()
             .unwrap_or(("deployment", "deployment"));
         let event = Event {
-            time: self.now(),
+            time: self.latest(),
             caller: caller.clone(),
             call: open.record.call().to_owned(),
             action: action_of(&open.record)?,
             resource: (sort.to_owned(), name.to_owned()),
             result,
-            duration: Some(self.now().0.saturating_sub(open.record.time().0)),
+            duration: Some(self.latest().0.saturating_sub(open.record.time().0)),
             emergency: open.record.emergency(),
             detail: Detail::Outcome(Box::new(Outcome {
                 intention: open.index,

@@ -10,6 +10,7 @@
 )]
 
 mod burnt;
+mod clock;
 mod faulty;
 mod founding;
 mod invariants;

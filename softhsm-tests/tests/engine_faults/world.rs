@@ -1,6 +1,7 @@
 //! A deployment in this process: real token, real store, real logs, and an engine that can be
 //! killed at any outside call and opened again.
 
+use crate::clock::Set;
 use crate::faulty::{FaultyHsm, FaultyJournal, FaultyStore};
 use crate::script::{Fault, Script};
 use kms_core::caller::{Caller, Peer};
@@ -13,7 +14,6 @@ use kms_core::proposal::Terms;
 use kms_core::view::View;
 use kms_pkcs11::{Attribute, Mechanism, MechanismType, Template};
 use kms_server::audit::{DiskJournal, Journal};
-use kms_server::clock::SystemClock;
 use kms_server::engine::{Call, Engine, Parts, Refusal, Reply};
 use kms_server::hsm::{Hsm, Pool};
 use kms_server::init::{Founding, found};
@@ -65,6 +65,7 @@ unless { context.approvals >= 1 };
 /// A deployment's directory and token, and the engine that serves it now.
 pub(crate) struct World {
     life: Option<Life>,
+    clock: Arc<Set>,
     hsm: Token,
     data: TempDir,
     /// Objects that the token held before.
@@ -143,6 +144,7 @@ impl World {
         }
         let mut world = World {
             life: None,
+            clock: Arc::default(),
             hsm: hsm.clone(),
             data,
             before: BTreeMap::new(),
@@ -240,7 +242,7 @@ impl World {
             }),
             changes: journal(changes.clone()),
             uses: journal(Arc::new(log(LogName::Uses))),
-            clock: Arc::new(SystemClock::default()),
+            clock: self.clock.clone(),
             metrics: Arc::new(Metrics::default()),
             provider: false,
         };
@@ -258,6 +260,10 @@ impl World {
 
     pub(crate) fn life(&self) -> &Life {
         self.life.as_ref().expect("the engine lives")
+    }
+
+    pub(crate) fn clock(&self) -> &Set {
+        &self.clock
     }
 
     pub(crate) fn view(&self) -> View {
