@@ -23,7 +23,7 @@ pub struct Access {
 /// Everything that everyone bound may do, for the yearly review.
 ///
 /// # Errors
-/// As [`sound`] for a policy that is none.
+/// As [`sound`](super::sound) for a policy that is none.
 pub fn access(view: &View, environment: Environment, now: Time) -> Result<Vec<Access>> {
     let policy = in_force(view)?.ok_or_else(|| Error::invalid("policy", "there is no policy"))?;
     let sitting = policy.sitting();

@@ -646,3 +646,72 @@ fn a_policy_names_each_action_and_no_group() {
         "{refused}"
     );
 }
+
+/// What a site may add: office hours, a network, development alone.
+#[test]
+fn time_network_and_environment_are_conditions() {
+    let conditions = r#"
+@id("office-hours") @advice("come back between 7 and 19 UTC")
+forbid (principal is Kms::Person, action == Kms::Action::"RotateKey", resource)
+unless { context.now.toTime() >= duration("7h") && context.now.toTime() < duration("19h") };
+@id("inside") @advice("connect from the deployment's own network")
+forbid (principal is Kms::Service, action == Kms::Action::"Encrypt", resource)
+unless { context has source && context.source.isInRange(ip("192.0.2.0/24")) };
+@id("trying-out")
+forbid (principal, action == Kms::Action::"GenerateRandom", resource)
+unless { context.environment == "development" };
+"#;
+    let policy = format!("{POLICY}{conditions}");
+    let view = world(&policy);
+    let judge = judged(&view).unwrap();
+    let told = |peer: Peer, now: Time, command: &Command| {
+        let bench = Bench {
+            policy: Some(&judge),
+            now,
+            ..bench(&view, KeyUid([1; 16]))
+        };
+        let asked = decide(bench, &Caller::Peer(Arc::new(peer)), command);
+        asked.map(drop).map_err(|e| e.message().to_owned())
+    };
+    let advice = |text: &str| Err(text.to_owned());
+
+    let rotate = Command::Change(Change::RotateKey {
+        name: "spaces/lab/keys/cohort".parse().unwrap(),
+        etag: None,
+        reason: "yearly".into(),
+        pre_active: false,
+    });
+    // NOW is midnight.
+    for (hour, is) in [
+        (0, advice("come back between 7 and 19 UTC")),
+        (7, Ok(())),
+        (18, Ok(())),
+        (19, advice("come back between 7 and 19 UTC")),
+    ] {
+        let now = NOW.plus_millis(hour * HOUR);
+        assert_eq!(told(peer("person/olivia"), now, &rotate), is, "{hour} h");
+    }
+
+    let encrypt = Command::Use(Use::Encrypt {
+        key: "spaces/lab/keys/cohort".parse().unwrap(),
+        items: vec![],
+    });
+    let inside = "connect from the deployment's own network";
+    for (source, is) in [
+        (Some("192.0.2.7:1"), Ok(())),
+        // The same address, as a socket of both families shows it.
+        (Some("[::ffff:192.0.2.7]:1"), Ok(())),
+        (Some("198.51.100.7:1"), advice(inside)),
+        (Some("[2001:db8::7]:1"), advice(inside)),
+        (None, advice(inside)),
+    ] {
+        let mut notebook = peer("service/notebook");
+        notebook.purpose = Some("sepsis-2026".parse().unwrap());
+        notebook.source = source.map(|s| s.parse().unwrap());
+        assert_eq!(told(notebook, NOW, &encrypt), is, "{source:?}");
+    }
+
+    let random = Command::Use(Use::GenerateRandom { length: 1 });
+    let refused = told(peer("service/notebook"), NOW, &random).unwrap_err();
+    assert_eq!(refused, "the policy trying-out forbids it");
+}
