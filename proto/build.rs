@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "emc2/kms/v1/resources.proto",
     "emc2/kms/v1/space_service.proto",
     "emc2/kms/v1/key_service.proto",
@@ -14,6 +14,7 @@ const FILES: [&str; 11] = [
     "emc2/kms/v1/proposal_service.proto",
     "emc2/kms/v1/policy_service.proto",
     "emc2/kms/v1/quota_service.proto",
+    "emc2/kms/v1/lifecycle_service.proto",
 ];
 
 /// Messages with a secret or an identifier in them: `src/redacted.rs` says what their `Debug`

@@ -70,12 +70,12 @@ impl Founding {
     /// The first changes of a deployment, in order. The deployment's own document comes last.
     fn changes(self) -> Result<Vec<Change>, String> {
         let document = |document, text| Value::Document(Document { document, text });
-        let space = Space {
-            name: SERVICE_SPACE.parse().map_err(|e| said(&e))?,
-            title: "The deployment's own keys".into(),
-            kind: SpaceKind::Platform,
-            created: Time::default(),
-        };
+        let space = Space::new(
+            SERVICE_SPACE.parse().map_err(|e| said(&e))?,
+            "The deployment's own keys".into(),
+            SpaceKind::Platform,
+            Time::default(),
+        );
         let mut values = vec![
             document(DocumentName::Schema, self.schema),
             document(DocumentName::Policy, self.policy),

@@ -155,6 +155,7 @@ pub async fn serve(config: Config) -> Result<(), String> {
     if let Some(people) = people.clone() {
         tokio::spawn(async move { people.meet().await });
     }
+    let clockwork = tokio::spawn(Arc::clone(&engine).keep_time(stopping.clone()));
     let door = Door::new(engine, people);
     let (mut listeners, mut certificates, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
     for listening in &config.listeners {
@@ -205,6 +206,9 @@ pub async fn serve(config: Config) -> Result<(), String> {
     };
     if tokio::time::timeout(DRAIN, drained).await.is_err() {
         tracing::warn!("some calls did not end within 30 seconds and were given up");
+    }
+    if let Err(error) = clockwork.await {
+        tracing::warn!(%error, "what was due ended badly");
     }
     follower.abort();
     drop(door);

@@ -23,7 +23,9 @@ fn action(call: &str) -> Option<Action> {
         "GetLogs" | "ListEntries" => "ReadAudit",
         "GetSpace" | "GetDomain" | "GetEdge" | "GetKey" | "GetVersion" | "ListSpaces"
         | "ListDomains" | "ListEdges" | "ListKeys" | "ListVersions" | "ListProposals"
-        | "GetProposal" | "WatchProposals" | "ListQuotas" | "GetAllowance" => "ReadInventory",
+        | "GetProposal" | "WatchProposals" | "ListQuotas" | "GetAllowance" | "ListDue"
+        | "ReportKeys" => "ReadInventory",
+        "KeepSpace" => "CancelDestruction",
         "PutQuota" => "RaiseQuota",
         "GetPolicy" | "ListPolicyHistory" | "ExplainAccess" | "ReviewAccess"
         | "ListEmergencies" => "ReadPolicy",

@@ -57,14 +57,18 @@ actions! {
     Initialise: Makes + 0,
     /// Declares a space.
     CreateSpace: Makes + 0,
+    /// Changes what is said of a space.
+    UpdateSpace: Moves + 0,
     /// Declares an identifier domain.
     CreateDomain: Makes + 0,
     /// Declares an edge and makes its key.
     CreateEdge: Makes + 1,
     /// Archives a space.
     ArchiveSpace: Moves + 0,
-    /// Decommissions a space.
+    /// Decommissions a space: sets the day on which its keys are erased.
     DecommissionSpace: Moves + 2,
+    /// Destroys every key of a space whose day has come.
+    EraseSpace: Moves + 1,
     /// Declares a key and makes its first version.
     CreateKey: Makes + 0,
     /// Changes what is said of a key.
@@ -85,6 +89,12 @@ actions! {
     ScheduleDestruction: Moves + 2,
     /// Takes the day of destruction back.
     CancelDestruction: Moves + 0,
+    /// Destroys a version whose day has come.
+    DestroyVersion: Moves + 1,
+    /// Lets compromised versions process, for re-wrapping alone.
+    StartRewrap: Moves + 1,
+    /// Ends that.
+    FinishRewrap: Moves + 0,
     /// Encrypts with a data-at-rest key.
     Encrypt: Protects + 0,
     /// Makes a data key and shows it, with its wrapped form.
@@ -155,6 +165,8 @@ actions! {
     ReadHsm: Reads + 0,
     /// Shows what this deployment is, and who the caller is in it.
     ReadDeployment: Reads + 0,
+    /// Signs what can be said of something that was destroyed.
+    Attest: Reads + 0,
     /// Changes one's own PIN.
     ChangePin: Moves + 0,
     /// Sets another's PIN.
@@ -171,6 +183,7 @@ impl Action {
             (Action::DeactivateVersion, State::Deactivated),
             (Action::SuspendVersion, State::Suspended),
             (Action::CompromiseVersion, State::Compromised),
+            (Action::DestroyVersion, State::Destroyed),
         ];
         transitions
             .iter()

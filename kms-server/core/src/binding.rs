@@ -121,6 +121,10 @@ impl TryFrom<Draft> for Binding {
             grants: draft.roles,
         };
         let who = &binding.principal;
+        if who.is_scheduler() {
+            let sentence = format!("{who} is the service's own name; choose another");
+            return Err(Error::invalid("principal", sentence));
+        }
         let service = who.sort() == Sort::Service;
         if service && !(binding.aliases.is_empty() && binding.openid.is_none()) {
             let sentence = format!("{who}: only a person has aliases and an OpenID subject");

@@ -40,7 +40,24 @@ impl Principal {
     pub fn id(&self) -> &Slug {
         &self.id
     }
+
+    /// The service's own clockwork: a name that nobody else can bear.
+    ///
+    /// # Errors
+    /// Never; a name is parsed wherever it comes from.
+    pub fn scheduler() -> Result<Self> {
+        SCHEDULER.parse()
+    }
+
+    /// Whether it is the name of the service's own clockwork.
+    #[must_use]
+    pub fn is_scheduler(&self) -> bool {
+        self.to_string() == SCHEDULER
+    }
 }
+
+/// In the policy and in proposals.
+const SCHEDULER: &str = "service/scheduler";
 
 impl FromStr for Principal {
     type Err = Error;
@@ -171,6 +188,8 @@ pub enum Caller {
     Founder,
     /// The service itself, settling what a crash left open. It asks for nothing.
     Recovery,
+    /// The service itself, carrying out what is due.
+    Scheduler,
 }
 
 /// Someone on the other end of a connection, proved by a certificate.
@@ -217,7 +236,7 @@ impl Caller {
     pub fn peer(&self) -> Option<&Peer> {
         match self {
             Caller::Peer(peer) => Some(peer),
-            Caller::Founder | Caller::Recovery => None,
+            Caller::Founder | Caller::Recovery | Caller::Scheduler => None,
         }
     }
 }
@@ -228,6 +247,7 @@ impl fmt::Display for Caller {
             Caller::Peer(peer) => peer.identity().fmt(f),
             Caller::Founder => f.write_str("founder"),
             Caller::Recovery => f.write_str("recovery"),
+            Caller::Scheduler => f.write_str("scheduler"),
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use crate::class::{Algorithm, Class};
 use crate::id::{KeyId, KeyUid};
+use crate::lifecycle::Lifecycle;
 use crate::name::{KeyName, Slug, VersionName};
-use crate::state::State;
-use crate::time::Time;
+use crate::state::{State, Use};
+use crate::time::{DAY, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -43,10 +44,39 @@ pub struct Key {
     /// The authorised study that it serves, and no other purpose.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub study: Option<Study>,
+    /// What it says of the life of its versions.
+    #[serde(skip_serializing_if = "Lifecycle::is_silent", default)]
+    pub lifecycle: Lifecycle,
+    /// Which compromised versions process for now, to be re-wrapped.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rewrap: Option<Rewrap>,
     /// When it was declared.
     pub created: Time,
-    /// When title, labels, study or primary last changed.
+    /// When anything of this last changed.
     pub updated: Time,
+}
+
+/// A re-wrap campaign: compromised versions process, for `ReEncrypt` alone, until it ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rewrap {
+    /// Their numbers.
+    pub versions: Vec<u32>,
+    /// Until when, at the latest.
+    pub until: Time,
+    /// When it began, by whom, why.
+    pub moved: Moved,
+}
+
+impl Rewrap {
+    /// The longest campaign, in milliseconds: 90 days.
+    pub const LONGEST: u64 = 90 * DAY;
+
+    /// Whether it covers this version now.
+    #[must_use]
+    pub fn covers(&self, version: u32, now: Time) -> bool {
+        now < self.until && self.versions.contains(&version)
+    }
 }
 
 /// An authorised study: a purpose and the day on which it ends.
@@ -79,12 +109,47 @@ pub struct Version {
     pub origin: Origin,
     /// When it was made.
     pub created: Time,
+    /// When it first protected.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub activated: Option<Time>,
+    /// When it ended to protect, for ever.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub retired: Option<Time>,
     /// Its last transition.
     pub moved: Moved,
+    /// When it will be destroyed. Until then it does nothing, so that whoever needs it finds out.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub destruction: Option<Destruction>,
     /// What the HSM told of it when it was made; `None` only between intention and outcome.
     pub learned: Option<Learned>,
     /// How it came in, if it did.
     pub imported: Option<Imported>,
+}
+
+impl Version {
+    /// Whether it may be used so: its state says it, unless its destruction is scheduled.
+    #[must_use]
+    pub fn allows(&self, usage: Use) -> bool {
+        self.destruction.is_none() && self.state.allows(usage, self.suspended_processing)
+    }
+}
+
+/// That a version will be destroyed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Destruction {
+    /// Not before.
+    pub at: Time,
+    /// Whether it was used lately, and is to go all the same.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub forced: bool,
+    /// When it was decided, by whom, why.
+    pub moved: Moved,
+}
+
+impl Destruction {
+    /// How long it waits where nobody says otherwise, in milliseconds: 30 days.
+    pub const WAITING: u64 = 30 * DAY;
 }
 
 /// A transition: when, by whom, why.

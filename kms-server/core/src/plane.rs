@@ -51,10 +51,12 @@ impl Plane {
             | Action::ReadDeployment => BOTH,
             Action::Initialise
             | Action::CreateSpace
+            | Action::UpdateSpace
             | Action::CreateDomain
             | Action::CreateEdge
             | Action::ArchiveSpace
             | Action::DecommissionSpace
+            | Action::EraseSpace
             | Action::CreateKey
             | Action::UpdateKey
             | Action::RotateKey
@@ -65,6 +67,10 @@ impl Plane {
             | Action::CompromiseVersion
             | Action::ScheduleDestruction
             | Action::CancelDestruction
+            | Action::DestroyVersion
+            | Action::StartRewrap
+            | Action::FinishRewrap
+            | Action::Attest
             | Action::StartRenewal
             | Action::Cutover
             | Action::FinishRenewal

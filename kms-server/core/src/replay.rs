@@ -72,12 +72,12 @@ impl Replay {
             ));
         }
         match &outcome.settled {
-            Settled::Abandoned { left: None, .. } => Ok(()),
-            Settled::Abandoned { left: Some(id), .. } => {
-                if open.intention.plan.act.makes() != Some(*id) {
+            Settled::Abandoned { left, .. } => {
+                let touched = open.intention.plan.act.touches();
+                if !left.iter().all(|id| touched.contains(id)) {
                     return Err(broken(index, "it leaves a key that was not intended"));
                 }
-                self.view.burn(*id);
+                left.iter().for_each(|id| self.view.burn(*id));
                 Ok(())
             }
             Settled::Committed {

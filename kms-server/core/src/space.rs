@@ -1,8 +1,10 @@
 //! Spaces, identifier domains, and the edges between them.
 
 use crate::error::{Error, Result};
+use crate::key::Moved;
+use crate::lifecycle::Lifecycle;
 use crate::name::{DomainName, EdgeName, KeyName, SpaceName};
-use crate::time::Time;
+use crate::time::{DAY, Time};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -44,9 +46,51 @@ pub struct Space {
     pub title: String,
     /// What it is for.
     pub kind: SpaceKind,
+    /// What it says of the life of its keys' versions.
+    #[serde(skip_serializing_if = "Lifecycle::is_silent", default)]
+    pub lifecycle: Lifecycle,
     /// When it was declared.
     pub created: Time,
+    /// From then on nothing new is protected in it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub archived: Option<Moved>,
+    /// When its keys will be erased.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub decommission: Option<Decommission>,
+    /// From then on none of its keys exists.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub erased: Option<Moved>,
 }
+
+impl Space {
+    /// A space that was just declared.
+    #[must_use]
+    pub fn new(name: SpaceName, title: String, kind: SpaceKind, created: Time) -> Self {
+        Space {
+            name,
+            title,
+            kind,
+            lifecycle: Lifecycle::default(),
+            created,
+            archived: None,
+            decommission: None,
+            erased: None,
+        }
+    }
+}
+
+/// That the keys of a space will be erased.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decommission {
+    /// Not before.
+    pub erase: Time,
+    /// When it was decided, by whom, why.
+    pub moved: Moved,
+}
+
+/// How long the keys of a decommissioned space are kept, in milliseconds: twelve months.
+pub const KEPT: u64 = 365 * DAY;
 
 /// A set of identifiers within which one person has one identifier.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

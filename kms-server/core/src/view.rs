@@ -7,6 +7,7 @@ use crate::emergency::Emergency;
 use crate::error::{Error, Result};
 use crate::id::KeyId;
 use crate::key::{Key, Version};
+use crate::lifecycle::InForce;
 use crate::name::{
     DomainName, EdgeName, EmergencyName, KeyName, ProposalName, SpaceName, VersionName,
 };
@@ -165,6 +166,26 @@ impl View {
         versions
     }
 
+    /// The versions of every key of a space.
+    pub fn versions_in(&self, space: &SpaceName) -> impl Iterator<Item = &Version> {
+        self.under(format!("{space}/keys/"))
+            .filter_map(|s| s.value.as_version())
+    }
+
+    /// The keys of a space.
+    pub fn keys_in(&self, space: &SpaceName) -> impl Iterator<Item = &Key> {
+        self.under(format!("{space}/keys/"))
+            .filter_map(|s| s.value.as_key())
+    }
+
+    /// What holds for the life of a key's versions.
+    #[must_use]
+    pub fn lifecycle(&self, key: &Key) -> InForce {
+        let space = self.space(key.name.space());
+        let inherited = space.map(|(space, _)| space.lifecycle).unwrap_or_default();
+        key.lifecycle.in_force(&inherited, key.class)
+    }
+
     /// The version of a key that protects.
     #[must_use]
     pub fn primary(&self, key: &Key) -> Option<&Version> {
@@ -190,9 +211,15 @@ impl View {
 
     /// Never gives this number out again: a change was given up, and whether its key is gone from
     /// the token is not known. What comes late under a burnt number is an orphan, and what is
-    /// destroyed late under it is nobody's.
+    /// destroyed late under it is nobody's. A version that is there and burnt can only be destroyed.
     pub fn burn(&mut self, id: KeyId) {
         self.burnt.insert(id);
+    }
+
+    /// Whether it is not known what the token holds under this id.
+    #[must_use]
+    pub fn is_burnt(&self, id: &KeyId) -> bool {
+        self.burnt.contains(id)
     }
 
     /// The edge with this code.

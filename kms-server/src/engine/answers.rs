@@ -67,6 +67,7 @@ impl Asked {
             authenticated,
             strong,
             proposed: _,
+            waiting: _,
         } = question.circumstances;
         let often = match question.action.effect() {
             Effect::Protects | Effect::Processes => approvals == 0,

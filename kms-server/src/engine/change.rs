@@ -1,5 +1,6 @@
 //! Commands that make or move something.
 
+use super::known::Known;
 use super::settle::Go;
 use super::{Call, Engine, NO_UID, Reply, request, store_fault};
 use crate::health::Health;
@@ -40,7 +41,7 @@ impl Engine {
         let mut lane = self.lane.lock().await;
         // First, because what is open may be this very request: its result is not to be told again
         // before the log has its outcome and everyone sees it.
-        let go = if change.makes_material() {
+        let go = if change.needs_hsm() {
             Go::Again
         } else {
             Go::Held
@@ -159,10 +160,17 @@ impl Engine {
         let fresh = fresh_uid()?;
         let bench = self.bench(&seat, fresh);
         let verdict = decide(bench, &call.caller, command)?;
+        // Only the service's own clockwork asks what is due by use.
+        let known = match call.caller {
+            Caller::Scheduler => self.known(&seat.view).await?,
+            Caller::Peer(_) | Caller::Founder | Caller::Recovery => Known::default(),
+        };
         let mut ground = Ground {
             view: &seat.view,
             caller: &call.caller,
             now: bench.now,
+            steady: self.steady(),
+            uses: &known,
             fresh,
             carried: None,
         };
@@ -233,11 +241,12 @@ impl Engine {
     /// for ever, and whoever tries again and again must not fill it with what came to nothing.
     fn is_at_hand(&self, act: &Act) -> Result<()> {
         match (act, &*self.parts.hsm.health().borrow()) {
-            (Act::Nothing, _) | (Act::Generate(_) | Act::Unwrap(_), Health::Serving) => Ok(()),
-            (Act::Generate(_) | Act::Unwrap(_), Health::Down(why)) => Err(Error::unavailable(
-                "the HSM does not answer; nothing was done, try again",
-            )
-            .because(why)),
+            (Act::Nothing, _)
+            | (Act::Generate(_) | Act::Unwrap(_) | Act::Destroy(_), Health::Serving) => Ok(()),
+            (Act::Generate(_) | Act::Unwrap(_) | Act::Destroy(_), Health::Down(why)) => Err(
+                Error::unavailable("the HSM does not answer; nothing was done, try again")
+                    .because(why),
+            ),
         }
     }
 

@@ -1,63 +1,96 @@
-//! How many times a version has encrypted. AES-GCM with random 96-bit nonces must never go beyond
-//! 2^32 encryptions under one key (NIST SP 800-38D section 8.3).
+//! How much a version has encrypted. AES-GCM with random 96-bit nonces must never go beyond 2^32
+//! encryptions under one key (NIST SP 800-38D section 8.3).
 
 use super::Engine;
 use super::ledger::{Count, Keep, Spending};
 use kms_core::error::{Error, Result};
 use kms_core::id::KeyId;
+use kms_core::lifecycle::{ENCRYPTIONS_MAX, InForce, Spent};
 
-/// Encryptions under one version, at most.
-const LIMIT: u64 = 1 << 32;
+/// Written down ahead: encryptions, and bytes.
+const BLOCK: Spent = Spent {
+    encryptions: 1 << 16,
+    bytes: 1 << 28,
+};
 
-/// Written down ahead.
-const BLOCK: u64 = 1 << 16;
-
-/// How many times a version has encrypted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Encryptions(u64);
-
-/// So many more.
-struct More(u64);
+/// So much more.
+struct More(Spent);
 
 impl Engine {
-    /// Spends so many encryptions of a version.
-    pub(super) async fn count_encryptions(&self, id: &KeyId, wanted: u64) -> Result<()> {
-        let name = format!("local/encryptions/{id}");
+    /// Spends encryptions of a version. Where it has protected as much as it may by what holds for
+    /// its key, the clockwork is told; where it has encrypted as often as is safe, it is refused.
+    pub(super) async fn count_encryptions(
+        &self,
+        id: &KeyId,
+        life: InForce,
+        wanted: Spent,
+    ) -> Result<()> {
         let keep = Keep::Durable(&*self.parts.store);
-        self.encryptions.spend(keep, &name, &More(wanted)).await
+        let (before, after) = self
+            .encryptions
+            .spend(keep, &name(id), &More(wanted))
+            .await?;
+        let (often, much) = (
+            (life.encryptions, before.encryptions, after.encryptions),
+            (life.bytes, before.bytes, after.bytes),
+        );
+        let crosses = |(limit, before, after): (Option<u64>, u64, u64)| {
+            limit.is_some_and(|limit| before < limit && after >= limit)
+        };
+        let half = |(limit, before, after): (Option<u64>, u64, u64)| {
+            (limit.map(|limit| limit.div_ceil(2)), before, after)
+        };
+        if crosses(half(often)) || crosses(half(much)) {
+            tracing::warn!(%id, "half of what a version may protect is spent");
+        }
+        if crosses(often) || crosses(much) {
+            tracing::warn!(%id, "a version has protected as much as it may; it is rotated");
+            self.clockwork.bell.notify_one();
+        }
+        Ok(())
     }
 }
 
-impl Spending for More {
-    type Of = Encryptions;
+/// Where it is counted.
+pub(super) fn name(id: &KeyId) -> String {
+    format!("local/encryptions/{id}")
+}
 
-    fn spend(&self, spent: &Encryptions) -> Result<Encryptions> {
-        let spent = spent.0.saturating_add(self.0);
-        if spent > LIMIT {
+impl Spending for More {
+    type Of = Spent;
+
+    fn spend(&self, spent: &Spent) -> Result<Spent> {
+        let spent = Spent {
+            encryptions: spent.encryptions.saturating_add(self.0.encryptions),
+            bytes: spent.bytes.saturating_add(self.0.bytes),
+        };
+        if spent.encryptions > ENCRYPTIONS_MAX {
             return Err(Error::state(
                 "this version has encrypted as often as it safely may (2^32); rotate the key",
             ));
         }
-        Ok(Encryptions(spent))
+        Ok(spent)
     }
 
-    fn covered(&self, written: &Encryptions, spent: &Encryptions) -> bool {
-        spent.0 <= written.0
+    fn covered(&self, written: &Spent, spent: &Spent) -> bool {
+        spent.encryptions <= written.encryptions && spent.bytes <= written.bytes
     }
 
-    fn ahead(&self, spent: &Encryptions) -> Encryptions {
-        Encryptions(spent.0.saturating_add(BLOCK).min(LIMIT))
+    fn ahead(&self, spent: &Spent) -> Spent {
+        let encryptions = spent.encryptions.saturating_add(BLOCK.encryptions);
+        Spent {
+            encryptions: encryptions.min(ENCRYPTIONS_MAX),
+            bytes: spent.bytes.saturating_add(BLOCK.bytes),
+        }
     }
 }
 
-impl Count for Encryptions {
+impl Count for Spent {
     fn encode(&self) -> Result<Vec<u8>> {
-        Ok(self.0.to_string().into_bytes())
+        serde_json::to_vec(self).map_err(|e| Error::internal(e.to_string()))
     }
 
     fn decode(bytes: &[u8]) -> Result<Self> {
-        let text = str::from_utf8(bytes).map_err(|e| Error::internal(e.to_string()))?;
-        let count = text.parse().map_err(|e| Error::internal(format!("{e}")));
-        count.map(Encryptions)
+        serde_json::from_slice(bytes).map_err(|e| Error::internal(e.to_string()))
     }
 }

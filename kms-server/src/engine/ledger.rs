@@ -4,7 +4,7 @@
 use super::store_fault;
 use crate::store::{Store, Write};
 use kms_core::error::{Error, Result};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use tokio::sync::Mutex;
 
 /// What is counted under one name.
@@ -54,20 +54,21 @@ struct Held<C> {
 }
 
 impl<C: Count> Ledger<C> {
-    /// Spends: where it is kept in the store, it is covered there before this returns. On an error
-    /// nothing is spent.
+    /// Spends: where it is kept in the store, it is covered there before this returns. Gives what was
+    /// spent before, and what is spent now. On an error nothing is spent.
     pub(super) async fn spend(
         &self,
         keep: Keep<'_>,
         name: &str,
         spending: &impl Spending<Of = C>,
-    ) -> Result<()> {
+    ) -> Result<(C, C)> {
         let mut held = self.by_name.lock().await;
         let mut count = match held.get(name) {
             Some(count) => count.clone(),
             None => begun(keep, name).await?,
         };
-        count.spent = spending.spend(&count.spent)?;
+        let before = count.spent.clone();
+        count.spent = spending.spend(&before)?;
         if let Keep::Durable(store) = keep
             && !spending.covered(&count.written, &count.spent)
         {
@@ -78,8 +79,29 @@ impl<C: Count> Ledger<C> {
                 .await
                 .map_err(|e| store_fault(&e))?;
         }
+        let after = count.spent.clone();
         held.insert(name.to_owned(), count);
-        Ok(())
+        Ok((before, after))
+    }
+
+    /// What is spent so far under every name that begins so, in this process or before it.
+    pub(super) async fn all(&self, store: &dyn Store, prefix: &str) -> Result<BTreeMap<String, C>> {
+        let mut found = BTreeMap::new();
+        let mut after: Option<String> = None;
+        loop {
+            let page = store.scan(prefix, after.as_deref(), PAGE).await;
+            let page = page.map_err(|e| store_fault(&e))?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.key.clone());
+            for entry in page {
+                let count = decoded(&entry.key, &entry.value)?;
+                found.insert(entry.key, count);
+            }
+        }
+        let held = self.by_name.lock().await;
+        let spent = held.iter().filter(|(name, _)| name.starts_with(prefix));
+        found.extend(spent.map(|(name, held)| (name.clone(), held.spent.clone())));
+        Ok(found)
     }
 
     /// What is spent so far.
@@ -101,10 +123,17 @@ async fn begun<C: Count>(keep: Keep<'_>, name: &str) -> Result<Held<C>> {
     let Some(entry) = entry else {
         return Ok(Held::default());
     };
-    let written = C::decode(&entry.value)
-        .map_err(|e| Error::internal(format!("{name}: {}", e.cause().unwrap_or(e.message()))))?;
+    let written: C = decoded(name, &entry.value)?;
     Ok(Held {
         spent: written.clone(),
         written,
     })
+}
+
+/// Entries read at a time.
+const PAGE: usize = 1024;
+
+fn decoded<C: Count>(name: &str, bytes: &[u8]) -> Result<C> {
+    C::decode(bytes)
+        .map_err(|e| Error::internal(format!("{name}: {}", e.cause().unwrap_or(e.message()))))
 }

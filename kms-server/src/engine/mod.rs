@@ -5,14 +5,17 @@ mod answers;
 mod change;
 mod count;
 mod import;
+mod known;
 mod ledger;
 mod open;
+mod outlook;
 mod proposals;
 mod quota;
 mod read;
 mod reply;
 mod request;
 mod rules;
+mod scheduler;
 mod settle;
 mod usage;
 
@@ -21,6 +24,7 @@ pub use reply::{
     Allowance, DataKeyMade, Decrypted, Encrypted, Here, ImportParameters, ReEncrypted, Reply,
     Revised, Standing,
 };
+pub use scheduler::Round;
 
 use crate::audit::Journal;
 use crate::clock::Clock;
@@ -30,13 +34,13 @@ use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
 use answers::Answers;
 use arc_swap::ArcSwap;
-use count::Encryptions;
 use kms_core::action::Action;
 use kms_core::caller::Caller;
 use kms_core::command::Command;
 use kms_core::decide::Bench;
 use kms_core::error::{Error, Result};
 use kms_core::id::KeyUid;
+use kms_core::lifecycle::Spent;
 use kms_core::name::ProposalName;
 use kms_core::policy::Judge;
 use kms_core::quota::Account;
@@ -46,6 +50,7 @@ use kms_core::time::Time;
 use kms_core::view::View;
 use ledger::Ledger;
 use quota::Pace;
+use scheduler::Clockwork;
 use settle::Lane;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -103,11 +108,12 @@ pub struct Engine {
     parts: Parts,
     seat: ArcSwap<Seat>,
     lane: Mutex<Lane>,
-    /// How often each version has encrypted.
-    encryptions: Ledger<Encryptions>,
+    /// How much each version has encrypted.
+    encryptions: Ledger<Spent>,
     /// What each caller has spent of its quotas.
     spent: Ledger<Account>,
     pace: Pace,
+    clockwork: Clockwork,
     /// The revision that everyone sees.
     changed: watch::Sender<Revision>,
     /// The latest time that was ever seen here, in milliseconds since 1970.

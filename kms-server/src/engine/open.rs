@@ -3,6 +3,7 @@
 use super::answers::Answers;
 use super::ledger::Ledger;
 use super::quota::Pace;
+use super::scheduler::Clockwork;
 use super::settle::{Go, Lane, STAMP};
 use super::{Engine, Parts, Seat};
 use crate::audit::Journal;
@@ -73,6 +74,7 @@ impl Engine {
             }),
             encryptions: Ledger::default(),
             spent: Ledger::default(),
+            clockwork: Clockwork::default(),
             changed: watch::Sender::new(replay.view().revision()),
             latest: AtomicU64::new(latest.0),
         };

@@ -4,6 +4,7 @@ use super::{Engine, Reply, Seat, Standing};
 use kms_core::caller::{Caller, Peer};
 use kms_core::decide::sees_proposal;
 use kms_core::error::{Error, Result};
+use kms_core::lifecycle::Unused;
 use kms_core::name::ProposalName;
 use kms_core::plan::{Difference, Ground, difference, plan};
 use kms_core::proposal::{Proposal, ProposalState};
@@ -67,6 +68,8 @@ impl Engine {
             view: &seat.view,
             caller: &asker,
             now: self.latest(),
+            steady: self.steady(),
+            uses: &Unused,
             fresh: Self::no_uid(),
             carried: None,
         };

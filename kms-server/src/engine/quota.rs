@@ -14,6 +14,7 @@ use super::{Call, Engine, Reply, Seat};
 use crate::clock::Clock;
 use kms_core::caller::Principal;
 use kms_core::command::Use;
+use kms_core::due::Steady;
 use kms_core::error::{Error, Kind, Result};
 use kms_core::quota::{Account, Limits, Metered, Tally};
 use kms_core::time::Time;
@@ -61,6 +62,7 @@ impl Engine {
         };
         let name = name(&on, who);
         let charged = self.spent.spend(self.keep(&on), &name, &charge).await;
+        let charged = charged.map(|_spent| ());
         charged.inspect_err(|error| {
             if matches!(error.kind(), Kind::Exhausted | Kind::Invalid) {
                 self.parts.metrics.over_quota(usage.action());
@@ -121,6 +123,14 @@ impl Pace {
         Pace {
             from,
             since: clock.monotonic(),
+        }
+    }
+
+    /// As the second clock.
+    pub(super) fn steady(&self, clock: &dyn Clock) -> Steady {
+        Steady {
+            started: self.from,
+            now: self.now(clock),
         }
     }
 

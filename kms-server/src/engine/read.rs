@@ -56,6 +56,8 @@ impl Engine {
                 let bench = self.bench(seat, Self::no_uid());
                 page(bench, caller, &filter, after.as_deref(), limit)
             }
+            Read::Due { horizon } => self.due(seat, caller, horizon).await,
+            Read::Report { space } => self.report(seat, caller, space.as_ref()).await,
             Read::Proposal(name) => self.proposal(seat, caller, &name),
             Read::Proposals { waiting } => Ok(self.proposals(seat, caller, waiting)),
             Read::Emergencies => Ok(self.emergencies(seat)),
@@ -124,11 +126,7 @@ fn page(
     after: Option<&str>,
     limit: usize,
 ) -> Result<Reply> {
-    let mut visible = Visible {
-        bench,
-        caller,
-        spaces: BTreeMap::new(),
-    };
+    let mut visible = Visible::new(bench, caller);
     let mut items: Vec<Stamped<Value>> = Vec::new();
     for stamped in bench.view.all() {
         let name = stamped.value.name();
@@ -145,11 +143,7 @@ fn page(
         items.push(stamped.clone());
     }
     if items.is_empty() && after.is_none() {
-        if !visible.anything() {
-            return Err(Error::refused(
-                "none of your roles lets you read the inventory; an auditor, an operator, a custodian or a steward can",
-            ));
-        }
+        visible.demand()?;
         filter.exists(bench.view)?;
     }
     Ok(Reply::Page(items, None))
@@ -192,13 +186,31 @@ impl Filter {
 }
 
 /// The spaces that a caller may see; each is asked once.
-struct Visible<'a> {
+pub(super) struct Visible<'a> {
     bench: Bench<'a>,
     caller: &'a Caller,
     spaces: BTreeMap<SpaceName, bool>,
 }
 
-impl Visible<'_> {
+impl<'a> Visible<'a> {
+    pub(super) fn new(bench: Bench<'a>, caller: &'a Caller) -> Self {
+        Visible {
+            bench,
+            caller,
+            spaces: BTreeMap::new(),
+        }
+    }
+
+    /// Makes sure that there is something to see.
+    pub(super) fn demand(&mut self) -> Result<()> {
+        if self.anything() {
+            return Ok(());
+        }
+        Err(Error::refused(
+            "none of your roles lets you read the inventory; an auditor, an operator, a custodian or a steward can",
+        ))
+    }
+
     fn shows(&mut self, value: &Value) -> bool {
         match value {
             Value::Space(space) => self.space(&space.name),
@@ -215,7 +227,7 @@ impl Visible<'_> {
         }
     }
 
-    fn space(&mut self, space: &SpaceName) -> bool {
+    pub(super) fn space(&mut self, space: &SpaceName) -> bool {
         if let Some(known) = self.spaces.get(space) {
             return *known;
         }

@@ -7,12 +7,14 @@ use kms_core::caller::Principal;
 use kms_core::command::Rules;
 use kms_core::decide::{Access, Explained};
 use kms_core::deployment::Deployment;
+use kms_core::due::Due;
 use kms_core::emergency::Emergency;
 use kms_core::error::Result;
 use kms_core::key::Wrapping;
 use kms_core::name::{KeyName, ProposalName, VersionName};
 use kms_core::plan::Difference;
 use kms_core::quota::{Metered, QuotaName, Standing as Left};
+use kms_core::report::KeyReport;
 use kms_core::revision::Revision;
 use kms_core::time::Time;
 use kms_core::value::{Stamped, Value};
@@ -27,6 +29,10 @@ pub enum Reply {
     Resource(Box<Stamped<Value>>),
     /// Resources, and the name after which the next page begins.
     Page(Vec<Stamped<Value>>, Option<String>),
+    /// What is due, and the proposal in which it waits; as of when.
+    Due(Vec<(Due, Option<ProposalName>)>, Time),
+    /// Every key against its policy; as of when.
+    Report(Vec<KeyReport>, Time),
     /// A proposal, how it stands, and what it would change.
     Proposal(Box<Stamped<Value>>, Standing, Vec<Difference>),
     /// Proposals, the latest first, and whether each still applies.

@@ -151,6 +151,8 @@ impl Engine {
     ) -> std::result::Result<Done, Fate> {
         let learned = self.act(&open.intention.plan.act, permit, go).await;
         let learned = learned.map_err(|error| match go {
+            // What a destruction may have left is burnt: it can only be destroyed, by another go.
+            Go::First if matches!(open.intention.plan.act, Act::Destroy(_)) => Fate::GivenUp(error),
             Go::First => Fate::of(error, |kind| kind == Kind::Unknown),
             Go::Again => Fate::of(error, |kind| is_passing(kind) && kind != Kind::Internal),
             Go::Held => Fate::GivenUp(error),
@@ -170,6 +172,12 @@ impl Engine {
         match act {
             Act::Nothing => Ok(None),
             Act::Generate(spec) => hsm.generate(permit, spec).await.map(Some),
+            Act::Destroy(ids) => {
+                for id in ids {
+                    hsm.destroy(permit, id).await?;
+                }
+                Ok(None)
+            }
             Act::Unwrap(spec) => match (hsm.find(permit, spec).await?, go) {
                 (Some(learned), _) => Ok(Some(learned)),
                 (None, Go::Again | Go::Held) => Err(Error::conflict(
@@ -229,22 +237,23 @@ impl Engine {
         caller: &Caller,
         error: &Error,
     ) -> Result<()> {
-        let left = match open.intention.plan.act.makes() {
-            Some(id) => (!self.take_away(permit, &id, error).await).then_some(id),
-            None => None,
+        let act = &open.intention.plan.act;
+        let left = match act.makes() {
+            Some(id) if self.take_away(permit, &id, error).await => vec![],
+            Some(_) | None => act.touches(),
         };
         let settled = Settled::Abandoned {
             why: error.message().to_owned(),
-            left,
+            left: left.clone(),
         };
         self.append_outcome(open, caller, settled, Err(error.clone()))
             .await
             .map_err(in_doubt)?;
         lane.open = None;
-        if let Some(id) = left {
+        if !left.is_empty() {
             let seat = self.seat.load_full();
             let (mut view, policy) = (seat.view.clone(), seat.policy.clone());
-            view.burn(id);
+            left.into_iter().for_each(|id| view.burn(id));
             self.seat.store(Arc::new(Seat { view, policy }));
         }
         Ok(())

@@ -6,6 +6,9 @@ use super::spaces::{get, page_of, resource_of};
 use kms_core::action::Action;
 use kms_core::command::{Change, Named, Sort};
 use kms_core::error::{Error, Result as Parsed};
+use kms_core::key::Destruction;
+use kms_core::name::{KeyName, VersionName};
+use kms_core::time::DAY;
 use kms_proto::v1::{self, key_service_server::KeyService};
 use tonic::{Request, Response, Status};
 
@@ -25,6 +28,7 @@ impl KeyService for Door {
                 exportable: key.exportable,
                 labels: parse::labels(key.labels)?,
                 study: parse::study(key.study)?,
+                lifecycle: parse::lifecycle(key.lifecycle)?,
             };
             Asked::change(change, &message.request_id)
         };
@@ -67,15 +71,8 @@ impl KeyService for Door {
         let (_, extensions, message) = request.into_parts();
         let asked = || -> Parsed<Asked> {
             let key = parse::required("key", message.key)?;
-            let paths = parse::required("update_mask", message.update_mask)?.paths;
-            let known = paths
-                .iter()
-                .all(|p| matches!(p.as_str(), "title" | "labels" | "study"));
-            if paths.is_empty() || !known {
-                let sentence =
-                    "update_mask names title, labels or study; nothing else of a key can change";
-                return Err(Error::invalid("update_mask", sentence));
-            }
+            let fields = ["title", "labels", "study", "lifecycle"];
+            let paths = parse::mask(message.update_mask, &fields)?;
             let named = |path: &str| paths.iter().any(|p| p == path);
             let change = Change::UpdateKey {
                 name: parse::name("key.name", &key.name)?,
@@ -88,6 +85,9 @@ impl KeyService for Door {
                     .transpose()?,
                 study: named("study")
                     .then(|| parse::study(key.study))
+                    .transpose()?,
+                lifecycle: named("lifecycle")
+                    .then(|| parse::lifecycle(key.lifecycle))
                     .transpose()?,
             };
             Asked::change(change, &message.request_id)
@@ -189,7 +189,92 @@ impl KeyService for Door {
     ) -> Answer<v1::KeyVersion> {
         self.move_version(request, Action::CompromiseVersion).await
     }
+
+    async fn schedule_destruction(
+        &self,
+        request: Request<v1::ScheduleDestructionRequest>,
+    ) -> Answer<v1::KeyVersion> {
+        let (_, extensions, message) = request.into_parts();
+        let asked = || -> Parsed<Asked> {
+            let waiting = parse::period("waiting", message.waiting)?;
+            let change = Change::ScheduleDestruction {
+                name: parse::name("name", &message.name)?,
+                etag: parse::etag(&message.etag)?,
+                waiting: waiting.unwrap_or(Destruction::WAITING),
+                force: message.force,
+                reason: parse::reason(message.reason)?,
+            };
+            Asked::change(change, &message.request_id)
+        };
+        resource_of(
+            self.pass(&extensions, Action::ScheduleDestruction, asked())
+                .await?,
+        )
+    }
+
+    async fn cancel_destruction(
+        &self,
+        request: Request<v1::MoveVersionRequest>,
+    ) -> Answer<v1::KeyVersion> {
+        let (_, extensions, message) = request.into_parts();
+        let asked = || -> Parsed<Asked> {
+            let change = Change::CancelDestruction {
+                name: parse::name("name", &message.name)?,
+                etag: parse::etag(&message.etag)?,
+                reason: parse::reason(message.reason)?,
+            };
+            Asked::change(change, &message.request_id)
+        };
+        resource_of(
+            self.pass(&extensions, Action::CancelDestruction, asked())
+                .await?,
+        )
+    }
+
+    async fn start_rewrap(&self, request: Request<v1::StartRewrapRequest>) -> Answer<v1::Key> {
+        let (_, extensions, message) = request.into_parts();
+        let asked = || -> Parsed<Asked> {
+            let name: KeyName = parse::name("name", &message.name)?;
+            let numbers = message.versions.iter().map(|text| {
+                let version: VersionName = parse::name("versions", text)?;
+                if *version.key() == name {
+                    return Ok(version.number());
+                }
+                let sentence = format!("{version} is not a version of {name}");
+                Err(Error::invalid("versions", sentence))
+            });
+            let lasting = parse::period("lasting", message.lasting)?;
+            let change = Change::StartRewrap {
+                versions: numbers.collect::<Parsed<_>>()?,
+                name,
+                etag: parse::etag(&message.etag)?,
+                lasting: lasting.unwrap_or(REWRAP),
+                reason: parse::reason(message.reason)?,
+            };
+            Asked::change(change, &message.request_id)
+        };
+        resource_of(self.pass(&extensions, Action::StartRewrap, asked()).await?)
+    }
+
+    async fn finish_rewrap(&self, request: Request<v1::FinishRewrapRequest>) -> Answer<v1::Key> {
+        let (_, extensions, message) = request.into_parts();
+        let asked = || -> Parsed<Asked> {
+            let change = Change::FinishRewrap {
+                name: parse::name("name", &message.name)?,
+                etag: parse::etag(&message.etag)?,
+                reason: parse::reason(message.reason)?,
+            };
+            Asked::change(change, &message.request_id)
+        };
+        resource_of(
+            self.pass(&extensions, Action::FinishRewrap, asked())
+                .await?,
+        )
+    }
 }
+
+/// How long a re-wrap campaign lasts where nobody says otherwise, in milliseconds: 30 days.
+const REWRAP: u64 = 30 * DAY;
 
 impl Door {
     async fn move_version(

@@ -8,6 +8,7 @@ mod crypto;
 mod door;
 mod imports;
 mod keys;
+mod lifecycle;
 mod parse;
 mod policies;
 mod proposals;
@@ -29,6 +30,7 @@ use v1::audit_service_server::AuditServiceServer;
 use v1::crypto_service_server::CryptoServiceServer;
 use v1::import_service_server::ImportServiceServer;
 use v1::key_service_server::KeyServiceServer;
+use v1::lifecycle_service_server::LifecycleServiceServer;
 use v1::policy_service_server::PolicyServiceServer;
 use v1::proposal_service_server::ProposalServiceServer;
 use v1::pseudonym_service_server::PseudonymServiceServer;
@@ -43,7 +45,7 @@ const MESSAGE_IN_MAX: usize = 8 * 1024 * 1024;
 const MESSAGE_OUT_MAX: usize = 128 * 1024 * 1024;
 
 /// The full name of each service, for the health service.
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 11] = [
     "emc2.kms.v1.SpaceService",
     "emc2.kms.v1.KeyService",
     "emc2.kms.v1.CryptoService",
@@ -54,6 +56,7 @@ pub const NAMES: [&str; 10] = [
     "emc2.kms.v1.ProposalService",
     "emc2.kms.v1.PolicyService",
     "emc2.kms.v1.QuotaService",
+    "emc2.kms.v1.LifecycleService",
 ];
 
 /// The services, all of them at every listener: what may be asked there is for `decide` to say.
@@ -80,6 +83,7 @@ pub fn routes(door: &Door) -> RoutesBuilder {
         ProposalServiceServer
         PolicyServiceServer
         QuotaServiceServer
+        LifecycleServiceServer
     }
     routes
 }

@@ -5,6 +5,7 @@ use kms_core::command::Sort;
 use kms_core::envelope::EncryptionContext;
 use kms_core::error::{Error, Result};
 use kms_core::key::{Origin, Study, Wrapping};
+use kms_core::lifecycle::Lifecycle;
 use kms_core::name::{KeyName, SpaceName};
 use kms_core::revision::Revision;
 use kms_core::space::{InputType, SpaceKind};
@@ -74,6 +75,49 @@ pub(super) fn study(study: Option<v1::Study>) -> Result<Option<Study>> {
         purpose: name("study.purpose", &study.purpose)?,
         ends: Time(ends.saturating_mul(1000)),
     }))
+}
+
+/// A length of time, in milliseconds.
+pub(super) fn period(field: &str, length: Option<prost_types::Duration>) -> Result<Option<u64>> {
+    let Some(length) = length else {
+        return Ok(None);
+    };
+    let wrong = || Error::invalid(field, format!("{field} is a length of time, not below 0"));
+    let seconds = u64::try_from(length.seconds).map_err(|_negative| wrong())?;
+    let nanos = u64::try_from(length.nanos).map_err(|_negative| wrong())?;
+    let millis = seconds.checked_mul(1000).ok_or_else(wrong)?;
+    Ok(Some(millis.saturating_add(nanos / 1_000_000)))
+}
+
+/// What is said of the life of versions; what is absent is inherited.
+pub(super) fn lifecycle(said: Option<v1::Lifecycle>) -> Result<Lifecycle> {
+    let Some(said) = said else {
+        return Ok(Lifecycle::default());
+    };
+    let count = |field: &str, count: i64| -> Result<Option<u64>> {
+        let count = u64::try_from(count)
+            .map_err(|_negative| Error::invalid(field, format!("{field} is not negative")))?;
+        Ok((count > 0).then_some(count))
+    };
+    Ok(Lifecycle {
+        protecting: period("lifecycle.protecting", said.protecting)?,
+        processing: period("lifecycle.processing", said.processing)?,
+        encryptions: count("lifecycle.encryptions", said.encryptions)?,
+        bytes: count("lifecycle.bytes", said.bytes)?,
+        quiet: period("lifecycle.quiet", said.quiet)?,
+    })
+}
+
+/// What an update names, of what it may.
+pub(super) fn mask(mask: Option<prost_types::FieldMask>, fields: &[&str]) -> Result<Vec<String>> {
+    let paths = required("update_mask", mask)?.paths;
+    if paths.is_empty() || !paths.iter().all(|p| fields.contains(&p.as_str())) {
+        let fields = fields.join(", ");
+        let sentence =
+            format!("update_mask names one or more of {fields}; nothing else can change");
+        return Err(Error::invalid("update_mask", sentence));
+    }
+    Ok(paths)
 }
 
 pub(super) fn etag(text: &str) -> Result<Option<Revision>> {

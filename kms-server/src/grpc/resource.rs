@@ -1,7 +1,8 @@
 //! From our values to messages.
 
 use kms_core::class::Class;
-use kms_core::key::{Key, Origin, Version, Wrapping};
+use kms_core::key::{Key, Moved, Origin, Version, Wrapping};
+use kms_core::lifecycle::Lifecycle;
 use kms_core::space::{Domain, Edge, InputType, Space, SpaceKind};
 use kms_core::state::State;
 use kms_core::time::Time;
@@ -32,6 +33,32 @@ pub(super) fn timestamp(time: Time) -> Option<prost_types::Timestamp> {
     })
 }
 
+pub(super) fn duration(millis: u64) -> prost_types::Duration {
+    prost_types::Duration {
+        seconds: i64::try_from(millis / 1000).unwrap_or(i64::MAX),
+        nanos: i32::try_from((millis % 1000).saturating_mul(1_000_000)).unwrap_or(0),
+    }
+}
+
+fn transition(moved: &Moved) -> v1::Transition {
+    v1::Transition {
+        time: timestamp(moved.time),
+        actor: moved.actor.clone(),
+        reason: moved.reason.clone(),
+    }
+}
+
+fn lifecycle(said: &Lifecycle) -> Option<v1::Lifecycle> {
+    let count = |count: Option<u64>| i64::try_from(count.unwrap_or(0)).unwrap_or(i64::MAX);
+    (!said.is_silent()).then(|| v1::Lifecycle {
+        protecting: said.protecting.map(duration),
+        processing: said.processing.map(duration),
+        encryptions: count(said.encryptions),
+        bytes: count(said.bytes),
+        quiet: said.quiet.map(duration),
+    })
+}
+
 impl FromValue for v1::Space {
     fn from_value(stamped: &Stamped<Value>) -> Option<Self> {
         let space: &Space = stamped.value.as_space()?;
@@ -47,6 +74,11 @@ impl FromValue for v1::Space {
             kind: kind.into(),
             create_time: timestamp(space.created),
             etag: stamped.revision.to_string(),
+            lifecycle: lifecycle(&space.lifecycle),
+            archived: space.archived.as_ref().map(transition),
+            decommissioned: space.decommission.as_ref().map(|d| transition(&d.moved)),
+            erase_time: space.decommission.as_ref().and_then(|d| timestamp(d.erase)),
+            erased: space.erased.as_ref().map(transition),
         })
     }
 }
@@ -94,18 +126,32 @@ fn origin(origin: Origin) -> i32 {
     }
 }
 
+pub(super) fn class(class: Class) -> v1::KeyClass {
+    match class {
+        Class::DataAtRest => v1::KeyClass::DataAtRest,
+        Class::ImportWrapping => v1::KeyClass::ImportWrapping,
+        Class::Pseudonymisation => v1::KeyClass::Pseudonymisation,
+        Class::ServiceImportToken | Class::ServiceExchange => v1::KeyClass::Service,
+    }
+}
+
+pub(super) fn state(state: State) -> v1::VersionState {
+    match state {
+        State::PreActive => v1::VersionState::PreActive,
+        State::Active => v1::VersionState::Active,
+        State::Suspended => v1::VersionState::Suspended,
+        State::Deactivated => v1::VersionState::Deactivated,
+        State::Compromised => v1::VersionState::Compromised,
+        State::Destroyed => v1::VersionState::Destroyed,
+    }
+}
+
 impl FromValue for v1::Key {
     fn from_value(stamped: &Stamped<Value>) -> Option<Self> {
         let key: &Key = stamped.value.as_key()?;
-        let class = match key.class {
-            Class::DataAtRest => v1::KeyClass::DataAtRest,
-            Class::ImportWrapping => v1::KeyClass::ImportWrapping,
-            Class::Pseudonymisation => v1::KeyClass::Pseudonymisation,
-            Class::ServiceImportToken | Class::ServiceExchange => v1::KeyClass::Service,
-        };
         Some(v1::Key {
             name: key.name.to_string(),
-            class: class.into(),
+            class: class(key.class).into(),
             title: key.title.clone(),
             origin: origin(key.origin),
             exportable: key.exportable,
@@ -121,6 +167,16 @@ impl FromValue for v1::Key {
                 purpose: study.purpose.to_string(),
                 end_time: timestamp(study.ends),
             }),
+            lifecycle: lifecycle(&key.lifecycle),
+            rewrap: key.rewrap.as_ref().map(|rewrap| v1::Rewrap {
+                versions: rewrap
+                    .versions
+                    .iter()
+                    .map(|n| key.name.version(*n).to_string())
+                    .collect(),
+                end_time: timestamp(rewrap.until),
+                started: Some(transition(&rewrap.moved)),
+            }),
         })
     }
 }
@@ -128,19 +184,11 @@ impl FromValue for v1::Key {
 impl FromValue for v1::KeyVersion {
     fn from_value(stamped: &Stamped<Value>) -> Option<Self> {
         let version: &Version = stamped.value.as_version()?;
-        let state = match version.state {
-            State::PreActive => v1::VersionState::PreActive,
-            State::Active => v1::VersionState::Active,
-            State::Suspended => v1::VersionState::Suspended,
-            State::Deactivated => v1::VersionState::Deactivated,
-            State::Compromised => v1::VersionState::Compromised,
-            State::Destroyed => v1::VersionState::Destroyed,
-        };
         let learned = version.learned.clone();
         let imported = version.imported.as_ref();
         Some(v1::KeyVersion {
             name: version.name.to_string(),
-            state: state.into(),
+            state: state(version.state).into(),
             compromised: version.compromised.is_some(),
             suspended_processing: version.suspended_processing,
             algorithm: version.algorithm.name().into(),
@@ -159,6 +207,13 @@ impl FromValue for v1::KeyVersion {
                 .map(|i| i.mechanism.name().into())
                 .unwrap_or_default(),
             etag: stamped.revision.to_string(),
+            activate_time: version.activated.and_then(timestamp),
+            retire_time: version.retired.and_then(timestamp),
+            destruction: version.destruction.as_ref().map(|d| v1::Destruction {
+                time: timestamp(d.at),
+                forced: d.forced,
+                scheduled: Some(transition(&d.moved)),
+            }),
         })
     }
 }

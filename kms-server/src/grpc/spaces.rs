@@ -6,8 +6,28 @@ use crate::engine::Reply;
 use kms_core::action::Action;
 use kms_core::command::{Change, Command, Named, Read, Sort};
 use kms_core::error::Result as Parsed;
+use kms_core::name::SpaceName;
+use kms_core::revision::Revision;
 use kms_proto::v1::{self, space_service_server::SpaceService};
 use tonic::{Request, Response, Status};
+
+impl Door {
+    async fn move_space(
+        &self,
+        request: Request<v1::MoveSpaceRequest>,
+        action: Action,
+        change: impl Fn(SpaceName, Option<Revision>, String) -> Change + Send,
+    ) -> Result<Response<v1::Space>, Status> {
+        let (_, extensions, message) = request.into_parts();
+        let asked = || -> Parsed<Asked> {
+            let name = parse::name("name", &message.name)?;
+            let etag = parse::etag(&message.etag)?;
+            let change = change(name, etag, parse::reason(message.reason)?);
+            Asked::change(change, &message.request_id)
+        };
+        resource_of(self.pass(&extensions, action, asked()).await?)
+    }
+}
 
 #[tonic::async_trait]
 impl SpaceService for Door {
@@ -22,6 +42,7 @@ impl SpaceService for Door {
                 name: parse::name("space.name", &space.name)?,
                 title: parse::title(space.title)?,
                 kind: parse::space_kind(space.kind)?,
+                lifecycle: parse::lifecycle(space.lifecycle)?,
             };
             Asked::change(change, &message.request_id)
         };
@@ -59,6 +80,56 @@ impl SpaceService for Door {
             spaces,
             next_page_token,
         }))
+    }
+
+    async fn update_space(
+        &self,
+        request: Request<v1::UpdateSpaceRequest>,
+    ) -> Result<Response<v1::Space>, Status> {
+        let (_, extensions, message) = request.into_parts();
+        let asked = || -> Parsed<Asked> {
+            let space = parse::required("space", message.space)?;
+            let paths = parse::mask(message.update_mask, &["title", "lifecycle"])?;
+            let named = |path: &str| paths.iter().any(|p| p == path);
+            let change = Change::UpdateSpace {
+                name: parse::name("space.name", &space.name)?,
+                etag: parse::etag(&space.etag)?,
+                title: named("title")
+                    .then(|| parse::title(space.title))
+                    .transpose()?,
+                lifecycle: named("lifecycle")
+                    .then(|| parse::lifecycle(space.lifecycle))
+                    .transpose()?,
+            };
+            Asked::change(change, &message.request_id)
+        };
+        resource_of(self.pass(&extensions, Action::UpdateSpace, asked()).await?)
+    }
+
+    async fn archive_space(
+        &self,
+        request: Request<v1::MoveSpaceRequest>,
+    ) -> Result<Response<v1::Space>, Status> {
+        let change = |name, etag, reason| Change::ArchiveSpace { name, etag, reason };
+        self.move_space(request, Action::ArchiveSpace, change).await
+    }
+
+    async fn decommission_space(
+        &self,
+        request: Request<v1::MoveSpaceRequest>,
+    ) -> Result<Response<v1::Space>, Status> {
+        let change = |name, etag, reason| Change::DecommissionSpace { name, etag, reason };
+        self.move_space(request, Action::DecommissionSpace, change)
+            .await
+    }
+
+    async fn keep_space(
+        &self,
+        request: Request<v1::MoveSpaceRequest>,
+    ) -> Result<Response<v1::Space>, Status> {
+        let change = |name, etag, reason| Change::KeepSpace { name, etag, reason };
+        self.move_space(request, Action::CancelDestruction, change)
+            .await
     }
 
     async fn create_domain(

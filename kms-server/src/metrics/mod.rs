@@ -7,6 +7,7 @@ pub use doorway::Doorway;
 
 use doorway::Doorways;
 use kms_core::action::Action;
+use kms_core::due::Task;
 use kms_core::error::Error;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -15,6 +16,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -26,6 +28,8 @@ pub struct Metrics {
     items: Family<ActionLabels, Counter>,
     seconds: Family<ActionLabels, Histogram>,
     over_quota: Family<ActionLabels, Counter>,
+    due: Family<TaskLabels, Gauge>,
+    scheduled: Family<ScheduledLabels, Counter>,
     doorways: Doorways,
     /// 1 while the HSM answers.
     pub hsm_serving: Gauge,
@@ -46,6 +50,17 @@ struct ActionLabels {
     action: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TaskLabels {
+    task: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ScheduledLabels {
+    task: &'static str,
+    result: &'static str,
+}
+
 /// From 0.1 ms to 10 s.
 const BUCKETS: [f64; 11] = [
     0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0,
@@ -63,6 +78,18 @@ impl Default for Metrics {
             "over_quota",
             "Uses refused because their caller's quota has too little left, by action",
             over_quota.clone(),
+        );
+        let due = Family::<TaskLabels, Gauge>::default();
+        registry.register(
+            "due",
+            "What was due when the service last looked, by task",
+            due.clone(),
+        );
+        let scheduled = Family::<ScheduledLabels, Counter>::default();
+        registry.register(
+            "scheduled",
+            "What the service asked of itself because it was due, by task and result",
+            scheduled.clone(),
         );
         let emergency_acts = Counter::default();
         registry.register(
@@ -95,6 +122,8 @@ impl Default for Metrics {
             items,
             seconds,
             over_quota,
+            due,
+            scheduled,
             doorways,
             hsm_serving,
             emergency_acts,
@@ -104,6 +133,29 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Says what is due.
+    pub fn due_now(&self, tasks: impl Iterator<Item = Task>) {
+        let mut counts: BTreeMap<Task, i64> = Task::ALL.into_iter().map(|t| (t, 0)).collect();
+        for task in tasks {
+            counts
+                .entry(task)
+                .and_modify(|count| *count = count.saturating_add(1));
+        }
+        for (task, count) in counts {
+            let task = task.name();
+            self.due.get_or_create(&TaskLabels { task }).set(count);
+        }
+    }
+
+    /// Counts what the service asked of itself.
+    pub fn scheduled(&self, task: Task, error: Option<&Error>) {
+        let labels = ScheduledLabels {
+            task: task.name(),
+            result: error.map_or("OK", |e| e.kind().word()),
+        };
+        self.scheduled.get_or_create(&labels).inc();
+    }
+
     /// Counts an answered call.
     pub fn answered(&self, action: Action, items: u64, error: Option<&Error>, took: Duration) {
         let result = error.map_or("OK", |e| e.kind().word());

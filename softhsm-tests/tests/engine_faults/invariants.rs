@@ -48,7 +48,7 @@ fn the_log_replays_and_the_store_agrees(world: &World, view: &View) -> BTreeSet<
         if let Detail::Outcome(outcome) = record.detail()
             && let Settled::Abandoned { left, .. } = &outcome.settled
         {
-            burnt.extend(*left);
+            burnt.extend(left.iter().copied());
         }
         if let Err(broken) = replay.feed(record) {
             panic!("the log does not replay: {:?}", broken.cause());

@@ -7,6 +7,7 @@ use kms_core::command::{Change, Command, Plain, Sealed, Use, Wrapped};
 use kms_core::envelope::EncryptionContext;
 use kms_core::import_token::ImportToken;
 use kms_core::key::{KeySpec, Learned, Origin, Wrapping};
+use kms_core::lifecycle::Lifecycle;
 use kms_core::name::KeyName;
 use kms_core::space::{InputType, SpaceKind};
 use kms_server::engine::Reply;
@@ -87,6 +88,7 @@ impl Kind {
             exportable: false,
             labels: [].into(),
             study: None,
+            lifecycle: Lifecycle::default(),
         };
         let rotate = |pre_active| Change::RotateKey {
             name: name.clone(),
@@ -106,6 +108,7 @@ impl Kind {
                 name: format!("spaces/{slug}").parse().unwrap(),
                 title: "A space".into(),
                 kind: SpaceKind::Ingest,
+                lifecycle: Lifecycle::default(),
             },
             Kind::CreateDomain => domain(slug),
             Kind::CreateEdge => {
@@ -127,6 +130,7 @@ impl Kind {
                     title: Some("Another title".into()),
                     labels: None,
                     study: None,
+                    lifecycle: None,
                 }
             }
             Kind::RotateKey => {
@@ -197,6 +201,7 @@ pub(crate) fn import(world: &World, name: &KeyName, material: &[u8]) -> Change {
             exportable: false,
             labels: [].into(),
             study: None,
+            lifecycle: Lifecycle::default(),
         });
     }
     let mechanism = Wrapping::OaepSha1;

@@ -215,12 +215,21 @@ fn key_of(change: &Change) -> Option<kms_core::name::KeyName> {
         Change::CreateKey { name, .. }
         | Change::UpdateKey { name, .. }
         | Change::RotateKey { name, .. }
+        | Change::StartRewrap { name, .. }
+        | Change::FinishRewrap { name, .. }
         | Change::ImportKey { name, .. } => Some(name.clone()),
-        Change::MoveVersion { name, .. } => Some(name.key().clone()),
+        Change::MoveVersion { name, .. }
+        | Change::ScheduleDestruction { name, .. }
+        | Change::CancelDestruction { name, .. } => Some(name.key().clone()),
         Change::CreateEdge { name, .. } => name.key().ok(),
         Change::Found(_)
         | Change::FoundKey { .. }
         | Change::CreateSpace { .. }
+        | Change::UpdateSpace { .. }
+        | Change::ArchiveSpace { .. }
+        | Change::DecommissionSpace { .. }
+        | Change::KeepSpace { .. }
+        | Change::EraseSpace { .. }
         | Change::CreateDomain { .. }
         | Change::Approve { .. }
         | Change::Reject { .. }

@@ -8,6 +8,7 @@ use kms_core::action::Action;
 use kms_core::class::Class;
 use kms_core::command::Change;
 use kms_core::key::Origin;
+use kms_core::lifecycle::Lifecycle;
 use kms_core::name::KeyName;
 use kms_server::engine::Reply;
 use proptest::collection::{btree_map, vec};
@@ -155,6 +156,7 @@ fn change(world: &World, ask: &Ask) -> Option<Change> {
         exportable: false,
         labels: [].into(),
         study: None,
+        lifecycle: Lifecycle::default(),
     };
     Some(match ask {
         Ask::Create(_) => made(Origin::Generated),
@@ -165,6 +167,7 @@ fn change(world: &World, ask: &Ask) -> Option<Change> {
             title: Some("Another title".into()),
             labels: None,
             study: None,
+            lifecycle: None,
         },
         Ask::Rotate(_, pre_active) => Change::RotateKey {
             name,

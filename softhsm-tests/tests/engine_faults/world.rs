@@ -9,6 +9,7 @@ use kms_core::certificate::Scheme;
 use kms_core::command::{Change, Command, LogName};
 use kms_core::error::{Kind as ErrorKind, Result};
 use kms_core::id::KeyId;
+use kms_core::lifecycle::Lifecycle;
 use kms_core::plane::Plane;
 use kms_core::proposal::Terms;
 use kms_core::view::View;
@@ -131,6 +132,7 @@ impl World {
             name: "spaces/lab".parse().unwrap(),
             title: "Laboratory".into(),
             kind: kms_core::space::SpaceKind::Project,
+            lifecycle: Lifecycle::default(),
         });
         world
     }

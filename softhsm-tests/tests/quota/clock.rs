@@ -4,6 +4,7 @@ use crate::LINK;
 use kms_core::caller::{Caller, Peer};
 use kms_core::command::{Change, Command, LogName, Use};
 use kms_core::error::{Error, Kind};
+use kms_core::lifecycle::Lifecycle;
 use kms_core::plane::Plane;
 use kms_core::pseudonym::Identifier;
 use kms_core::space::{InputType, SpaceKind};
@@ -119,6 +120,7 @@ impl World {
                 name: "spaces/warehouse".parse().unwrap(),
                 title: "Warehouse".into(),
                 kind: SpaceKind::Warehouse,
+                lifecycle: Lifecycle::default(),
             },
             Change::CreateDomain {
                 name: "domains/link".parse().unwrap(),

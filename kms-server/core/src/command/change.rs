@@ -7,12 +7,14 @@ use crate::class::Class;
 use crate::error::{Error, Result};
 use crate::import_token::ImportToken;
 use crate::key::{Origin, Study};
+use crate::lifecycle::Lifecycle;
 use crate::name::{
     DomainName, EdgeName, EmergencyName, KeyName, ProposalName, SpaceName, VersionName,
 };
 use crate::quota::{Limits, QuotaName};
 use crate::revision::Revision;
 use crate::space::{EdgeCode, InputType, SpaceKind};
+use crate::state::State;
 use crate::value::{DocumentName, Value};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
@@ -39,6 +41,54 @@ pub enum Change {
         title: String,
         /// What it is for.
         kind: SpaceKind,
+        /// What it says of the life of its keys' versions.
+        #[serde(default, skip_serializing_if = "Lifecycle::is_silent")]
+        lifecycle: Lifecycle,
+    },
+    /// Changes title or lifecycle of a space.
+    UpdateSpace {
+        /// Its name.
+        name: SpaceName,
+        /// What the caller saw.
+        etag: Option<Revision>,
+        /// The new title.
+        title: Option<String>,
+        /// What it says now of the life of its keys' versions.
+        lifecycle: Option<Lifecycle>,
+    },
+    /// Archives a space: nothing new is protected in it.
+    ArchiveSpace {
+        /// Its name.
+        name: SpaceName,
+        /// What the caller saw.
+        etag: Option<Revision>,
+        /// Why.
+        reason: String,
+    },
+    /// Sets the day on which the keys of an archived space are erased.
+    DecommissionSpace {
+        /// Its name.
+        name: SpaceName,
+        /// What the caller saw.
+        etag: Option<Revision>,
+        /// Why.
+        reason: String,
+    },
+    /// Takes that back.
+    KeepSpace {
+        /// Its name.
+        name: SpaceName,
+        /// What the caller saw.
+        etag: Option<Revision>,
+        /// Why.
+        reason: String,
+    },
+    /// Destroys every key of a space whose day has come.
+    EraseSpace {
+        /// Its name.
+        name: SpaceName,
+        /// Why.
+        reason: String,
     },
     /// Declares an identifier domain.
     CreateDomain {
@@ -76,8 +126,11 @@ pub enum Change {
         labels: BTreeMap<String, String>,
         /// The study that it serves, if it is bound to one.
         study: Option<Study>,
+        /// What it says of the life of its versions.
+        #[serde(default, skip_serializing_if = "Lifecycle::is_silent")]
+        lifecycle: Lifecycle,
     },
-    /// Changes title, labels or study.
+    /// Changes title, labels, study or lifecycle.
     UpdateKey {
         /// Its name.
         name: KeyName,
@@ -90,6 +143,9 @@ pub enum Change {
         /// The new study; `Some(None)` binds it to none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         study: Option<Option<Study>>,
+        /// What it says now of the life of its versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lifecycle: Option<Lifecycle>,
     },
     /// Makes a new version.
     RotateKey {
@@ -114,6 +170,50 @@ pub enum Change {
         reason: String,
         /// For a suspension: whether it may go on to process.
         keep_processing: bool,
+    },
+    /// Sets the day on which a version is destroyed. Until then it does nothing.
+    ScheduleDestruction {
+        /// The version.
+        name: VersionName,
+        /// What the caller saw.
+        etag: Option<Revision>,
+        /// How long it waits, in milliseconds.
+        waiting: u64,
+        /// Whether it goes although it was used lately.
+        force: bool,
+        /// Why.
+        reason: String,
+    },
+    /// Takes the day of destruction back.
+    CancelDestruction {
+        /// The version.
+        name: VersionName,
+        /// What the caller saw.
+        etag: Option<Revision>,
+        /// Why.
+        reason: String,
+    },
+    /// Lets compromised versions process, for re-wrapping alone.
+    StartRewrap {
+        /// The key.
+        name: KeyName,
+        /// What the caller saw.
+        etag: Option<Revision>,
+        /// The numbers of the versions.
+        versions: Vec<u32>,
+        /// For how long at the most, in milliseconds.
+        lasting: u64,
+        /// Why.
+        reason: String,
+    },
+    /// Ends that.
+    FinishRewrap {
+        /// The key.
+        name: KeyName,
+        /// What the caller saw.
+        etag: Option<Revision>,
+        /// Why.
+        reason: String,
     },
     /// Unwraps outside material inside the HSM, as a new version.
     ImportKey {
@@ -250,12 +350,22 @@ impl Change {
         match self {
             Change::Found(_) | Change::FoundKey { .. } => Action::Initialise,
             Change::CreateSpace { .. } => Action::CreateSpace,
+            Change::UpdateSpace { .. } => Action::UpdateSpace,
+            Change::ArchiveSpace { .. } => Action::ArchiveSpace,
+            Change::DecommissionSpace { .. } => Action::DecommissionSpace,
+            Change::EraseSpace { .. } => Action::EraseSpace,
             Change::CreateDomain { .. } => Action::CreateDomain,
             Change::CreateEdge { .. } => Action::CreateEdge,
             Change::CreateKey { .. } => Action::CreateKey,
             Change::UpdateKey { .. } => Action::UpdateKey,
             Change::RotateKey { .. } => Action::RotateKey,
             Change::MoveVersion { transition, .. } => *transition,
+            Change::ScheduleDestruction { .. } => Action::ScheduleDestruction,
+            Change::CancelDestruction { .. } | Change::KeepSpace { .. } => {
+                Action::CancelDestruction
+            }
+            Change::StartRewrap { .. } => Action::StartRewrap,
+            Change::FinishRewrap { .. } => Action::FinishRewrap,
             Change::ImportKey { .. } => Action::ImportKey,
             Change::Approve { .. } => Action::Approve,
             Change::Reject { .. } => Action::Reject,
@@ -269,15 +379,27 @@ impl Change {
         }
     }
 
-    /// Whether the HSM makes a key for it.
+    /// Whether the HSM makes or destroys a key for it.
     #[must_use]
-    pub fn makes_material(&self) -> bool {
+    pub fn needs_hsm(&self) -> bool {
         match self {
+            Change::MoveVersion { transition, .. } => match transition.destination() {
+                Some(State::Compromised | State::Destroyed) => true,
+                Some(State::PreActive | State::Active | State::Suspended | State::Deactivated)
+                | None => false,
+            },
             Change::Found(_)
             | Change::CreateSpace { .. }
+            | Change::UpdateSpace { .. }
+            | Change::ArchiveSpace { .. }
+            | Change::DecommissionSpace { .. }
+            | Change::KeepSpace { .. }
+            | Change::ScheduleDestruction { .. }
+            | Change::CancelDestruction { .. }
+            | Change::StartRewrap { .. }
+            | Change::FinishRewrap { .. }
             | Change::CreateDomain { .. }
             | Change::UpdateKey { .. }
-            | Change::MoveVersion { .. }
             | Change::Approve { .. }
             | Change::Reject { .. }
             | Change::Withdraw { .. }
@@ -292,6 +414,7 @@ impl Change {
                 ..
             } => false,
             Change::FoundKey { .. }
+            | Change::EraseSpace { .. }
             | Change::CreateEdge { .. }
             | Change::CreateKey { .. }
             | Change::RotateKey { .. }
@@ -309,12 +432,21 @@ impl Change {
             Change::Found(_)
             | Change::FoundKey { .. }
             | Change::CreateSpace { .. }
+            | Change::UpdateSpace { .. }
+            | Change::ArchiveSpace { .. }
+            | Change::DecommissionSpace { .. }
+            | Change::KeepSpace { .. }
+            | Change::EraseSpace { .. }
             | Change::CreateDomain { .. }
             | Change::CreateEdge { .. }
             | Change::CreateKey { .. }
             | Change::UpdateKey { .. }
             | Change::RotateKey { .. }
             | Change::MoveVersion { .. }
+            | Change::ScheduleDestruction { .. }
+            | Change::CancelDestruction { .. }
+            | Change::StartRewrap { .. }
+            | Change::FinishRewrap { .. }
             | Change::ImportKey { .. }
             | Change::PutPolicy { .. }
             | Change::PutBindings { .. }
@@ -342,11 +474,20 @@ impl Change {
             | Change::CreateKey { name, .. }
             | Change::UpdateKey { name, .. }
             | Change::RotateKey { name, .. }
+            | Change::StartRewrap { name, .. }
+            | Change::FinishRewrap { name, .. }
             | Change::ImportKey { name, .. } => ("key", name.to_string()),
-            Change::CreateSpace { name, .. } => ("space", name.to_string()),
+            Change::CreateSpace { name, .. }
+            | Change::UpdateSpace { name, .. }
+            | Change::ArchiveSpace { name, .. }
+            | Change::DecommissionSpace { name, .. }
+            | Change::KeepSpace { name, .. }
+            | Change::EraseSpace { name, .. } => ("space", name.to_string()),
             Change::CreateDomain { name, .. } => ("domain", name.to_string()),
             Change::CreateEdge { name, .. } => ("edge", name.to_string()),
-            Change::MoveVersion { name, .. } => ("version", name.to_string()),
+            Change::MoveVersion { name, .. }
+            | Change::ScheduleDestruction { name, .. }
+            | Change::CancelDestruction { name, .. } => ("version", name.to_string()),
             Change::Approve { proposal, .. }
             | Change::Reject { proposal, .. }
             | Change::Withdraw { proposal, .. } => ("proposal", proposal.to_string()),

@@ -24,6 +24,16 @@ pub enum Read {
         /// At most so many.
         limit: usize,
     },
+    /// What is due.
+    Due {
+        /// So far ahead, in milliseconds.
+        horizon: u64,
+    },
+    /// Every key against its policy.
+    Report {
+        /// `None` for every space.
+        space: Option<SpaceName>,
+    },
     /// Proposals, the latest first.
     Proposals {
         /// Only those that still wait.
@@ -166,6 +176,8 @@ impl Read {
         match self {
             Read::Resource(_)
             | Read::List { .. }
+            | Read::Due { .. }
+            | Read::Report { .. }
             | Read::Proposals { .. }
             | Read::Proposal(_)
             | Read::Allowance { .. } => Action::ReadInventory,
@@ -192,10 +204,13 @@ impl Read {
                 (None, Some(space)) => ("space", space.to_string()),
                 (None, None) => ("deployment", crate::value::DEPLOYMENT.into()),
             },
+            Read::Report { space: Some(name) } => ("space", name.to_string()),
             Read::Entries { log, .. } => ("log", log.name().into()),
             Read::Proposal(name) => ("proposal", name.to_string()),
             Read::Allowance { on, .. } => (on.sort(), on.to_string()),
-            Read::Deployment
+            Read::Due { .. }
+            | Read::Report { space: None }
+            | Read::Deployment
             | Read::Hsm
             | Read::Logs
             | Read::Proposals { .. }

@@ -16,7 +16,8 @@ use crate::policy::{Answer, Circumstances, Question, Target};
 pub(super) struct Asker<'a> {
     pub(super) bench: Bench<'a>,
     pub(super) deployment: &'a Deployment,
-    pub(super) peer: &'a Peer,
+    /// The connection; the service's own clockwork has none.
+    pub(super) peer: Option<&'a Peer>,
     /// The person or service, whichever of their certificates they came with.
     pub(super) principal: &'a Principal,
     pub(super) binding: Option<&'a Binding>,
@@ -31,6 +32,8 @@ pub(super) struct Support {
     pub(super) emergency: bool,
     /// The action that waits, when this is about a proposal.
     pub(super) proposed: Option<Action>,
+    /// How long a destruction waits, when this schedules one.
+    pub(super) waiting: Option<u64>,
 }
 
 impl<'a> Asker<'a> {
@@ -56,6 +59,11 @@ impl<'a> Asker<'a> {
             ));
         }
         let principal = bench.view.who(&identity.principal);
+        if principal.is_scheduler() {
+            return Err(Error::refused(format!(
+                "{principal} is the service's own name; no certificate bears it"
+            )));
+        }
         if let Some(sign_in) = &peer.sign_in {
             if sign_in.expires <= bench.now {
                 return Err(Error::refused("your sign-in has ended; sign in again"));
@@ -70,10 +78,25 @@ impl<'a> Asker<'a> {
         Ok(Asker {
             bench,
             deployment,
-            peer,
+            peer: Some(peer),
             principal,
             binding: bench.view.binding(principal),
         })
+    }
+
+    /// The service's own clockwork.
+    pub(super) fn scheduler(
+        bench: Bench<'a>,
+        deployment: &'a Deployment,
+        principal: &'a Principal,
+    ) -> Self {
+        Asker {
+            bench,
+            deployment,
+            peer: None,
+            principal,
+            binding: None,
+        }
     }
 
     /// What the policy says to a read that shows only what its caller may see, part by part; `None`
@@ -85,6 +108,8 @@ impl<'a> Asker<'a> {
         let may = match read {
             // What a list or a page of records shows is filtered, entry by entry.
             Read::List { space: None, .. }
+            | Read::Due { .. }
+            | Read::Report { space: None }
             | Read::Entries { .. }
             | Read::Logs
             | Read::Proposals { .. }
@@ -102,6 +127,7 @@ impl<'a> Asker<'a> {
             }
             Read::Resource(_)
             | Read::List { .. }
+            | Read::Report { space: Some(_) }
             | Read::Deployment
             | Read::Hsm
             | Read::Emergencies
@@ -157,7 +183,7 @@ impl<'a> Asker<'a> {
     }
 
     fn circumstances(&self, support: Support) -> Circumstances<'_> {
-        let sign_in = self.peer.sign_in.as_ref();
+        let sign_in = self.peer.and_then(|peer| peer.sign_in.as_ref());
         let running = || {
             self.bench
                 .view
@@ -169,12 +195,13 @@ impl<'a> Asker<'a> {
             approvals: support.approvals,
             emergency: support.emergency && running(),
             now: self.bench.now,
-            source: self.peer.source.map(|source| source.ip()),
-            purpose: self.peer.purpose.as_ref(),
+            source: self.peer.and_then(|peer| peer.source).map(|s| s.ip()),
+            purpose: self.peer.and_then(|peer| peer.purpose.as_ref()),
             provider: self.bench.provider,
             authenticated: sign_in.map(|s| s.auth_time),
             strong: sign_in.is_some_and(|s| s.strong),
             proposed: support.proposed,
+            waiting: support.waiting,
         }
     }
 
@@ -185,6 +212,7 @@ impl<'a> Asker<'a> {
             approvals: u8::MAX,
             emergency: true,
             proposed: None,
+            waiting: super::support::waiting(command),
         };
         let question = self.question(command.action(), target, support);
         let forbidden = self

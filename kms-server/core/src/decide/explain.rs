@@ -8,7 +8,7 @@ use crate::class::Class;
 use crate::command::MayQuery;
 use crate::deployment::Environment;
 use crate::error::{Error, Result};
-use crate::key::Study;
+use crate::key::{Destruction, Study};
 use crate::name::{DomainName, EdgeName, KeyName, SpaceName};
 use crate::policy::{Circumstances, Judge, Question, Target};
 use crate::time::Time;
@@ -60,6 +60,7 @@ pub fn explain(
             authenticated: Some(now),
             strong: true,
             proposed: None,
+            waiting: Some(Destruction::WAITING),
         },
     };
     let not_a_question = |e: Error| {

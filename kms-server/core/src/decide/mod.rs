@@ -15,7 +15,7 @@ pub use reach::import_token_key;
 pub use rules::{in_force, linkable, sound, with};
 
 use crate::action::Action;
-use crate::caller::{Caller, Peer};
+use crate::caller::{Caller, Peer, Principal};
 use crate::command::{Change, Command};
 use crate::error::{Error, Result};
 use crate::id::KeyUid;
@@ -94,6 +94,11 @@ pub fn decide(bench: Bench<'_>, caller: &Caller, command: &Command) -> Result<Ve
         Caller::Peer(peer) => peer,
         Caller::Founder => return found(bench, command).map(Verdict::Permit),
         Caller::Recovery => return Err(Error::internal("recovery asks for nothing")),
+        Caller::Scheduler => {
+            let itself = Principal::scheduler()?;
+            let asker = Asker::scheduler(bench, bench.view.founded()?, &itself);
+            return judged(&asker, command);
+        }
     };
     let action = command.action();
     if action == Action::Initialise {
@@ -110,16 +115,21 @@ pub fn decide(bench: Bench<'_>, caller: &Caller, command: &Command) -> Result<Ve
         )));
     }
     let asker = Asker::new(bench, bench.view.founded()?, peer)?;
-    let revision = bench.view.revision();
     if let Some(filtered) = asker.filtered(command) {
         return Ok(Verdict::Permit(Permit::asked(
             action,
             vec![],
-            revision,
+            bench.view.revision(),
             filtered?,
         )));
     }
-    let supported = support(&asker, command)?;
+    judged(&asker, command)
+}
+
+fn judged(asker: &Asker<'_>, command: &Command) -> Result<Verdict> {
+    let (bench, action) = (asker.bench, command.action());
+    let revision = bench.view.revision();
+    let supported = support(asker, command)?;
     let ids = versions(bench, command)?;
     Ok(match supported {
         Supported::Yes {

@@ -6,7 +6,7 @@ use crate::command::{Change, Command, Use};
 use crate::error::{Error, Result};
 use crate::id::KeyId;
 use crate::key::{Key, Origin, Version};
-use crate::name::{IMPORT_TOKEN_KEY, KeyName};
+use crate::name::{IMPORT_TOKEN_KEY, KeyName, SpaceName};
 use crate::state;
 use crate::view::View;
 
@@ -22,6 +22,14 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
         Command::Change(change) => match change {
             Change::Found(_)
             | Change::CreateSpace { .. }
+            | Change::UpdateSpace { .. }
+            | Change::ArchiveSpace { .. }
+            | Change::DecommissionSpace { .. }
+            | Change::KeepSpace { .. }
+            | Change::ScheduleDestruction { .. }
+            | Change::CancelDestruction { .. }
+            | Change::StartRewrap { .. }
+            | Change::FinishRewrap { .. }
             | Change::CreateDomain { .. }
             | Change::UpdateKey { .. }
             | Change::Approve { .. }
@@ -46,7 +54,12 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
             } => {
                 let (version, _) = view.version(name).ok_or_else(|| Error::not_found(name))?;
                 if transition.moves_from(version.state) {
-                    Ok(vec![version.id])
+                    let mut ids = vec![version.id];
+                    // A compromised primary version gets its successor in the same change.
+                    if *transition == Action::CompromiseVersion {
+                        ids.push(view.next_id(key(view, name.key())?)?);
+                    }
+                    Ok(ids)
                 } else {
                     let sentence = format!(
                         "{name} is {}; {transition} does not apply to it",
@@ -55,6 +68,11 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
                     Err(Error::state(sentence))
                 }
             }
+            Change::EraseSpace { name, .. } => Ok(view
+                .versions_in(name)
+                .filter(|version| version.state.may_become(state::State::Destroyed))
+                .map(|version| version.id)
+                .collect()),
             Change::ImportKey { name, token, .. } => {
                 let target = key(view, name)?;
                 let (wrapping, _) = view
@@ -73,9 +91,9 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
             Use::Encrypt { key: name, .. } | Use::GenerateDataKey { key: name, .. } => {
                 Ok(vec![protecting(view, name, usage.action())?.id])
             }
-            Use::Decrypt { key: name, .. } => processing(view, name, usage.action()),
+            Use::Decrypt { key: name, .. } => processing(bench, name, usage.action()),
             Use::ReEncrypt { key: name, .. } => {
-                let mut ids = processing(view, name, usage.action())?;
+                let mut ids = processing(bench, name, usage.action())?;
                 let primary = protecting(view, name, usage.action())?.id;
                 if !ids.contains(&primary) {
                     ids.push(primary);
@@ -133,6 +151,10 @@ fn classed<'a>(view: &'a View, name: &KeyName, action: Action) -> Result<&'a Key
 /// The primary version, in a state to protect.
 fn protecting<'a>(view: &'a View, name: &KeyName, action: Action) -> Result<&'a Version> {
     let key = classed(view, name, action)?;
+    // Re-wrapping protects nothing that was not protected before.
+    if action != Action::ReEncrypt {
+        open(view, name.space())?;
+    }
     let primary = view.primary(key).ok_or_else(|| {
         let advice = match key.origin {
             Origin::Generated => "rotate it to make one",
@@ -144,21 +166,46 @@ fn protecting<'a>(view: &'a View, name: &KeyName, action: Action) -> Result<&'a 
     Ok(primary)
 }
 
-/// Every version in a state to process.
-fn processing(view: &View, name: &KeyName, action: Action) -> Result<Vec<KeyId>> {
-    let key = classed(view, name, action)?;
-    let versions = view.versions(&key.name);
+/// Every version that may process: in a state for it, or in a re-wrap campaign.
+fn processing(bench: Bench<'_>, name: &KeyName, action: Action) -> Result<Vec<KeyId>> {
+    let key = classed(bench.view, name, action)?;
+    let rewrap = key.rewrap.as_ref().filter(|_| action == Action::ReEncrypt);
+    let rewrapped = |version: &Version| {
+        version.state == state::State::Compromised
+            && version.destruction.is_none()
+            && rewrap.is_some_and(|r| r.covers(version.name.number(), bench.now))
+    };
+    let versions = bench.view.versions(&key.name);
     let fit = versions
         .iter()
-        .filter(|v| v.state.allows(state::Use::Process, v.suspended_processing))
+        .filter(|v| v.allows(state::Use::Process) || rewrapped(v))
         .map(|v| v.id)
         .collect();
     Ok(fit)
 }
 
+/// Whether something new may be protected in this space.
+fn open(view: &View, space: &SpaceName) -> Result<()> {
+    match view
+        .space(space)
+        .and_then(|(space, _)| space.archived.as_ref())
+    {
+        Some(_) => Err(Error::state(format!(
+            "{space} is archived: nothing new is protected there, what was protected still opens"
+        ))),
+        None => Ok(()),
+    }
+}
+
 fn usable(version: &Version, action: Action, usage: state::Use) -> Result<()> {
-    if version.state.allows(usage, version.suspended_processing) {
+    if version.allows(usage) {
         Ok(())
+    } else if version.destruction.is_some() {
+        Err(Error::state(format!(
+            "{} will be destroyed and does nothing until then; whoever still needs it takes that \
+             back (kms version keep)",
+            version.name
+        )))
     } else {
         let advice = match version.state {
             state::State::Suspended => "resume it, or rotate the key",

@@ -9,6 +9,7 @@ use crate::class::Class;
 use crate::command::Rules;
 use crate::deployment::Environment;
 use crate::error::{Error, Result};
+use crate::key::Destruction;
 use crate::policy::{Circumstances, Judge, Policy, Question, Target};
 use crate::role::Role;
 use crate::time::Time;
@@ -155,6 +156,7 @@ impl<'a> Rulebook<'a> {
                 authenticated: Some(self.now),
                 strong: true,
                 proposed,
+                waiting: Some(Destruction::WAITING),
             },
         };
         let answer = self.judge.answer(&question).ok()?;

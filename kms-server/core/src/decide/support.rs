@@ -5,7 +5,7 @@ use super::proposed;
 use super::target::target;
 use crate::action::Action;
 use crate::caller::Principal;
-use crate::command::Command;
+use crate::command::{Change, Command};
 use crate::error::{Error, Result};
 use crate::name::ProposalName;
 use crate::policy::{Circumstances, Question, Target};
@@ -43,6 +43,7 @@ pub(super) fn support(asker: &Asker<'_>, command: &Command) -> Result<Supported>
     own(asker, command, action)?;
     let plain = Support {
         proposed: inner.as_ref().map(Command::action),
+        waiting: waiting(inner.as_ref().unwrap_or(command)),
         ..Support::default()
     };
     let with = |approvals, emergency| {
@@ -80,6 +81,14 @@ pub(super) fn support(asker: &Asker<'_>, command: &Command) -> Result<Supported>
             policies: answer.policies,
         }),
         None => Err(asker.refused(command, target)),
+    }
+}
+
+/// How long a destruction that is to be scheduled waits.
+pub(super) fn waiting(command: &Command) -> Option<u64> {
+    match command {
+        Command::Change(Change::ScheduleDestruction { waiting, .. }) => Some(*waiting),
+        Command::Change(_) | Command::Use(_) | Command::Read(_) => None,
     }
 }
 
@@ -170,6 +179,7 @@ fn may_approve(
             authenticated: None,
             strong: false,
             proposed: Some(action),
+            waiting: None,
         },
     };
     let answer = asker.bench.policy.map(|policy| policy.answer(&question));

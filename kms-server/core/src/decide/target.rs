@@ -36,6 +36,11 @@ pub(super) fn target<'a>(view: &'a View, command: &'a Command) -> Target<'a> {
         Command::Change(change) => match change {
             Change::Found(_) | Change::FoundKey { .. } => Target::Deployment,
             Change::CreateSpace { name, kind, .. } => Target::Space(name, *kind),
+            Change::UpdateSpace { name, .. }
+            | Change::ArchiveSpace { name, .. }
+            | Change::DecommissionSpace { name, .. }
+            | Change::KeepSpace { name, .. }
+            | Change::EraseSpace { name, .. } => space(name),
             Change::CreateDomain { name, .. } => Target::Domain(name),
             Change::CreateEdge { name, .. } => Target::Edge(name, None),
             Change::CreateKey {
@@ -52,8 +57,13 @@ pub(super) fn target<'a>(view: &'a View, command: &'a Command) -> Target<'a> {
             | Change::EndEmergency { .. }
             | Change::ReviewEmergency { .. } => Target::Deployment,
             Change::PutQuota { name, .. } => metered(name.on()),
-            Change::UpdateKey { name, .. } | Change::RotateKey { name, .. } => key(name, action),
-            Change::MoveVersion { name, .. } => key(name.key(), action),
+            Change::UpdateKey { name, .. }
+            | Change::RotateKey { name, .. }
+            | Change::StartRewrap { name, .. }
+            | Change::FinishRewrap { name, .. } => key(name, action),
+            Change::MoveVersion { name, .. }
+            | Change::ScheduleDestruction { name, .. }
+            | Change::CancelDestruction { name, .. } => key(name.key(), action),
         },
         Command::Use(usage) => match usage {
             Use::Encrypt { key: name, .. }
@@ -79,7 +89,10 @@ pub(super) fn target<'a>(view: &'a View, command: &'a Command) -> Target<'a> {
             Read::List {
                 space: Some(name), ..
             } => space(name),
+            Read::Report { space: Some(name) } => space(name),
             Read::List { .. }
+            | Read::Due { .. }
+            | Read::Report { space: None }
             | Read::Proposals { .. }
             | Read::Proposal(_)
             | Read::Emergencies

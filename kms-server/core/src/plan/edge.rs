@@ -1,6 +1,6 @@
 //! Plans that make an edge.
 
-use super::key::{first_version, new_key};
+use super::key::{first_version, new_key, open};
 use super::{Ground, Plan, absent, new};
 use crate::class::Class;
 use crate::command::Change;
@@ -21,8 +21,7 @@ pub(super) fn create_edge(ground: Ground<'_>, change: &Change) -> Result<Plan> {
     };
     let view = ground.view;
     absent(view, &name.to_string())?;
-    view.space(name.target())
-        .ok_or_else(|| Error::not_found(name.target()))?;
+    open(ground, name.target())?;
     let (domain, _) = view
         .domain(name.domain())
         .ok_or_else(|| Error::not_found(name.domain()))?;

@@ -6,7 +6,8 @@ use crate::class::Class;
 use crate::command::Change;
 use crate::error::{Error, Result};
 use crate::key::{Key, Origin};
-use crate::name::{EDGE_PREFIX, KeyName, SERVICE_SPACE};
+use crate::lifecycle::Lifecycle;
+use crate::name::{EDGE_PREFIX, KeyName, SERVICE_SPACE, SpaceName};
 use crate::revision::Revision;
 use crate::state::State;
 use crate::value::Value;
@@ -20,6 +21,7 @@ pub(super) fn create_key(ground: Ground<'_>, change: &Change) -> Result<Plan> {
         exportable,
         labels,
         study,
+        lifecycle,
     } = change
     else {
         return Err(Error::internal("create_key plans CreateKey alone"));
@@ -30,10 +32,8 @@ pub(super) fn create_key(ground: Ground<'_>, change: &Change) -> Result<Plan> {
             "{space} holds the deployment's own keys; callers make none there"
         )));
     }
-    ground
-        .view
-        .space(space)
-        .ok_or_else(|| Error::not_found(space))?;
+    open(ground, space)?;
+    lifecycle.suits(Some(*class))?;
     absent(ground.view, &name.to_string())?;
     let wrong = match class {
         Class::ServiceImportToken | Class::ServiceExchange => {
@@ -63,9 +63,24 @@ pub(super) fn create_key(ground: Ground<'_>, change: &Change) -> Result<Plan> {
     let mut key = new_key(ground, name, *class, title.clone(), *origin, *exportable);
     key.labels.clone_from(labels);
     key.study.clone_from(study);
+    key.lifecycle = *lifecycle;
     match origin {
         Origin::Generated => first_version(ground, key, vec![]),
         Origin::External => Ok(written(vec![new(Value::Key(key))])),
+    }
+}
+
+/// Makes sure that something new may be made in this space.
+pub(super) fn open(ground: Ground<'_>, name: &SpaceName) -> Result<()> {
+    let (space, _) = ground
+        .view
+        .space(name)
+        .ok_or_else(|| Error::not_found(name))?;
+    match space.archived {
+        Some(_) => Err(Error::state(format!(
+            "{name} is archived: no key is made there any more"
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -88,6 +103,8 @@ pub(super) fn new_key(
         latest: 0,
         labels: [].into(),
         study: None,
+        lifecycle: Lifecycle::default(),
+        rewrap: None,
         created: ground.now,
         updated: ground.now,
     }

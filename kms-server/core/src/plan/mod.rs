@@ -1,24 +1,29 @@
 //! What a permitted change will write, and what the HSM has to do for it.
 
+mod destruction;
 mod edge;
 mod emergency;
 mod key;
 mod proposal;
 mod quota;
+mod rewrap;
 mod rules;
+mod space;
 mod version;
 
 pub use proposal::{Difference, carried_out, difference, file};
 
 use crate::caller::{Caller, Principal};
 use crate::command::Change;
+use crate::due::{Outlook, Steady};
 use crate::error::{Error, Result};
 use crate::id::{KeyId, KeyUid};
 use crate::key::{Imported, Key, KeySpec, Learned, Moved, Origin};
+use crate::lifecycle::Uses;
 use crate::name::{KeyName, ProposalName};
 use crate::proposal::ProposalState;
 use crate::revision::Revision;
-use crate::space::{Domain, Space};
+use crate::space::Domain;
 use crate::state::State;
 use crate::time::Time;
 use crate::value::Value;
@@ -49,6 +54,9 @@ pub enum Act {
     Nothing,
     /// Generates a key: done again if a crash left it open.
     Generate(KeySpec),
+    /// Destroys these keys: nothing to destroy is not an error, so that it is done again until all
+    /// of them are gone.
+    Destroy(Vec<KeyId>),
     /// Unwraps outside material: given up if a crash left it open and the key is not there, because
     /// the wrapped material is in nobody's log.
     Unwrap(KeySpec),
@@ -59,8 +67,18 @@ impl Act {
     #[must_use]
     pub fn makes(&self) -> Option<KeyId> {
         match self {
-            Act::Nothing => None,
+            Act::Nothing | Act::Destroy(_) => None,
             Act::Generate(spec) | Act::Unwrap(spec) => Some(spec.id),
+        }
+    }
+
+    /// The keys of which nobody knows whether the token holds them, if it was given up.
+    #[must_use]
+    pub fn touches(&self) -> Vec<KeyId> {
+        match self {
+            Act::Nothing => vec![],
+            Act::Destroy(ids) => ids.clone(),
+            Act::Generate(spec) | Act::Unwrap(spec) => vec![spec.id],
         }
     }
 }
@@ -102,6 +120,10 @@ pub struct Ground<'a> {
     pub caller: &'a Caller,
     /// Now.
     pub now: Time,
+    /// The second clock.
+    pub steady: Steady,
+    /// How versions were used.
+    pub uses: &'a dyn Uses,
     /// The HSM's name of a key yet to be made: the one that was decided on.
     pub fresh: KeyUid,
     /// The proposal that carries this change.
@@ -114,6 +136,17 @@ impl<'a> Ground<'a> {
         let peer = self.caller.peer();
         let peer = peer.ok_or_else(|| Error::internal("nobody asked for this change"))?;
         Ok(self.view.who(&peer.identity().principal))
+    }
+
+    /// What can be due.
+    #[must_use]
+    pub fn outlook(&self) -> Outlook<'a> {
+        Outlook {
+            view: self.view,
+            now: self.now,
+            steady: self.steady,
+            uses: self.uses,
+        }
     }
 
     /// When, by whom, why.
@@ -132,6 +165,9 @@ impl<'a> Ground<'a> {
 /// `Conflict` when something exists already or changed since the caller looked; `NotFound` when
 /// something that it builds on is missing; `Invalid` or `State` when it cannot be.
 pub fn plan(ground: Ground<'_>, change: &Change) -> Result<Plan> {
+    if *ground.caller == Caller::Scheduler {
+        ground.outlook().demand(change)?;
+    }
     match change {
         Change::Found(value) => found(ground, value),
         Change::FoundKey { name, class } => {
@@ -145,16 +181,44 @@ pub fn plan(ground: Ground<'_>, change: &Change) -> Result<Plan> {
             );
             first_version(ground, key, vec![])
         }
-        Change::CreateSpace { name, title, kind } => {
-            absent(ground.view, &name.to_string())?;
-            let space = Space {
-                name: name.clone(),
-                title: title.clone(),
-                kind: *kind,
-                created: ground.now,
-            };
-            Ok(written(vec![new(Value::Space(space))]))
+        Change::CreateSpace {
+            name,
+            title,
+            kind,
+            lifecycle,
+        } => space::create(ground, name, (title, *kind), *lifecycle),
+        Change::UpdateSpace {
+            name,
+            etag,
+            title,
+            lifecycle,
+        } => space::update(ground, (name, *etag), title.as_ref(), *lifecycle),
+        Change::ArchiveSpace { name, etag, reason } => {
+            space::archive(ground, (name, *etag), reason)
         }
+        Change::DecommissionSpace { name, etag, reason } => {
+            space::decommission(ground, (name, *etag), reason)
+        }
+        Change::KeepSpace { name, etag, .. } => space::keep(ground, (name, *etag)),
+        Change::EraseSpace { name, reason } => space::erase(ground, name, reason),
+        Change::ScheduleDestruction {
+            name,
+            etag,
+            waiting,
+            force,
+            reason,
+        } => destruction::schedule(ground, (name, *etag), (*waiting, *force), reason),
+        Change::CancelDestruction { name, etag, reason } => {
+            destruction::cancel(ground, (name, *etag), reason)
+        }
+        Change::StartRewrap {
+            name,
+            etag,
+            versions,
+            lasting,
+            reason,
+        } => rewrap::start(ground, (name, *etag), versions, *lasting, reason),
+        Change::FinishRewrap { name, etag, .. } => rewrap::finish(ground, (name, *etag)),
         Change::CreateDomain {
             name,
             title,
@@ -183,12 +247,16 @@ pub fn plan(ground: Ground<'_>, change: &Change) -> Result<Plan> {
             title,
             labels,
             study,
+            lifecycle,
         } => {
             let (key, revision) = existing(ground.view, name, *etag)?;
+            let lifecycle = lifecycle.unwrap_or(key.lifecycle);
+            lifecycle.suits(Some(key.class))?;
             let updated = Key {
                 study: study.clone().unwrap_or_else(|| key.study.clone()),
                 title: title.clone().unwrap_or_else(|| key.title.clone()),
                 labels: labels.clone().unwrap_or_else(|| key.labels.clone()),
+                lifecycle,
                 updated: ground.now,
                 ..key.clone()
             };

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::name::ProposalName;
 use crate::proposal::{Approval, LIFETIME, Proposal, ProposalState, Seen, Terms};
 use crate::revision::Revision;
+use crate::time::Time;
 use crate::value::Value;
 use crate::view::View;
 use data_encoding::BASE64;
@@ -191,39 +192,59 @@ pub fn difference(view: &View, plan: &Plan) -> Result<Vec<Difference>> {
 }
 
 /// Bookkeeping that follows from the change and says nothing.
-const OBVIOUS: [&str; 6] = ["type", "name", "created", "updated", "uid", "id"];
+const OBVIOUS: [&str; 10] = [
+    "type",
+    "name",
+    "created",
+    "updated",
+    "uid",
+    "id",
+    "moved",
+    "learned",
+    "activated",
+    "retired",
+];
+
+/// Fields that are a point in time.
+const TIMES: [&str; 6] = ["compromised", "at", "until", "erase", "ends", "expires"];
 
 fn fields(value: &Value) -> Result<BTreeMap<String, String>> {
     let json = serde_json::to_value(value).map_err(|e| Error::internal(e.to_string()))?;
     let mut out = BTreeMap::new();
-    if let serde_json::Value::Object(map) = json {
-        for (field, value) in map {
-            if !OBVIOUS.contains(&field.as_str()) && field != "moved" && field != "learned" {
-                flatten(&mut out, field, value);
-            }
-        }
-    }
+    flatten(&mut out, "", "", json);
     Ok(out)
 }
 
-fn flatten(out: &mut BTreeMap<String, String>, field: String, value: serde_json::Value) {
+/// Every field under its path: `last` is the last part of it.
+fn flatten(out: &mut BTreeMap<String, String>, path: &str, last: &str, value: serde_json::Value) {
+    let under = |part: &str| match path {
+        "" => part.to_owned(),
+        path => format!("{path}.{part}"),
+    };
     match value {
         serde_json::Value::Null => {}
         serde_json::Value::Object(map) => {
             for (name, value) in map {
-                flatten(out, format!("{field}.{name}"), value);
+                if !OBVIOUS.contains(&name.as_str()) {
+                    flatten(out, &under(&name), &name, value);
+                }
             }
         }
         serde_json::Value::Array(items) => {
             for (at, value) in items.into_iter().enumerate() {
-                flatten(out, format!("{field}.{at}"), value);
+                flatten(out, &under(&at.to_string()), "", value);
             }
         }
         serde_json::Value::String(text) => {
-            out.insert(field, text);
+            out.insert(path.to_owned(), text);
         }
-        other @ (serde_json::Value::Bool(_) | serde_json::Value::Number(_)) => {
-            out.insert(field, other.to_string());
+        serde_json::Value::Number(number) => {
+            let time = number.as_u64().filter(|_| TIMES.contains(&last));
+            let text = time.map_or_else(|| number.to_string(), |time| Time(time).to_string());
+            out.insert(path.to_owned(), text);
+        }
+        serde_json::Value::Bool(said) => {
+            out.insert(path.to_owned(), said.to_string());
         }
     }
 }

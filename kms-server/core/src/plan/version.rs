@@ -7,6 +7,7 @@ use crate::key::{Imported, Key, KeySpec, Origin, Version};
 use crate::name::VersionName;
 use crate::revision::Revision;
 use crate::state::State;
+use crate::time::Time;
 use crate::value::Value;
 
 pub(super) fn move_version(
@@ -29,6 +30,9 @@ pub(super) fn move_version(
     let to = transition
         .destination()
         .ok_or_else(|| Error::internal(format!("{transition} moves no version")))?;
+    if transition == Action::DestroyVersion {
+        return super::destruction::destroy(ground, (name, etag), reason);
+    }
     let is_primary = key.primary == Some(name.number());
     if transition == Action::ResumeVersion && !is_primary {
         let sentence = format!(
@@ -40,9 +44,25 @@ pub(super) fn move_version(
     if let Some(why) = key.class.rotation_refusal().filter(|_| switches) {
         return Err(Error::state(why));
     }
+    if to == State::Active && version.destruction.is_some() {
+        let sentence = format!("{name} will be destroyed; take that back first (kms version keep)");
+        return Err(Error::state(sentence));
+    }
     let mut moved = step(version, to, ground, reason);
     moved.suspended_processing = to == State::Suspended && keep_processing;
     let mut writes = vec![over(Value::Version(moved), revision)];
+    if to == State::Compromised && is_primary && has_successors(ground, key) {
+        // It is not retired: it is compromised.
+        let orphaned = Key {
+            primary: None,
+            ..key.clone()
+        };
+        let key = (&orphaned, key_revision);
+        let mut plan = next_version(ground, key, State::Active, SUCCEEDS, None)?;
+        plan.writes.splice(0..0, writes);
+        plan.subject = name.to_string();
+        return Ok(plan);
+    }
     let primary = match to {
         State::Active => Some(name.number()),
         State::Suspended => key.primary,
@@ -62,6 +82,36 @@ pub(super) fn move_version(
         writes.push(over(Value::Key(key), key_revision));
     }
     Ok(written(writes))
+}
+
+/// Why there is a new version.
+const SUCCEEDS: &str = "succeeds a compromised version";
+
+/// Whether the HSM makes the successor of a compromised version at once. Material from outside must
+/// be imported, an edge needs a renewal campaign, and in an archived space nothing is protected.
+fn has_successors(ground: Ground<'_>, key: &Key) -> bool {
+    let space = ground.view.space(key.name.space()).map(|(space, _)| space);
+    key.class.rotation_refusal().is_none()
+        && key.origin == Origin::Generated
+        && space.is_some_and(|space| space.archived.is_none())
+}
+
+/// The key of a version that is destroyed, without it as its primary.
+pub(super) fn primary_lost(ground: Ground<'_>, version: &Version) -> Result<Option<Write>> {
+    let name = version.name.key();
+    let (key, revision) = ground
+        .view
+        .key(name)
+        .ok_or_else(|| Error::not_found(name))?;
+    let lost = key.primary == Some(version.name.number());
+    Ok(lost.then(|| {
+        let key = Key {
+            primary: None,
+            updated: ground.now,
+            ..key.clone()
+        };
+        over(Value::Key(key), revision)
+    }))
 }
 
 /// A new version of a key that exists. An active one becomes primary and retires the former.
@@ -84,7 +134,10 @@ pub(super) fn next_version(
         algorithm: key.class.algorithm(),
         origin,
         created: ground.now,
+        activated: (state == State::Active).then_some(ground.now),
+        retired: None,
         moved: ground.moved(reason),
+        destruction: None,
         learned: None,
         imported,
     };
@@ -129,13 +182,18 @@ fn retired(ground: Ground<'_>, key: &Key, reason: &str) -> Option<Write> {
     })
 }
 
-fn step(version: &Version, to: State, ground: Ground<'_>, reason: &str) -> Version {
-    let compromised = version
-        .compromised
-        .or_else(|| (to == State::Compromised).then_some(ground.now));
+/// A version after a transition.
+pub(super) fn step(version: &Version, to: State, ground: Ground<'_>, reason: &str) -> Version {
+    let first = |before: Option<Time>, now: bool| before.or(now.then_some(ground.now));
+    let retires = matches!(
+        to,
+        State::Deactivated | State::Compromised | State::Destroyed
+    );
     Version {
         state: to,
-        compromised,
+        compromised: first(version.compromised, to == State::Compromised),
+        activated: first(version.activated, to == State::Active),
+        retired: first(version.retired, retires),
         suspended_processing: false,
         moved: ground.moved(reason),
         ..version.clone()

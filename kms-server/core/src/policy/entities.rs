@@ -98,6 +98,10 @@ fn pairs(circumstances: &Circumstances<'_>) -> Result<Vec<(String, RestrictedExp
     if let Some(proposed) = circumstances.proposed {
         pairs.push(("proposed", text(proposed.name())));
     }
+    if let Some(waiting) = circumstances.waiting {
+        let waiting = RestrictedExpression::new_duration(format!("{waiting}ms"));
+        pairs.push(("waiting", waiting));
+    }
     Ok(pairs
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))

@@ -64,6 +64,8 @@ pub struct Circumstances<'a> {
     pub strong: bool,
     /// For an approval or a rejection: the action that waits.
     pub proposed: Option<Action>,
+    /// For a destruction to be scheduled: how long it waits, in milliseconds.
+    pub waiting: Option<u64>,
 }
 
 /// What the policy says, and the policies that made it say so: those that permit, or for no those

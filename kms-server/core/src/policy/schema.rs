@@ -63,12 +63,14 @@ pub(super) fn conforms(
         authenticated: Some(Time::default()),
         strong: true,
         proposed: Some(Action::PutPolicy),
+        waiting: Some(1),
     };
     let nothing = Circumstances {
         source: None,
         purpose: None,
         authenticated: None,
         proposed: None,
+        waiting: None,
         ..everything
     };
     let principals: [Principal; 2] = ["person/a".parse()?, "service/a".parse()?];

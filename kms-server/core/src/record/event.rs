@@ -102,10 +102,10 @@ pub enum Settled {
     Abandoned {
         /// Why.
         why: String,
-        /// A key that may be in the token all the same, or come there late: taking it away failed.
-        /// Its number is burnt (see [`crate::view::View::burn`]).
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        left: Option<KeyId>,
+        /// Keys of which it is not known whether they are in the token, or will come there late. Their
+        /// numbers are burnt (see [`crate::view::View::burn`]).
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        left: Vec<KeyId>,
     },
 }
 

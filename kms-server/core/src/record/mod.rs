@@ -297,7 +297,10 @@ fn severity(event: &Event) -> u8 {
         | None => {
             if event.emergency || event.action == Action::DeclareEmergency {
                 5
-            } else if event.action == Action::CompromiseVersion {
+            } else if matches!(
+                event.action,
+                Action::CompromiseVersion | Action::DestroyVersion | Action::EraseSpace
+            ) {
                 4
             } else {
                 1
@@ -315,7 +318,7 @@ fn user(caller: &Caller) -> User {
                 Sort::Service => ("Service", 4, fingerprint),
             }
         }
-        Caller::Founder | Caller::Recovery => ("System", 3, None),
+        Caller::Founder | Caller::Recovery | Caller::Scheduler => ("System", 3, None),
     };
     User {
         uid: caller.to_string(),

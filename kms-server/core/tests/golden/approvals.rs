@@ -8,8 +8,10 @@ use kms_core::class::Class;
 use kms_core::command::{Change, Command};
 use kms_core::decide::{Bench, Demand, Verdict, decide};
 use kms_core::deployment::Environment;
+use kms_core::due::Steady;
 use kms_core::error::{Error, Kind, Result};
 use kms_core::id::KeyUid;
+use kms_core::lifecycle::Unused;
 use kms_core::name::{KeyName, ProposalName};
 use kms_core::plan::{Ground, Plan, carried_out, difference, file, plan};
 use kms_core::plane::Plane;
@@ -87,6 +89,8 @@ impl World {
         let verdict = decide(bench, who, &Command::Change(change.clone()))?;
         let mut ground = Ground {
             view: &self.view,
+            steady: Steady::default(),
+            uses: &Unused,
             caller: who,
             now: self.now,
             fresh: bench.fresh,
@@ -440,9 +444,14 @@ fn what_it_would_change_is_shown_before_anybody_agrees() {
     assert_eq!(
         lines,
         [
-            "spaces/lab/keys/object/versions/2 compromised:  -> 1767225600000",
+            "spaces/lab/keys/object/versions/2 compromised:  -> 2026-01-01T00:00:00Z",
             "spaces/lab/keys/object/versions/2 state: active -> compromised",
-            "spaces/lab/keys/object primary: 2 -> ",
+            "spaces/lab/keys/object/versions/3 algorithm:  -> AES-256",
+            "spaces/lab/keys/object/versions/3 origin:  -> generated",
+            "spaces/lab/keys/object/versions/3 state:  -> active",
+            "spaces/lab/keys/object/versions/3 suspended_processing:  -> false",
+            "spaces/lab/keys/object latest: 2 -> 3",
+            "spaces/lab/keys/object primary: 2 -> 3",
         ]
     );
 }

@@ -171,7 +171,7 @@ fn event(detail: Detail, result: Result<()>) -> Event {
 }
 
 /// A rotation that was given up, fed to a replay as it is read from a log.
-fn replayed(left: Option<KeyId>) -> Result<Replay> {
+fn replayed(left: &[KeyId]) -> Result<Replay> {
     let (_, planned) = judged(&view(), &rotation()).unwrap();
     let intention = Detail::Intention(Box::new(Intention {
         plan: planned,
@@ -183,7 +183,7 @@ fn replayed(left: Option<KeyId>) -> Result<Replay> {
         intention: 0,
         settled: Settled::Abandoned {
             why: "the HSM does not answer".into(),
-            left,
+            left: left.to_vec(),
         },
     }));
     let away = Err(Error::unavailable("the HSM does not answer"));
@@ -202,9 +202,9 @@ fn replayed(left: Option<KeyId>) -> Result<Replay> {
 #[test]
 fn the_log_remembers_what_is_burnt() {
     let (key, third) = (named(&view()), numbered(&view(), 3));
-    let sure = replayed(None).unwrap();
+    let sure = replayed(&[]).unwrap();
     assert_eq!(sure.view().next_id(&key).unwrap(), third);
-    let unsure = replayed(Some(third)).unwrap();
+    let unsure = replayed(&[third]).unwrap();
     assert_eq!(unsure.view().next_id(&key).unwrap().version, 4);
     assert!(unsure.open().is_none());
 }
@@ -212,7 +212,7 @@ fn the_log_remembers_what_is_burnt() {
 #[test]
 fn a_log_that_leaves_what_was_not_intended_does_not_replay() {
     let other = numbered(&view(), 7);
-    assert_eq!(replayed(Some(other)).unwrap_err().kind(), Kind::Internal);
+    assert_eq!(replayed(&[other]).unwrap_err().kind(), Kind::Internal);
 }
 
 /// The bytes of older records, which do not speak of it, are read and written as they were.
@@ -222,7 +222,7 @@ fn an_older_record_reads_as_nothing_left() {
     let settled: Settled = serde_json::from_str(older).unwrap();
     let nothing = Settled::Abandoned {
         why: "the HSM does not answer".into(),
-        left: None,
+        left: vec![],
     };
     assert_eq!(settled, nothing);
     assert_eq!(serde_json::to_string(&settled).unwrap(), older);

@@ -9,6 +9,7 @@ use kms_core::deployment::Environment;
 use kms_core::error::Kind;
 use kms_core::id::{KeyId, KeyUid};
 use kms_core::key::{Origin, Version};
+use kms_core::lifecycle::Lifecycle;
 use kms_core::name::KeyName;
 use kms_core::plan::{Ground, plan};
 use kms_core::revision::Revision;
@@ -65,6 +66,7 @@ fn change(step: &Step) -> Change {
             exportable: false,
             labels: [].into(),
             study: None,
+            lifecycle: Lifecycle::default(),
         },
         Step::Rotate(key, pre_active) => Change::RotateKey {
             name: name(*key),

@@ -9,6 +9,7 @@ use kms_core::deployment::Environment;
 use kms_core::error::Error;
 use kms_core::id::{KeyId, KeyUid};
 use kms_core::key::Origin;
+use kms_core::lifecycle::Lifecycle;
 use kms_core::plan::plan;
 use kms_core::record::{
     Counts, Detail, Event, Intention, Outcome, Record, RequestTag, Settled, is_entry, state_digest,
@@ -54,6 +55,7 @@ fn change() -> (Intention, Outcome) {
         exportable: false,
         labels: [("owner".to_owned(), "lab".to_owned())].into(),
         study: None,
+        lifecycle: Lifecycle::default(),
     };
     let ground = ground(&view, &asker, KeyUid([0xab; 16]));
     let intention = Intention {
@@ -106,7 +108,7 @@ fn each_sort() -> Vec<(&'static str, Event, LogName)> {
             intention: 41,
             settled: Settled::Abandoned {
                 why: "the HSM cannot be reached".into(),
-                left: None,
+                left: vec![],
             },
         })),
     );
@@ -117,10 +119,10 @@ fn each_sort() -> Vec<(&'static str, Event, LogName)> {
         intention: 41,
         settled: Settled::Abandoned {
             why: "the HSM cannot be reached".into(),
-            left: Some(KeyId {
+            left: vec![KeyId {
                 uid: KeyUid([0xab; 16]),
                 version: 1,
-            }),
+            }],
         },
     }));
     let versions = ["spaces/lab/keys/object/versions/1"];

@@ -7,9 +7,11 @@ use kms_core::class::Class;
 use kms_core::command::{Change, Command, MayQuery, Rules, Use};
 use kms_core::decide::{Bench, Verdict, access, decide, explain, sound, with};
 use kms_core::deployment::Environment;
+use kms_core::due::Steady;
 use kms_core::error::{Kind, Result};
 use kms_core::id::KeyUid;
 use kms_core::key::{Key, Study};
+use kms_core::lifecycle::Unused;
 use kms_core::plan::{Ground, plan};
 use kms_core::plane::Plane;
 use kms_core::policy::Policy;
@@ -411,6 +413,8 @@ fn an_emergency_is_short_and_reviewed() {
         verdict.permit()?;
         let ground = Ground {
             view,
+            steady: Steady::default(),
+            uses: &Unused,
             caller: &caller,
             now,
             fresh,

@@ -7,8 +7,10 @@ use kms_core::certificate::Certificate;
 use kms_core::class::Class;
 use kms_core::decide::Bench;
 use kms_core::deployment::{Deployment, Environment, Side};
+use kms_core::due::Steady;
 use kms_core::id::{KeyId, KeyUid};
 use kms_core::key::{Key, Learned, Moved, Origin, Version};
+use kms_core::lifecycle::{Lifecycle, Unused};
 use kms_core::name::KeyName;
 use kms_core::plan::Ground;
 use kms_core::plane::Plane;
@@ -91,6 +93,8 @@ pub(crate) fn bench(view: &View, fresh: KeyUid) -> Bench<'_> {
 pub(crate) fn ground<'a>(view: &'a View, caller: &'a Caller, fresh: KeyUid) -> Ground<'a> {
     Ground {
         view,
+        steady: Steady::default(),
+        uses: &Unused,
         caller,
         now: NOW,
         fresh,
@@ -134,12 +138,12 @@ pub(crate) fn deployment(environment: Environment) -> View {
     for name in ["spaces/lab", "spaces/elsewhere"] {
         put(
             &mut view,
-            Value::Space(Space {
-                name: name.parse().unwrap(),
-                title: "A space".into(),
-                kind: SpaceKind::Project,
-                created: NOW,
-            }),
+            Value::Space(Space::new(
+                name.parse().unwrap(),
+                "A space".into(),
+                SpaceKind::Project,
+                NOW,
+            )),
         );
     }
     put(
@@ -191,11 +195,14 @@ pub(crate) fn key(view: &mut View, name: &KeyName, class: Class, states: &[(Stat
             algorithm: class.algorithm(),
             origin: Origin::Generated,
             created: NOW,
+            activated: (*state != State::PreActive).then_some(NOW),
+            retired: state.may_become(State::Destroyed).then_some(NOW),
             moved: Moved {
                 time: NOW,
                 actor: "someone".into(),
                 reason: "created".into(),
             },
+            destruction: None,
             learned: Some(learned(number)),
             imported: None,
         };
@@ -214,6 +221,8 @@ pub(crate) fn key(view: &mut View, name: &KeyName, class: Class, states: &[(Stat
             latest: u32::try_from(states.len()).unwrap(),
             labels: [].into(),
             study: None,
+            lifecycle: Lifecycle::default(),
+            rewrap: None,
             created: NOW,
             updated: NOW,
         }),

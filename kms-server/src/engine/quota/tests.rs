@@ -189,7 +189,7 @@ fn tell(limits: &Limits, story: &[Step]) -> Told {
                 let charged = runtime.block_on(ledger.spend(keep, "name", &charge));
                 told.last = told.last.max(now);
                 match charged {
-                    Ok(()) => {
+                    Ok((_, _)) => {
                         told.granted += items;
                         told.first.get_or_insert(now);
                     }

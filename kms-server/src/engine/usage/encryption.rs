@@ -8,6 +8,7 @@ use kms_core::command::{DataKey, Plain, Sealed};
 use kms_core::envelope::{EncryptionContext, Envelope, PLAINTEXT_MAX};
 use kms_core::error::{Error, Result};
 use kms_core::key::{Key, Version};
+use kms_core::lifecycle::Spent;
 use kms_core::name::{KeyName, VersionName};
 use zeroize::Zeroizing;
 
@@ -140,7 +141,14 @@ impl Engine {
         let deployment = &bench.view.founded()?.name;
         let checked: Vec<Result<_>> = items.into_iter().map(|i| i.and_then(fits_in)).collect();
         let wanted = checked.iter().flatten().count();
-        self.count_encryptions(&version.id, number(wanted)).await?;
+        let bytes = checked.iter().flatten().map(|(text, _)| text.len()).sum();
+        let spent = Spent {
+            encryptions: number(wanted),
+            bytes: number(bytes),
+        };
+        let (held, _) = bench.view.key(key).ok_or_else(|| Error::not_found(key))?;
+        let life = bench.view.lifecycle(held);
+        self.count_encryptions(&version.id, life, spent).await?;
         let nonces = self.random(wanted.saturating_mul(12)).await?;
         let mut nonces = nonces.chunks_exact(12);
         let mut prepared = Vec::new();
@@ -265,9 +273,10 @@ fn protected_by<'a>(bench: &Bench<'a>, key: &Key, envelope: &Envelope) -> Result
     if bench.permit.covers(&version.id) {
         Ok(version)
     } else {
-        Err(Error::state(format!(
-            "{name} is {}, which does not allow decryption",
-            version.state
-        )))
+        let why = match version.destruction {
+            Some(_) => "will be destroyed and does nothing until then".to_owned(),
+            None => format!("is {}, which does not allow decryption", version.state),
+        };
+        Err(Error::state(format!("{name} {why}")))
     }
 }

@@ -318,10 +318,12 @@ fn row(entry: &v1::Entry) -> Result<[String; 6], Error> {
     let what = match (record.detail(), record.error()) {
         (_, Some((word, _))) => word.to_owned(),
         (Detail::Intention(_), None) => "intended".to_owned(),
-        (Detail::Outcome(outcome), None) => match outcome.settled {
+        (Detail::Outcome(outcome), None) => match &outcome.settled {
             Settled::Committed { .. } => format!("done ({})", outcome.intention),
-            Settled::Abandoned { left: None, .. } => format!("abandoned ({})", outcome.intention),
-            Settled::Abandoned { left: Some(_), .. } => {
+            Settled::Abandoned { left, .. } if left.is_empty() => {
+                format!("abandoned ({})", outcome.intention)
+            }
+            Settled::Abandoned { .. } => {
                 format!("abandoned ({}), its number burnt", outcome.intention)
             }
         },
