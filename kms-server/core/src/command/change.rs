@@ -15,6 +15,7 @@ use crate::quota::{Limits, QuotaName};
 use crate::revision::Revision;
 use crate::space::{EdgeCode, InputType, SpaceKind};
 use crate::state::State;
+use crate::time::Time;
 use crate::value::{DocumentName, Value};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
@@ -284,6 +285,15 @@ pub enum Change {
         /// Why.
         reason: String,
     },
+    /// Declares a backup of the token, made with the HSM's own tools.
+    DeclareBackup {
+        /// Where it is, for people.
+        title: String,
+        /// When it was taken.
+        taken: Time,
+        /// From then on nothing of it is kept.
+        expires: Time,
+    },
     /// Declares an emergency.
     DeclareEmergency {
         /// For how long, in minutes.
@@ -373,6 +383,7 @@ impl Change {
             Change::PutPolicy { .. } => Action::PutPolicy,
             Change::PutBindings { .. } => Action::PutBindings,
             Change::PutQuota { .. } => Action::RaiseQuota,
+            Change::DeclareBackup { .. } => Action::Backup,
             Change::DeclareEmergency { .. } => Action::DeclareEmergency,
             Change::EndEmergency { .. } => Action::EndEmergency,
             Change::ReviewEmergency { .. } => Action::ReviewEmergency,
@@ -406,6 +417,7 @@ impl Change {
             | Change::PutPolicy { .. }
             | Change::PutBindings { .. }
             | Change::PutQuota { .. }
+            | Change::DeclareBackup { .. }
             | Change::DeclareEmergency { .. }
             | Change::EndEmergency { .. }
             | Change::ReviewEmergency { .. }
@@ -451,6 +463,7 @@ impl Change {
             | Change::PutPolicy { .. }
             | Change::PutBindings { .. }
             | Change::PutQuota { .. }
+            | Change::DeclareBackup { .. }
             | Change::DeclareEmergency { .. }
             | Change::EndEmergency { .. }
             | Change::ReviewEmergency { .. } => None,
@@ -497,7 +510,9 @@ impl Change {
                 _ => ("deployment", crate::value::DEPLOYMENT.into()),
             },
             Change::PutQuota { name, .. } => ("quota", name.to_string()),
-            Change::DeclareEmergency { .. } => ("deployment", crate::value::DEPLOYMENT.into()),
+            Change::DeclareBackup { .. } | Change::DeclareEmergency { .. } => {
+                ("deployment", crate::value::DEPLOYMENT.into())
+            }
             Change::EndEmergency { name, .. } | Change::ReviewEmergency { name, .. } => {
                 ("emergency", name.to_string())
             }
