@@ -32,4 +32,3 @@ pub use module::{Module, Slot, Token};
 pub use public_key::P256;
 pub use raw::Handle;
 pub use session::{Login, Session};
-pub use signature::ecdsa_signature;

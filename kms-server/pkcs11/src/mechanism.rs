@@ -92,7 +92,7 @@ pub enum Mechanism<'a> {
     /// `CKM_SHA256_HMAC`: a 32-byte tag (RFC 2104, FIPS 198-1).
     Sha256Hmac,
     /// `CKM_ECDSA` over a digest that the caller computed (FIPS 186-5 section 6.4): r and s,
-    /// each as long as the order of the curve; see [`ecdsa_signature`](crate::ecdsa_signature).
+    /// each as long as the order of the curve; see [`Session::sign_ecdsa`](crate::Session).
     Ecdsa,
     /// `CKM_RSA_PKCS_OAEP` with an empty label.
     RsaOaep(OaepHash),

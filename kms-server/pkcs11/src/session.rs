@@ -14,6 +14,7 @@ use crate::mechanism::Mechanism;
 use crate::module::Open;
 use crate::public_key;
 use crate::raw::{Functions, Handle, Operation};
+use crate::signature::ecdsa_signature;
 
 /// A read-write session, closed when dropped. Session objects that it made and did
 /// not destroy end with it.
@@ -210,6 +211,16 @@ impl Session {
             key,
             message,
         )
+    }
+
+    /// ECDSA over a digest (FIPS 186-5 section 6.4), as others read it: an ECDSA-Sig-Value (RFC 3279
+    /// section 2.2.3), DER.
+    ///
+    /// # Errors
+    /// As [`Session::sign`].
+    pub fn sign_ecdsa(&self, key: Handle, digest: &[u8]) -> Result<Vec<u8>, Error> {
+        let raw = self.sign(&Mechanism::Ecdsa, key, digest)?;
+        ecdsa_signature(&raw).ok_or_else(|| Error::wrong("C_Sign", "the signature is not r and s"))
     }
 
     /// `C_WrapKey`: `key`, encrypted under `wrapping_key`, in one call.

@@ -4,7 +4,7 @@ use crate::der::{integer, sequence};
 
 /// The ECDSA-Sig-Value (RFC 3279 section 2.2.3), DER, of r and s one after the other, as `CKM_ECDSA`
 /// gives them (PKCS#11 v2.40 section 2.3.1). `None` where they are not two halves.
-pub fn ecdsa_signature(r_and_s: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn ecdsa_signature(r_and_s: &[u8]) -> Option<Vec<u8>> {
     let half = r_and_s.len() / 2;
     let (r, s) = r_and_s.split_at_checked(half)?;
     let halves = half > 0 && r.len() == s.len();

@@ -2,6 +2,7 @@
 //! caller hears of it. [`Engine::run`] is the one door.
 
 mod answers;
+mod attestation;
 mod change;
 mod count;
 mod import;
@@ -19,6 +20,7 @@ mod scheduler;
 mod settle;
 mod usage;
 
+pub use attestation::Attestation;
 pub use open::Refusal;
 pub use reply::{
     Allowance, DataKeyMade, Decrypted, Encrypted, Here, ImportParameters, ReEncrypted, Reply,

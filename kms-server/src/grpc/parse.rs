@@ -31,6 +31,11 @@ pub(super) fn required<T>(field: &str, value: Option<T>) -> Result<T> {
     value.ok_or_else(|| Error::invalid(field, format!("{field} is missing")))
 }
 
+/// A title that must be there.
+pub(super) fn said_title(text: String) -> Result<String> {
+    line("title", text, 1, TITLE_MAX)
+}
+
 pub(super) fn title(text: String) -> Result<String> {
     line("title", text, 0, TITLE_MAX)
 }
@@ -63,17 +68,21 @@ pub(super) fn labels(labels: BTreeMap<String, String>) -> Result<BTreeMap<String
     }
 }
 
+/// A point in time that must be there, to the second.
+pub(super) fn time(field: &str, time: Option<prost_types::Timestamp>) -> Result<Time> {
+    let seconds = u64::try_from(required(field, time)?.seconds)
+        .map_err(|_before| Error::invalid(field, format!("{field} is not before 1970")))?;
+    Ok(Time(seconds.saturating_mul(1000)))
+}
+
 /// A study; one without a purpose is none.
 pub(super) fn study(study: Option<v1::Study>) -> Result<Option<Study>> {
     let Some(study) = study.filter(|s| !s.purpose.is_empty()) else {
         return Ok(None);
     };
-    let ends = required("study.end_time", study.end_time)?;
-    let ends = u64::try_from(ends.seconds)
-        .map_err(|_before| Error::invalid("study.end_time", "study.end_time is not before 1970"))?;
     Ok(Some(Study {
         purpose: name("study.purpose", &study.purpose)?,
-        ends: Time(ends.saturating_mul(1000)),
+        ends: time("study.end_time", study.end_time)?,
     }))
 }
 

@@ -17,7 +17,9 @@ use std::collections::BTreeMap;
 #[derive(Debug)]
 pub struct Trail {
     subject: Subject,
-    open: Option<Box<Intention>>,
+    /// How the names of what it is about begin.
+    prefix: String,
+    open: Option<(u64, Box<Intention>)>,
     /// The proposals by which destructions that stand were scheduled.
     scheduled: BTreeMap<VersionName, Option<ProposalName>>,
     /// The proposal by which the space is decommissioned.
@@ -43,6 +45,7 @@ impl Trail {
     #[must_use]
     pub fn new(subject: Subject) -> Self {
         Trail {
+            prefix: subject.space().to_string(),
             subject,
             open: None,
             scheduled: BTreeMap::new(),
@@ -56,12 +59,19 @@ impl Trail {
     /// # Errors
     /// `Internal` when it is no record.
     pub fn feed(&mut self, entry: &[u8]) -> Result<()> {
+        // Most entries are of other spaces, and are not parsed: an intention and its outcome both
+        // name the resource that they are about.
+        let prefix = self.prefix.as_bytes();
+        if !entry.windows(prefix.len()).any(|part| part == prefix) {
+            return Ok(());
+        }
         let record = Record::decode(entry)?;
         match record.detail() {
-            Detail::Intention(intention) => self.open = Some(intention.clone()),
+            Detail::Intention(intention) => self.open = Some((record.index(), intention.clone())),
             Detail::Outcome(outcome) => {
-                let open = self.open.take();
-                if let (Some(intention), Settled::Committed { .. }) = (open, &outcome.settled) {
+                let open = self.open.take().filter(|(at, _)| *at == outcome.intention);
+                if let (Some((_, intention)), Settled::Committed { .. }) = (open, &outcome.settled)
+                {
                     self.settle(&intention, || Place {
                         log: LogName::Changes.name().into(),
                         index: record.index(),
