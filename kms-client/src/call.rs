@@ -63,6 +63,7 @@ use v1::{
     crypto_service_client::CryptoServiceClient as Crypto,
     import_service_client::ImportServiceClient as Import,
     key_service_client::KeyServiceClient as Keys,
+    lifecycle_service_client::LifecycleServiceClient as Lifecycles,
     policy_service_client::PolicyServiceClient as Policies,
     proposal_service_client::ProposalServiceClient as Proposals,
     pseudonym_service_client::PseudonymServiceClient as Pseudonyms,
@@ -74,6 +75,10 @@ calls! {
     Changes Spaces<_>, create_space(v1::CreateSpaceRequest) -> v1::Space;
     Asks    Spaces<_>, get_space(v1::GetSpaceRequest) -> v1::Space;
     Asks    Spaces<_>, list_spaces(v1::ListSpacesRequest) -> v1::ListSpacesResponse;
+    Changes Spaces<_>, update_space(v1::UpdateSpaceRequest) -> v1::Space;
+    Changes Spaces<_>, archive_space(v1::MoveSpaceRequest) -> v1::Space;
+    Changes Spaces<_>, decommission_space(v1::MoveSpaceRequest) -> v1::Space;
+    Changes Spaces<_>, keep_space(v1::MoveSpaceRequest) -> v1::Space;
     Changes Spaces<_>, create_domain(v1::CreateDomainRequest) -> v1::Domain;
     Asks    Spaces<_>, get_domain(v1::GetDomainRequest) -> v1::Domain;
     Asks    Spaces<_>, list_domains(v1::ListDomainsRequest) -> v1::ListDomainsResponse;
@@ -93,6 +98,13 @@ calls! {
     Changes Keys<_>, suspend_version(v1::SuspendVersionRequest) -> v1::KeyVersion;
     Changes Keys<_>, resume_version(v1::MoveVersionRequest) -> v1::KeyVersion;
     Changes Keys<_>, compromise_version(v1::MoveVersionRequest) -> v1::KeyVersion;
+    Changes Keys<_>, schedule_destruction(v1::ScheduleDestructionRequest) -> v1::KeyVersion;
+    Changes Keys<_>, cancel_destruction(v1::MoveVersionRequest) -> v1::KeyVersion;
+    Changes Keys<_>, start_rewrap(v1::StartRewrapRequest) -> v1::Key;
+    Changes Keys<_>, finish_rewrap(v1::FinishRewrapRequest) -> v1::Key;
+
+    Asks    Lifecycles<_>, list_due(v1::ListDueRequest) -> v1::ListDueResponse;
+    Asks    Lifecycles<_>, report_keys(v1::ReportKeysRequest) -> v1::ReportKeysResponse;
 
     Asks    Crypto<_>, encrypt(v1::EncryptRequest) -> v1::EncryptResponse;
     Asks    Crypto<_>, decrypt(v1::DecryptRequest) -> v1::DecryptResponse;

@@ -2,7 +2,8 @@
 
 use crate::noun::{
     access, audit, completions, context, domain, edge, emergency, file, hsm, import, inventory,
-    key, login, policy, proposal, pseudonym, quota, random, space, status, version,
+    key, login, policy, proposal, pseudonym, quota, random, report, rotation, space, status,
+    version,
 };
 use crate::screen::Form;
 use crate::session::Setting;
@@ -91,6 +92,9 @@ enum Noun {
     /// Versions of keys and their states.
     #[command(subcommand)]
     Version(version::Verb),
+    /// What rotates when, and what else is due.
+    #[command(subcommand)]
+    Rotation(rotation::Verb),
     /// Keys that come in from an outside solution.
     #[command(subcommand)]
     Import(import::Verb),
@@ -121,6 +125,9 @@ enum Noun {
     /// Spaces, edges and keys, declared in a file.
     #[command(subcommand)]
     Inventory(inventory::Verb),
+    /// Reports for a regulator.
+    #[command(subcommand)]
+    Report(report::Verb),
     /// Seal a file under a key.
     Encrypt(file::Encrypt),
     /// Open a sealed file.
@@ -150,11 +157,13 @@ impl Cli {
             Noun::Login(asked) => asked.run(&setting).await,
             Noun::Logout(asked) => asked.run(&setting),
             Noun::Status(asked) => asked.run(&setting.session().await?).await,
-            Noun::Space(verb) => verb.run(&setting.session().await?).await,
+            Noun::Space(verb) => verb.run(&setting).await,
             Noun::Domain(verb) => verb.run(&setting.session().await?).await,
             Noun::Edge(verb) => verb.run(&setting.session().await?).await,
             Noun::Key(verb) => verb.run(&setting.session().await?).await,
             Noun::Version(verb) => verb.run(&setting).await,
+            Noun::Rotation(verb) => verb.run(&setting.session().await?).await,
+            Noun::Report(verb) => verb.run(&setting.session().await?).await,
             Noun::Import(verb) => verb.run(&setting.session().await?).await,
             Noun::Pseudonym(verb) => verb.run(&setting.session().await?).await,
             Noun::Quota(verb) => verb.run(&setting.session().await?).await,

@@ -9,6 +9,7 @@ mod confirm;
 mod contexts;
 mod difference;
 mod inventory;
+mod lifecycle;
 mod noun;
 mod progress;
 mod rules;

@@ -1,7 +1,8 @@
 //! Takes the steps of a plan, in order, each under its own check.
 
 use super::document::{Class, Domain, Edge, Input, Key, Origin, Space, SpaceKind, Study};
-use super::plan::{Plan, Step, Update};
+use super::plan::{Plan, Step, Update, UpdateSpace};
+use crate::lifecycle::Written;
 use crate::progress;
 use crate::session::Session;
 use crate::waiting::Asked;
@@ -97,6 +98,7 @@ async fn take(client: &Client, step: &Step) -> Result<(), Error> {
                 .map(drop)
         }
         Step::UpdateKey(update) => client.update_key(updated(update)?).await.map(drop),
+        Step::UpdateSpace(update) => client.update_space(said(update)).await.map(drop),
     }
 }
 
@@ -111,6 +113,7 @@ fn made_space(space: &Space) -> v1::Space {
         name: format!("spaces/{}", space.name),
         title: space.title.clone().unwrap_or_default(),
         kind: kind.into(),
+        lifecycle: space.lifecycle.clone().map(Written::message),
         ..v1::Space::default()
     }
 }
@@ -145,6 +148,7 @@ fn made_key(key: &Key) -> Result<v1::Key, Error> {
         exportable: key.exportable,
         labels: key.labels.clone().unwrap_or_default(),
         study: key.study.as_ref().map(Study::message),
+        lifecycle: key.lifecycle.clone().map(Written::message),
         ..v1::Key::default()
     })
 }
@@ -182,9 +186,35 @@ fn updated(update: &Update) -> Result<v1::UpdateKeyRequest, Error> {
         paths.push("study".to_owned());
         key.study = study.to.as_ref().map(Study::message);
     }
+    if let Some(lifecycle) = &update.lifecycle {
+        paths.push("lifecycle".to_owned());
+        key.lifecycle = Some(lifecycle.to.clone().message());
+    }
     Ok(v1::UpdateKeyRequest {
         key: Some(key),
         update_mask: Some(prost_types::FieldMask { paths }),
         request_id: String::new(),
     })
+}
+
+fn said(update: &UpdateSpace) -> v1::UpdateSpaceRequest {
+    let mut paths = Vec::new();
+    let mut space = v1::Space {
+        name: format!("spaces/{}", update.name),
+        etag: update.etag.clone(),
+        ..v1::Space::default()
+    };
+    if let Some(title) = &update.title {
+        paths.push("title".to_owned());
+        space.title.clone_from(&title.to);
+    }
+    if let Some(lifecycle) = &update.lifecycle {
+        paths.push("lifecycle".to_owned());
+        space.lifecycle = Some(lifecycle.to.clone().message());
+    }
+    v1::UpdateSpaceRequest {
+        space: Some(space),
+        update_mask: Some(prost_types::FieldMask { paths }),
+        request_id: String::new(),
+    }
 }

@@ -1,5 +1,6 @@
 //! The file, as written.
 
+use crate::lifecycle::Written;
 use crate::study;
 use crate::yaml;
 use jiff::Timestamp;
@@ -32,6 +33,8 @@ pub(crate) struct Space {
     pub(crate) kind: SpaceKind,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) title: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lifecycle: Option<Written>,
 }
 
 /// An identifier domain; without `source` its identifiers come from outside.
@@ -69,6 +72,8 @@ pub(crate) struct Key {
     pub(crate) labels: Option<BTreeMap<String, String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) study: Option<Study>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lifecycle: Option<Written>,
     #[serde(default, skip_serializing_if = "Origin::is_generated")]
     pub(crate) origin: Origin,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

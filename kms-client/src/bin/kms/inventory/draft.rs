@@ -1,8 +1,8 @@
 //! A plan in the making: what the document says against what there is, fault by fault.
 
-use super::document::{Document, Edge, Input, Key, Study};
-use super::plan::{Change, Step, Update};
-use super::state::{Current, State};
+use super::document::{Document, Edge, Input, Key, Space, Study};
+use super::plan::{Change, Step, Update, UpdateSpace};
+use super::state::{Current, CurrentSpace, State};
 use kms_core::name::{EDGE_PREFIX, Slug};
 use kms_core::space::EdgeCode;
 use serde::Serialize;
@@ -54,13 +54,25 @@ impl<'a> Draft<'a> {
             }
             match self.state.spaces.get(&space.name) {
                 None => self.steps.push(Step::CreateSpace(space.clone())),
-                Some(now) => {
-                    let what = format!("space {}", space.name);
-                    let same = self.fixed(at, &what, "kind", &now.kind, &space.kind)
-                        & self.fixed_title(at, &what, &now.title, &space.title);
-                    self.unchanged += usize::from(same);
-                }
+                Some(now) => self.space_there(at, now),
             }
+        }
+    }
+
+    fn space_there(&mut self, at: &Spanned<Space>, now: &CurrentSpace) {
+        let (space, what) = (&at.value, format!("space {}", at.value.name));
+        let fixed = self.fixed(at, &what, "kind", &now.space.kind, &space.kind);
+        let title = change(&now.space.title, &space.title);
+        let lifecycle = change(&now.space.lifecycle, &space.lifecycle);
+        if title.is_some() || lifecycle.is_some() {
+            self.steps.push(Step::UpdateSpace(UpdateSpace {
+                name: space.name.clone(),
+                etag: now.etag.clone(),
+                title,
+                lifecycle,
+            }));
+        } else {
+            self.unchanged += usize::from(fixed);
         }
     }
 
@@ -132,13 +144,16 @@ impl<'a> Draft<'a> {
         let title = change(&now.key.title, &key.title);
         let labels = change(&now.key.labels, &key.labels);
         let study = new_study(now.key.study.as_ref(), key.study.as_ref());
-        if title.is_some() || labels.is_some() || study.is_some() {
+        let lifecycle = change(&now.key.lifecycle, &key.lifecycle);
+        let says = title.is_some() || labels.is_some();
+        if says || study.is_some() || lifecycle.is_some() {
             self.steps.push(Step::UpdateKey(Update {
                 name: key.name.clone(),
                 etag: now.etag.clone(),
                 title,
                 labels,
                 study,
+                lifecycle,
             }));
         } else {
             self.unchanged += usize::from(fixed);

@@ -31,7 +31,12 @@ pub(crate) fn yaml(state: State) -> Result<String, Error> {
         ..one
     };
     let exported = Exported {
-        spaces: state.spaces.into_values().map(space).map(FlowMap).collect(),
+        spaces: state
+            .spaces
+            .into_values()
+            .map(|one| space(one.space))
+            .map(FlowMap)
+            .collect(),
         domains: state
             .domains
             .into_values()

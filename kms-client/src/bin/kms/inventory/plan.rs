@@ -3,6 +3,7 @@
 use super::document::{Document, Domain, Edge, Key, Space, Study};
 use super::draft::Draft;
 use super::state::State;
+use crate::lifecycle::Written;
 use kms_client::{Error, Kind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -31,6 +32,20 @@ pub(crate) enum Step {
     CreateKey(Key),
     CreateEdge(Edge),
     UpdateKey(Update),
+    UpdateSpace(UpdateSpace),
+}
+
+/// A change of what can change in a space.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct UpdateSpace {
+    pub(crate) name: String,
+    /// What it was planned on.
+    pub(crate) etag: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) title: Option<Change<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lifecycle: Option<Change<Written>>,
 }
 
 /// A change of what can change in a key.
@@ -47,6 +62,8 @@ pub(crate) struct Update {
     pub(crate) labels: Option<Change<BTreeMap<String, String>>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) study: Option<Change<Option<Study>>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lifecycle: Option<Change<Written>>,
 }
 
 /// From one value to another.
@@ -96,6 +113,11 @@ impl Plan {
                 Step::CreateDomain(domain) => state.domains.contains_key(&domain.name),
                 Step::CreateKey(key) => state.keys.contains_key(&key.name),
                 Step::CreateEdge(edge) => state.edges.contains_key(&edge.name()),
+                Step::UpdateSpace(update) => match state.spaces.get(&update.name) {
+                    Some(current) if current.etag == update.etag => false,
+                    Some(_) => return stale(format!("{kind} {name} has changed since")),
+                    None => return stale(format!("{kind} {name} does not exist")),
+                },
                 Step::UpdateKey(update) => match state.keys.get(&update.name) {
                     Some(current) if current.etag == update.etag => false,
                     Some(_) => return stale(format!("{kind} {name} has changed since")),
@@ -114,7 +136,7 @@ impl Step {
     /// The noun.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::CreateSpace(_) => "space",
+            Self::CreateSpace(_) | Self::UpdateSpace(_) => "space",
             Self::CreateDomain(_) => "domain",
             Self::CreateKey(_) | Self::UpdateKey(_) => "key",
             Self::CreateEdge(_) => "edge",
@@ -129,6 +151,7 @@ impl Step {
             Self::CreateKey(key) => key.name.clone(),
             Self::CreateEdge(edge) => edge.name(),
             Self::UpdateKey(update) => update.name.clone(),
+            Self::UpdateSpace(update) => update.name.clone(),
         }
     }
 }
@@ -142,7 +165,7 @@ impl Step {
 mod tests {
     use super::super::document::Class;
     use super::super::export;
-    use super::super::state::Current;
+    use super::super::state::{Current, CurrentSpace};
     use super::*;
     use crate::yaml;
 
@@ -175,9 +198,21 @@ keys:
     fn applied(plan: &Plan, mut state: State) -> State {
         for step in plan.steps.clone() {
             match step {
-                Step::CreateSpace(mut one) => {
-                    one.title.get_or_insert_default();
-                    state.spaces.insert(one.name.clone(), one);
+                Step::CreateSpace(mut space) => {
+                    space.title.get_or_insert_default();
+                    let etag = "1".to_owned();
+                    let name = space.name.clone();
+                    state.spaces.insert(name, CurrentSpace { space, etag });
+                }
+                Step::UpdateSpace(update) => {
+                    let current = state.spaces.get_mut(&update.name).unwrap();
+                    current.etag.push('1');
+                    if let Some(title) = update.title {
+                        current.space.title = Some(title.to);
+                    }
+                    if let Some(lifecycle) = update.lifecycle {
+                        current.space.lifecycle = Some(lifecycle.to);
+                    }
                 }
                 Step::CreateDomain(mut one) => {
                     one.title.get_or_insert_default();
@@ -203,6 +238,9 @@ keys:
                     }
                     if let Some(study) = update.study {
                         current.key.study = study.to;
+                    }
+                    if let Some(lifecycle) = update.lifecycle {
+                        current.key.lifecycle = Some(lifecycle.to);
                     }
                 }
             }
@@ -296,6 +334,44 @@ keys:
             "{exported}"
         );
         assert!(yaml::parse::<Document>(&study("someday")).is_err());
+    }
+
+    #[test]
+    fn a_lifecycle_is_said_and_changed_and_stays_where_the_file_is_silent() {
+        let said = |days: u32| {
+            let told = format!("kind: warehouse, lifecycle: {{rotate-after: {days}d}}}}");
+            let text = WHOLE.replace("kind: warehouse}", &told);
+            let told = format!(", labels: {{tier: hot}}, lifecycle: {{process-for: {days}d}}}}\n");
+            text.replace(", labels: {tier: hot}}\n", &told)
+        };
+        let first = plan(&said(90), &whole()).unwrap();
+        let steps: Vec<_> = first.steps.iter().map(|s| (s.kind(), s.name())).collect();
+        let expected = [
+            ("space", "warehouse".into()),
+            ("key", "ingest-lyon/object".into()),
+        ];
+        assert_eq!(steps, expected);
+        let there = applied(&first, whole());
+        assert!(plan(&said(90), &there).unwrap().steps.is_empty());
+        assert!(plan(WHOLE, &there).unwrap().steps.is_empty());
+        assert_eq!(plan(&said(30), &there).unwrap().steps.len(), 2);
+        let exported = export::yaml(there.clone()).unwrap();
+        assert!(
+            exported.contains("lifecycle: {rotate-after: 90d}"),
+            "{exported}"
+        );
+        assert!(plan(&exported, &there).unwrap().steps.is_empty());
+        let late = first.check("emc2-dev", &there).unwrap_err();
+        assert!(
+            late.to_string().contains("space warehouse has changed"),
+            "{late}"
+        );
+        assert!(
+            yaml::parse::<Document>(
+                "spaces: [{name: a, kind: project, lifecycle: {rotate-after: soon}}]"
+            )
+            .is_err()
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What there is, in the words of the document.
 
 use super::document::{Class, Domain, Edge, Input, Key, Origin, Space, SpaceKind, Study};
+use crate::lifecycle::Written;
 use kms_client::{Client, Error, name, v1};
 use kms_core::name::SERVICE_SPACE;
 use std::collections::BTreeMap;
@@ -9,10 +10,17 @@ use std::collections::BTreeMap;
 /// keys, the keys of edges) is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct State {
-    pub(crate) spaces: BTreeMap<String, Space>,
+    pub(crate) spaces: BTreeMap<String, CurrentSpace>,
     pub(crate) domains: BTreeMap<String, Domain>,
     pub(crate) edges: BTreeMap<String, Edge>,
     pub(crate) keys: BTreeMap<String, Current>,
+}
+
+/// A space, and the etag that a change of it must carry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CurrentSpace {
+    pub(crate) space: Space,
+    pub(crate) etag: String,
 }
 
 /// A key, and the etag that a change of it must carry.
@@ -33,7 +41,7 @@ impl State {
             spaces: spaces
                 .iter()
                 .filter_map(space)
-                .map(|one| (one.name.clone(), one))
+                .map(|one| (one.space.name.clone(), one))
                 .collect(),
             domains: domains
                 .iter()
@@ -54,7 +62,7 @@ impl State {
     }
 }
 
-fn space(space: &v1::Space) -> Option<Space> {
+fn space(space: &v1::Space) -> Option<CurrentSpace> {
     if space.name == SERVICE_SPACE {
         return None;
     }
@@ -65,10 +73,14 @@ fn space(space: &v1::Space) -> Option<Space> {
         v1::SpaceKind::Platform => SpaceKind::Platform,
         v1::SpaceKind::Unspecified => return None,
     };
-    Some(Space {
-        name: name::short(&space.name),
-        kind,
-        title: Some(space.title.clone()),
+    Some(CurrentSpace {
+        space: Space {
+            name: name::short(&space.name),
+            kind,
+            title: Some(space.title.clone()),
+            lifecycle: Written::of(space.lifecycle.as_ref()),
+        },
+        etag: space.etag.clone(),
     })
 }
 
@@ -117,6 +129,7 @@ fn key(key: &v1::Key) -> Option<Current> {
             title: Some(key.title.clone()),
             labels: Some(key.labels.clone()),
             study: key.study.as_ref().and_then(Study::of),
+            lifecycle: Written::of(key.lifecycle.as_ref()),
             origin,
             exportable: key.exportable,
         },

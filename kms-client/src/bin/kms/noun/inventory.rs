@@ -1,8 +1,9 @@
 //! `kms inventory`.
 
 use crate::inventory::document::{Document, Study};
-use crate::inventory::plan::{Change, Plan, Step, Update};
+use crate::inventory::plan::{Change, Plan, Step, Update, UpdateSpace};
 use crate::inventory::{State, apply, export, shown};
+use crate::lifecycle::{self, Written};
 use crate::screen::Screen;
 use crate::session::{Session, Setting};
 use crate::table::Table;
@@ -162,6 +163,7 @@ fn show(screen: Screen, plan: &Plan) -> Result<(), Error> {
             Step::CreateKey(key) => ("+", written(&key.class, key.title.as_deref())),
             Step::CreateEdge(edge) => ("+", written(&edge.input, Some(&edge.code))),
             Step::UpdateKey(update) => ("~", changes(update)),
+            Step::UpdateSpace(update) => ("~", space_changes(update)),
         };
         table.row([mark.to_owned(), step.kind().to_owned(), step.name(), told]);
     }
@@ -175,7 +177,7 @@ fn show(screen: Screen, plan: &Plan) -> Result<(), Error> {
     let updates = plan
         .steps
         .iter()
-        .filter(|step| matches!(step, Step::UpdateKey(_)))
+        .filter(|step| matches!(step, Step::UpdateKey(_) | Step::UpdateSpace(_)))
         .count();
     screen.line(&format!(
         "{} to make, {updates} to change, {} not declared, {} as declared",
@@ -195,10 +197,6 @@ fn written(value: &impl serde::Serialize, after: Option<&str>) -> String {
 }
 
 fn changes(update: &Update) -> String {
-    let title = update
-        .title
-        .as_ref()
-        .map(|Change { from, to }| format!("title {from:?} -> {to:?}"));
     let labels = update
         .labels
         .as_ref()
@@ -210,10 +208,35 @@ fn changes(update: &Update) -> String {
         };
         format!("study {} -> {}", told(from), told(to))
     });
-    title
-        .into_iter()
-        .chain(labels)
-        .chain(study)
-        .collect::<Vec<_>>()
-        .join(", ")
+    let all = [
+        title_changes(update.title.as_ref()),
+        labels,
+        study,
+        lifecycle_changes(update.lifecycle.as_ref()),
+    ];
+    all.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn space_changes(update: &UpdateSpace) -> String {
+    let all = [
+        title_changes(update.title.as_ref()),
+        lifecycle_changes(update.lifecycle.as_ref()),
+    ];
+    all.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn title_changes(title: Option<&Change<String>>) -> Option<String> {
+    title.map(|Change { from, to }| format!("title {from:?} -> {to:?}"))
+}
+
+fn lifecycle_changes(lifecycle: Option<&Change<Written>>) -> Option<String> {
+    let told = |written: &Written| {
+        let told = lifecycle::told(Some(&written.clone().message()));
+        if told.is_empty() {
+            "inherited".to_owned()
+        } else {
+            told
+        }
+    };
+    lifecycle.map(|Change { from, to }| format!("lifecycle {} -> {}", told(from), told(to)))
 }

@@ -1,9 +1,10 @@
 //! `kms key`.
 
 use super::{Move, Once, version};
+use crate::lifecycle::{self, Said};
 use crate::session::Session;
 use crate::study;
-use crate::table::{Table, time_and_age, word, yes};
+use crate::table::{Table, in_how_long, time_and_age, word, yes};
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use kms_client::{Client, Error, Kind, name, v1};
@@ -31,14 +32,17 @@ pub(crate) enum Verb {
   kms key create ingest-lyon/object --class data-at-rest --title \"Object storage\"
   kms key create ingest-lyon/import --class import-wrapping
   kms key create ingest-lyon/legacy --class data-at-rest --origin external
-  kms key create project-01/object --class data-at-rest --study cardio --study-ends 2027-01-01")]
+  kms key create project-01/object --class data-at-rest --study cardio --study-ends 2027-01-01
+  kms key create ingest-lyon/hot --class data-at-rest --rotate-after 90d --process-for 365d")]
     Create(Create),
-    /// Change the title, the labels or the study of a key; nothing else of it can change.
+    /// Change the title, the labels, the study or the lifecycle of a key; nothing else of it can change.
     #[command(after_help = "Examples:
   kms key update ingest-lyon/object --title \"Object storage, hot tier\"
   kms key update ingest-lyon/object --label tier=hot --label owner=clb
   kms key update ingest-lyon/object --no-labels
-  kms key update project-01/object --study cardio --study-ends 2028-01-01")]
+  kms key update project-01/object --study cardio --study-ends 2028-01-01
+  kms key update ingest-lyon/object --rotate-after 90d --rotate-after-encryptions 1000000
+  kms key update ingest-lyon/object --inherit-lifecycle")]
     Update(Update),
     /// Make a new version, which protects from now on; older ones go on to decrypt.
     #[command(
@@ -79,6 +83,8 @@ pub(crate) struct Create {
     #[command(flatten)]
     study: Bound,
     #[command(flatten)]
+    lifecycle: Said,
+    #[command(flatten)]
     once: Once,
 }
 
@@ -96,7 +102,8 @@ pub(crate) struct Bound {
 
 #[derive(Debug, Args)]
 #[group(id = "what", required = true, multiple = true)]
-#[group(args = ["title", "labels", "no_labels", "study", "no_study"])]
+#[group(args = ["title", "labels", "no_labels", "study", "no_study", "inherit_lifecycle"])]
+#[group(args = lifecycle::OPTIONS)]
 pub(crate) struct Update {
     /// For example ingest-lyon/object.
     #[arg(value_parser = name::key)]
@@ -115,6 +122,12 @@ pub(crate) struct Update {
     /// Bind it to no study any more.
     #[arg(long, conflicts_with = "study")]
     no_study: bool,
+    /// Those given replace all that it said of the life of its versions.
+    #[command(flatten)]
+    lifecycle: Said,
+    /// Let it say nothing of the life of its versions any more.
+    #[arg(long, conflicts_with_all = lifecycle::OPTIONS)]
+    inherit_lifecycle: bool,
     /// Go on only if this is still the current etag.
     #[arg(
         long,
@@ -229,6 +242,7 @@ impl Create {
             exportable: self.exportable,
             labels: labels(self.labels)?,
             study: self.study.message(),
+            lifecycle: self.lifecycle.message(),
             ..v1::Key::default()
         };
         let request = v1::CreateKeyRequest {
@@ -259,12 +273,16 @@ impl Update {
         if self.no_study || self.study.study.is_some() {
             paths.push("study".to_owned());
         }
+        if self.inherit_lifecycle || !self.lifecycle.is_silent() {
+            paths.push("lifecycle".to_owned());
+        }
         let request = v1::UpdateKeyRequest {
             key: Some(v1::Key {
                 name: self.key,
                 title: self.title.unwrap_or_default(),
                 labels: labels(self.labels)?,
                 study: self.study.message(),
+                lifecycle: self.lifecycle.message(),
                 etag: self.etag,
                 ..v1::Key::default()
             }),
@@ -303,7 +321,7 @@ fn number(version: &str) -> String {
     version.rsplit('/').next().unwrap_or_default().to_owned()
 }
 
-fn fields(key: &v1::Key) -> Table {
+pub(super) fn fields(key: &v1::Key) -> Table {
     let labels: Vec<String> = key
         .labels
         .iter()
@@ -321,8 +339,21 @@ fn fields(key: &v1::Key) -> Table {
             "study",
             key.study.as_ref().map(study::told).unwrap_or_default(),
         ),
+        ("lifecycle", lifecycle::told(key.lifecycle.as_ref())),
+        (
+            "re-wrapped",
+            key.rewrap.as_ref().map(campaign).unwrap_or_default(),
+        ),
         ("created", time_and_age(key.create_time.as_ref())),
         ("updated", time_and_age(key.update_time.as_ref())),
         ("etag", key.etag.clone()),
     ])
+}
+
+/// A re-wrap campaign, in a few words.
+fn campaign(rewrap: &v1::Rewrap) -> String {
+    let versions = rewrap.versions.iter().map(|version| number(version));
+    let versions = versions.collect::<Vec<_>>().join(", ");
+    let ends = in_how_long(rewrap.end_time.as_ref());
+    format!("version {versions} may be re-wrapped, ends {ends}")
 }

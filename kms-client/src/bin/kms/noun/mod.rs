@@ -21,6 +21,8 @@ mod pseudonym_map;
 mod pseudonym_part;
 pub(crate) mod quota;
 pub(crate) mod random;
+pub(crate) mod report;
+pub(crate) mod rotation;
 pub(crate) mod space;
 pub(crate) mod status;
 pub(crate) mod version;

@@ -2,8 +2,9 @@
 
 use super::Move;
 use crate::confirm::confirm;
+use crate::lifecycle::{Length, length, period};
 use crate::session::Setting;
-use crate::table::{Table, time, time_and_age, word, yes};
+use crate::table::{Table, in_how_long, person, time, time_and_age, word, yes};
 use clap::{Args, Subcommand};
 use kms_client::{Client, Error, name, v1};
 
@@ -63,6 +64,30 @@ pub(crate) enum Verb {
         #[arg(long)]
         yes: bool,
     },
+    /// Set the day on which a version is destroyed, for ever. Until then it does nothing, so that
+    /// whoever still needs it finds out; then a custodian approves, and the service does it.
+    #[command(after_help = "Examples:
+  kms version destroy ingest-lyon/object/2 --reason \"superseded, all re-wrapped\" --wait
+  kms version destroy ingest-lyon/object/2 --after 7d --reason \"study withdrawn\" --yes
+  kms version keep ingest-lyon/object/2 --reason \"still needed\"")]
+    Destroy {
+        #[command(flatten)]
+        one: One,
+        /// How long it waits; seven days at least in production.
+        #[arg(long, value_name = "TIME", default_value = "30d", value_parser = length)]
+        after: Length,
+        /// Although it was used lately.
+        #[arg(long)]
+        force: bool,
+        /// Do not ask for a confirmation.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Take the day of its destruction back.
+    #[command(
+        after_help = "Examples:\n  kms version keep ingest-lyon/object/2 --reason \"still needed\""
+    )]
+    Keep(One),
 }
 
 #[derive(Debug, Args)]
@@ -80,6 +105,17 @@ impl Verb {
             let word = name::short(&one.version);
             let question =
                 format!("{word} will be compromised for ever, and open nothing any more.");
+            confirm(*yes, &question, &word)?;
+        }
+        if let Self::Destroy {
+            one, yes, after, ..
+        } = &self
+        {
+            let word = name::short(&one.version);
+            let after = period(&after.message());
+            let question = format!(
+                "{word} will do nothing from now on, and be destroyed for ever in {after}."
+            );
             confirm(*yes, &question, &word)?;
         }
         let session = setting.session().await?;
@@ -109,6 +145,27 @@ impl Verb {
                 session
                     .carry(one.request(), Client::deactivate_version)
                     .await?
+            }
+            Self::Keep(one) => {
+                session
+                    .carry(one.request(), Client::cancel_destruction)
+                    .await?
+            }
+            Self::Destroy {
+                one,
+                after,
+                force,
+                yes: _,
+            } => {
+                let request = v1::ScheduleDestructionRequest {
+                    name: one.version,
+                    etag: one.moving.etag,
+                    waiting: Some(after.message()),
+                    force,
+                    reason: one.moving.reason,
+                    request_id: one.moving.once.request_id,
+                };
+                session.carry(request, Client::schedule_destruction).await?
             }
             Self::Resume(one) => session.carry(one.request(), Client::resume_version).await?,
             Self::Compromise { one, yes: _ } => {
@@ -174,13 +231,41 @@ pub(super) fn fields(version: &v1::KeyVersion) -> Table {
         ("wrapped by", version.import_wrapping_version.clone()),
         ("wrapped with", version.import_mechanism.clone()),
         ("created", time_and_age(version.create_time.as_ref())),
+        ("protected from", time(version.activate_time.as_ref())),
+        ("protected until", time(version.retire_time.as_ref())),
+        (
+            "destruction",
+            version.destruction.as_ref().map(end).unwrap_or_default(),
+        ),
         ("etag", version.etag.clone()),
     ])
+}
+
+/// When it will be destroyed, by whom and why.
+fn end(destruction: &v1::Destruction) -> String {
+    let day = time(destruction.time.as_ref());
+    let said = destruction.scheduled.as_ref();
+    let by = said.map(|said| person(&said.actor)).unwrap_or_default();
+    let why = said.map(|said| said.reason.as_str()).unwrap_or_default();
+    let lately = if destruction.forced {
+        ", although it was used lately"
+    } else {
+        ""
+    };
+    format!("{day}{lately} ({by}: {why})")
 }
 
 /// With what the state alone does not tell.
 fn state(version: &v1::KeyVersion) -> String {
     let state = word(version.state().as_str_name());
+    if let Some(destruction) = version
+        .destruction
+        .as_ref()
+        .filter(|_| version.state() != v1::VersionState::Destroyed)
+    {
+        let when = in_how_long(destruction.time.as_ref());
+        return format!("{state} (destroyed {when})");
+    }
     match version.state() {
         v1::VersionState::Suspended if version.suspended_processing => {
             format!("{state} (decrypts)")
