@@ -8,6 +8,7 @@
     reason = "a test that fails may say so by a panic"
 )]
 
+use kms_core::attestation::verify;
 use kms_core::class::Class;
 use kms_core::error::{Error, Kind};
 use kms_core::key::{KeySpec, Learned};
@@ -16,7 +17,9 @@ use kms_server::health::Health;
 use kms_server::hsm::{Hsm, Op, Work};
 use zeroize::Zeroizing;
 
-use crate::hsm_bench::{any, decrypt, encrypt, hmac, oaep, one, software_gcm, spec, wrap_for};
+use crate::hsm_bench::{
+    any, decrypt, encrypt, hmac, oaep, one, sign, software_gcm, spec, wrap_for,
+};
 
 /// An HSM with nothing in it.
 pub trait Bench: Send + Sync {
@@ -41,6 +44,7 @@ macro_rules! hsm_contract {
             an_import_key_brings_in_nothing_but_its_class
             another_key_under_the_same_id_is_not_used
             what_is_destroyed_is_gone
+            what_is_signed_verifies_elsewhere
             without_a_permit_nothing_happens
             the_fingerprints_own_inputs_are_refused
             random_bytes_differ
@@ -65,7 +69,7 @@ pub async fn a_key_is_made_once_and_found_again(hsm: &dyn Hsm) {
         assert_eq!(hsm.find(&any(), &spec).await.unwrap(), None);
         let made = hsm.generate(&any(), &spec).await.unwrap();
         let objects = hsm.objects().await.unwrap();
-        let pair = matches!(class, Class::ImportWrapping);
+        let pair = matches!(class, Class::ImportWrapping | Class::ServiceAttestation);
         assert_eq!(made.public_key.is_some(), pair, "{class}");
         assert_eq!(
             hsm.find(&any(), &spec).await.unwrap().as_ref(),
@@ -255,6 +259,7 @@ pub async fn an_import_key_brings_in_nothing_but_its_class(hsm: &dyn Hsm) {
         Class::Pseudonymisation,
         Class::ServiceExchange,
         Class::ServiceImportToken,
+        Class::ServiceAttestation,
     ] {
         let refused = spec(class);
         assert!(
@@ -306,11 +311,7 @@ pub async fn another_key_under_the_same_id_is_not_used(hsm: &dyn Hsm) {
 
 /// Destroyed means gone: object and use; and destroying nothing is no error.
 pub async fn what_is_destroyed_is_gone(hsm: &dyn Hsm) {
-    for class in [
-        Class::DataAtRest,
-        Class::Pseudonymisation,
-        Class::ImportWrapping,
-    ] {
+    for class in Class::ALL {
         let spec = spec(class);
         let learned = hsm.generate(&any(), &spec).await.unwrap();
         hsm.destroy(&any(), &spec.id).await.unwrap();
@@ -323,6 +324,28 @@ pub async fn what_is_destroyed_is_gone(hsm: &dyn Hsm) {
         assert_eq!(error.kind(), Kind::Internal, "{class}");
     }
     assert_eq!(*hsm.health().borrow(), Health::Serving);
+}
+
+/// What an attestation key signs, another implementation verifies with its public key alone.
+pub async fn what_is_signed_verifies_elsewhere(hsm: &dyn Hsm) {
+    let (ours, theirs) = (
+        spec(Class::ServiceAttestation),
+        spec(Class::ServiceAttestation),
+    );
+    let key = hsm.generate(&any(), &ours).await.unwrap();
+    let other = hsm.generate(&any(), &theirs).await.unwrap();
+    let public = key.public_key.clone().unwrap();
+    for message in [&b""[..], b"a statement", &[7; 100_000]] {
+        let signature = one(hsm, ours.id, &key, sign(message)).await.unwrap();
+        verify(message, &signature, &public).unwrap();
+        assert!(verify(b"another", &signature, &public).is_err());
+        let stranger = other.public_key.as_ref().unwrap();
+        assert!(verify(message, &signature, stranger).is_err());
+    }
+    // A message that the fingerprint signs is nobody's.
+    let reserved = [&b"emc2-kms/fingerprint/v1"[..], &ours.id.to_bytes()].concat();
+    let error = one(hsm, ours.id, &key, sign(&reserved)).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Internal);
 }
 
 /// A permit for something else reaches no key.

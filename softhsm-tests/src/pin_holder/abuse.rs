@@ -5,6 +5,7 @@ use cryptoki::{
     mechanism::{
         Mechanism, MechanismType,
         ekdf::AesCbcDeriveParams,
+        elliptic_curve::{EcKdf, Ecdh1DeriveParams},
         rsa::{PkcsMgfType, PkcsOaepParams, PkcsOaepSource},
     },
     object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle},
@@ -139,6 +140,17 @@ const RSA: [Abuse; 5] = [
     },
 ];
 
+const EC: [Abuse; 2] = [
+    Abuse {
+        what: "read its scalar",
+        act: |s, t| show(s, t, AttributeType::Value),
+    },
+    Abuse {
+        what: "agree on a secret with it",
+        act: agree,
+    },
+];
+
 /// Every abuse of every algorithm, on the first key of the service that has it.
 pub(super) fn all(session: &Session) -> Result<Vec<Attempt>, Failure> {
     let mut attempts = Vec::new();
@@ -146,6 +158,7 @@ pub(super) fn all(session: &Session) -> Result<Vec<Attempt>, Failure> {
         (KeyType::AES, true, &AES[..]),
         (KeyType::GENERIC_SECRET, true, &HMAC[..]),
         (KeyType::RSA, false, &RSA[..]),
+        (KeyType::EC, false, &EC[..]),
     ] {
         let (victim, label) = find(session, sort, secret)?;
         let loose = loose(session, sort).map_err(failed)?;
@@ -188,10 +201,10 @@ fn find(session: &Session, sort: KeyType, secret: bool) -> Result<(Target, Strin
             label = String::from_utf8_lossy(&bytes).into_owned();
         }
     }
-    let public = if secret {
-        None
-    } else {
+    let public = if sort == KeyType::RSA {
         Some(public_half(session, id).map_err(failed)?)
+    } else {
+        None
     };
     Ok((Target { key, public }, label))
 }
@@ -237,6 +250,10 @@ fn loose(session: &Session, sort: KeyType) -> Result<Target, Error> {
             key,
             public: Some(public),
         });
+    }
+    if sort == KeyType::EC {
+        let key = curve(session)?.1;
+        return Ok(Target { key, public: None });
     }
     let mechanism = if sort == KeyType::AES {
         Mechanism::AesKeyGen
@@ -288,15 +305,12 @@ fn wrap_out(session: &Session, target: Target) -> Result<(), String> {
     let own = loose(session, KeyType::AES).map_err(said)?;
     // AES key wrap takes multiples of 8 bytes, which a private key is not: that one leaves
     // with padding.
-    let mechanism = if target.public.is_some() {
-        Mechanism::AesKeyWrapPad
-    } else {
-        Mechanism::AesKeyWrap
-    };
-    session
-        .wrap_key(&mechanism, own.key, target.key)
-        .map_err(said)?;
-    Ok(())
+    let ways = [Mechanism::AesKeyWrap, Mechanism::AesKeyWrapPad];
+    let left = ways.map(|way| session.wrap_key(&way, own.key, target.key).map_err(said));
+    match left {
+        [Err(refusal), Err(_)] => Err(refusal),
+        [Ok(_), _] | [_, Ok(_)] => Ok(()),
+    }
 }
 
 fn wrap_other(session: &Session, target: Target) -> Result<(), String> {
@@ -309,6 +323,43 @@ fn wrap_other(session: &Session, target: Target) -> Result<(), String> {
 
 fn derive(session: &Session, target: Target) -> Result<(), String> {
     let mechanism = Mechanism::AesCbcEncryptData(AesCbcDeriveParams::new([7; 16], &[9; 32]));
+    let template = [
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::GENERIC_SECRET),
+        Attribute::ValueLen(32.into()),
+        Attribute::Token(false),
+        Attribute::Sensitive(false),
+        Attribute::Extractable(true),
+    ];
+    session
+        .derive_key(&mechanism, target.key, &template)
+        .map_err(said)?;
+    Ok(())
+}
+
+/// A P-256 pair of one's own, without any restriction.
+fn curve(session: &Session) -> Result<(ObjectHandle, ObjectHandle), Error> {
+    let public = [Attribute::EcParams(kms_pkcs11::P256.to_vec())];
+    let private = [
+        Attribute::Sensitive(false),
+        Attribute::Extractable(true),
+        Attribute::Sign(true),
+        Attribute::Derive(true),
+    ];
+    session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)
+}
+
+fn agree(session: &Session, target: Target) -> Result<(), String> {
+    let (theirs, _) = curve(session).map_err(said)?;
+    let shown = session
+        .get_attributes(theirs, &[AttributeType::EcPoint])
+        .map_err(said)?;
+    let Some(Attribute::EcPoint(point)) = shown.into_iter().next() else {
+        return Err("no point".to_owned());
+    };
+    // Bare, without the OCTET STRING around it.
+    let bare = point.get(2..).unwrap_or_default();
+    let mechanism = Mechanism::Ecdh1Derive(Ecdh1DeriveParams::new(EcKdf::null(), bare));
     let template = [
         Attribute::Class(ObjectClass::SECRET_KEY),
         Attribute::KeyType(KeyType::GENERIC_SECRET),

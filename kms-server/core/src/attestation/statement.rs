@@ -238,6 +238,9 @@ impl Statement {
                 "it contradicts itself: it is final when every backup that it lists has expired",
             ));
         }
+        if statement.encode()? != bytes {
+            return Err(wrong("it is not written as it was issued"));
+        }
         let about = &statement.subject;
         if !statement.versions.iter().all(|v| about.has(&v.name)) {
             return Err(wrong("it lists a version that is not what it is about"));
