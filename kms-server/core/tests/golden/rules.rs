@@ -240,31 +240,44 @@ fn decrypt() -> Command {
     })
 }
 
+fn re_encrypt() -> Command {
+    Command::Use(Use::ReEncrypt {
+        key: "spaces/lab/keys/cohort".parse().unwrap(),
+        items: vec![],
+    })
+}
+
 #[test]
 fn a_key_of_a_study_serves_that_study_until_it_ends() {
     let view = world(POLICY);
-    let ask = |purpose: Option<&str>, now: Time| {
-        let mut peer = peer("service/notebook");
+    let asks = |who: &str, command: &Command, purpose: Option<&str>, now: Time| {
+        let mut peer = peer(who);
         peer.purpose = purpose.map(|p| p.parse().unwrap());
         let bench = Bench {
             now,
             ..bench(&view, KeyUid([1; 16]))
         };
-        decide(bench, &Caller::Peer(Arc::new(peer)), &decrypt())
+        decide(bench, &Caller::Peer(Arc::new(peer)), command)
     };
-    assert!(ask(Some("sepsis-2026"), NOW).is_ok());
-    for (purpose, now) in [
-        (None, NOW),
-        (Some("another"), NOW),
-        (Some("sepsis-2026"), NOW.plus_millis(24 * HOUR)),
-    ] {
-        let refused = ask(purpose, now).unwrap_err();
-        assert_eq!(refused.kind(), Kind::Refused);
-        assert!(
-            refused.message().contains("serves one study only"),
-            "{refused}"
-        );
+    for command in [decrypt(), re_encrypt()] {
+        let ask = |purpose, now| asks("service/notebook", &command, purpose, now);
+        assert!(ask(Some("sepsis-2026"), NOW).is_ok());
+        for (purpose, now) in [
+            (None, NOW),
+            (Some("another"), NOW),
+            (Some("sepsis-2026"), NOW.plus_millis(24 * HOUR)),
+        ] {
+            let refused = ask(purpose, now).unwrap_err();
+            assert_eq!(refused.kind(), Kind::Refused);
+            assert!(
+                refused.message().contains("serves one study only"),
+                "{refused}"
+            );
+        }
     }
+    // A version that has to go is left behind also when the study is over.
+    let over = NOW.plus_millis(24 * HOUR);
+    assert!(asks("person/olivia", &re_encrypt(), None, over).is_ok());
     // Whoever has no right there does not hear of a study.
     let stranger = decide(
         bench(&view, KeyUid([1; 16])),
