@@ -507,6 +507,8 @@ fn why_and_why_not_is_told_with_the_lines() {
             on: on.into(),
             purpose: purpose.map(|p| p.parse().unwrap()),
             approvals,
+            at: None,
+            source: None,
         };
         explain(&view, Environment::Production, NOW, &query)
     };
