@@ -740,10 +740,7 @@ fn what_a_policy_names_is_told_apart_from_its_like() {
     };
     let decrypts = may("person/olivia", Action::Decrypt);
     assert!(
-        !decrypts.is_empty()
-            && decrypts
-                .iter()
-                .all(|on| on.starts_with("spaces/lab/keys/")),
+        !decrypts.is_empty() && decrypts.iter().all(|on| on.starts_with("spaces/lab/keys/")),
         "{decrypts:?}"
     );
     assert_eq!(
