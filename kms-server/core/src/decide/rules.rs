@@ -81,14 +81,14 @@ pub fn sound(
 }
 
 /// Whether, with these spaces, domains and edges, everyone who evaluates an edge may: asked when the
-/// graph grows, of those who are bound to edges.
+/// graph grows.
 ///
 /// # Errors
 /// `Invalid` when somebody could trace a pseudonym back, or follow it across two spaces.
 pub fn linkable(view: &View, judge: &dyn Judge, environment: Environment, now: Time) -> Result<()> {
     let rules = Rulebook::new(view, judge, environment, now);
     let any = AnyKeys::of(view)?;
-    let mut bound = view.bindings().filter(|b| b.has(Role::Pseudonymiser));
+    let mut bound = view.bindings().filter(|b| !b.grants().is_empty());
     bound.try_for_each(|binding| rules.linkable(&any, binding))
 }
 
