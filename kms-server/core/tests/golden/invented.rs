@@ -15,6 +15,9 @@ use kms_core::revision::Revision;
 use kms_core::value::Value;
 use rcgen::KeyPair;
 
+/// What somebody does to a proposal in the log.
+type Edit<'a> = &'a dyn Fn(&mut Proposal);
+
 /// A log that somebody writes as they like.
 #[derive(Default)]
 struct Log {
@@ -113,7 +116,7 @@ fn a_log_with_an_invented_approval_does_not_replay() {
     })
     .unwrap();
     let stranger = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
-    let cases: [(&str, &str, &dyn Fn(&mut Proposal)); 7] = [
+    let cases: [(&str, &str, Edit<'_>); 7] = [
         ("in another's name", "an approval: ", &|proposal| {
             let mut forged = right(proposal);
             forged.custodian = "person/carol".parse().unwrap();
