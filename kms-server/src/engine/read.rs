@@ -63,7 +63,7 @@ impl Engine {
             Read::Emergencies => Ok(self.emergencies(seat)),
             Read::Policy => policy(seat),
             Read::History => self.history().await,
-            Read::Access(query) => self.access(seat, query).await,
+            Read::Access(query) => self.access(seat, caller, query).await,
             Read::Allowance { on, who } => self.allowance(seat, call, on, who).await,
             Read::Deployment => {
                 let view = &seat.view;

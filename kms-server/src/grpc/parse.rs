@@ -12,6 +12,7 @@ use kms_core::space::{InputType, SpaceKind};
 use kms_core::time::Time;
 use kms_proto::v1;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 const TITLE_MAX: usize = 200;
 const REASON_MAX: usize = 500;
@@ -69,11 +70,9 @@ pub(super) fn study(study: Option<v1::Study>) -> Result<Option<Study>> {
         return Ok(None);
     };
     let ends = required("study.end_time", study.end_time)?;
-    let ends = u64::try_from(ends.seconds)
-        .map_err(|_before| Error::invalid("study.end_time", "study.end_time is not before 1970"))?;
     Ok(Some(Study {
         purpose: name("study.purpose", &study.purpose)?,
-        ends: Time(ends.saturating_mul(1000)),
+        ends: time("study.end_time", &ends)?,
     }))
 }
 
@@ -118,6 +117,22 @@ pub(super) fn mask(mask: Option<prost_types::FieldMask>, fields: &[&str]) -> Res
         return Err(Error::invalid("update_mask", sentence));
     }
     Ok(paths)
+}
+
+/// A point in time, to the second.
+pub(super) fn time(field: &str, time: &prost_types::Timestamp) -> Result<Time> {
+    let seconds = u64::try_from(time.seconds)
+        .map_err(|_before| Error::invalid(field, format!("{field} is not before 1970")))?;
+    Ok(Time(seconds.saturating_mul(1000)))
+}
+
+/// An IP address, or none.
+pub(super) fn address(field: &str, text: &str) -> Result<Option<IpAddr>> {
+    let wrong = |_unread| Error::invalid(field, format!("{field}: {text} is no IP address"));
+    match text {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(wrong),
+    }
 }
 
 pub(super) fn etag(text: &str) -> Result<Option<Revision>> {

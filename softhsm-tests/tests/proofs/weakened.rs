@@ -79,7 +79,7 @@ const WEAKENINGS: &[Weakening] = &[
         policy: "purpose",
         from: "&&\n  resource has purposeEnds && context.now < resource.purposeEnds",
         to: "",
-        refutes: &["purpose"],
+        refutes: &["purpose", "purpose-re-encrypted"],
     },
     Weakening {
         does: "any study will do",
@@ -107,7 +107,21 @@ const WEAKENINGS: &[Weakening] = &[
         policy: "data-service",
         from: " && resource.class == \"data-at-rest\"",
         to: "",
-        refutes: &["data-at-rest", "data-at-rest-re-encrypted"],
+        refutes: &["data-at-rest"],
+    },
+    Weakening {
+        does: "an operator re-encrypts with keys of every class",
+        policy: "key-operator",
+        from: "(resource is Kms::Key && resource.class == \"data-at-rest\")",
+        to: "resource is Kms::Key",
+        refutes: &["data-at-rest"],
+    },
+    Weakening {
+        does: "whoever re-encrypts needs no purpose",
+        policy: "purpose",
+        from: "&& resource in principal.keyOperator",
+        to: "",
+        refutes: &["purpose-re-encrypted"],
     },
     Weakening {
         does: "an ingest-service decrypts what it brought in",
@@ -133,8 +147,8 @@ const WEAKENINGS: &[Weakening] = &[
     Weakening {
         does: "an operator decrypts",
         policy: "key-operator",
-        from: "Kms::Action::\"ReEncrypt\"",
-        to: "Kms::Action::\"ReEncrypt\", Kms::Action::\"Decrypt\"",
+        from: "Kms::Action::\"ReEncrypt\",",
+        to: "Kms::Action::\"ReEncrypt\", Kms::Action::\"Decrypt\",",
         refutes: &[
             "key-operator",
             "who-decrypts",

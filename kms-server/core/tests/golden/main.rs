@@ -11,6 +11,7 @@
 mod approvals;
 mod burnt;
 mod grid;
+mod invented;
 mod judgement;
 mod life;
 mod lifecycle;
