@@ -9,7 +9,8 @@ use crate::store::SledStore;
 use kms_core::binding::Binding;
 use kms_core::caller::Caller;
 use kms_core::class::Class;
-use kms_core::command::{Change, Command, LogName};
+use kms_core::command::{Change, Command, LogName, Rules};
+use kms_core::decide::{sound, with};
 use kms_core::deployment::Deployment;
 use kms_core::error::Kind;
 use kms_core::name::{ATTESTATION_KEY, IMPORT_TOKEN_KEY, SERVICE_SPACE};
@@ -17,6 +18,7 @@ use kms_core::policy::Policy;
 use kms_core::space::{Space, SpaceKind};
 use kms_core::time::Time;
 use kms_core::value::{Document, DocumentName, Value};
+use kms_core::view::View;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
@@ -66,6 +68,23 @@ impl Founding {
             policy,
             bindings: bound.bindings,
         })
+    }
+
+    /// Whether policy and bindings together are what could be applied later: nobody is locked out,
+    /// and nobody has what no one person may.
+    fn can_be_lived_with(&self) -> Result<(), String> {
+        let rules = Rules {
+            schema: Some(self.schema.clone()),
+            policy: Some(self.policy.clone()),
+            bindings: self.bindings.clone(),
+        };
+        let judged = sound(
+            &with(&View::default(), &rules),
+            self.deployment.environment,
+            now(),
+            None,
+        );
+        judged.map(drop).map_err(|e| said(&e))
     }
 
     /// The first changes of a deployment, in order. The deployment's own document comes last.
@@ -119,6 +138,7 @@ fn yaml<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
 /// # Errors
 /// One sentence that says what is in the way.
 pub async fn init(config: Config, founding: Founding) -> Result<(), String> {
+    founding.can_be_lived_with()?;
     let made = config.clone();
     let opened = tokio::task::spawn_blocking(move || {
         create(&made)?;
@@ -146,7 +166,7 @@ pub async fn found(engine: Arc<Engine>, founding: Founding) -> Result<(), String
             "there is a deployment here already, {name}; `init` never changes one"
         ));
     }
-    let now = Time(u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0));
+    let now = now();
     for change in founding.changes()? {
         let change = dated(change, now);
         let (_, name) = change.resource();
@@ -176,6 +196,10 @@ pub async fn found(engine: Arc<Engine>, founding: Founding) -> Result<(), String
         }
     }
     Ok(())
+}
+
+fn now() -> Time {
+    Time(u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0))
 }
 
 fn dated(change: Change, now: Time) -> Change {

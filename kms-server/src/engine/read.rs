@@ -65,7 +65,7 @@ impl Engine {
             Read::Backups => Ok(Reply::Backups(backups(seat))),
             Read::Policy => policy(seat),
             Read::History => self.history().await,
-            Read::Access(query) => self.access(seat, query).await,
+            Read::Access(query) => self.access(seat, caller, query).await,
             Read::Allowance { on, who } => self.allowance(seat, call, on, who).await,
             Read::Deployment => {
                 let view = &seat.view;

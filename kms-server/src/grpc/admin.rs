@@ -95,10 +95,11 @@ impl AdminService for Door {
         let (_, extensions, message) = request.into_parts();
         let asked = || -> Parsed<Asked> {
             let backup = parse::required("backup", message.backup)?;
+            let time = |field: &str, said| parse::time(field, &parse::required(field, said)?);
             let change = Change::DeclareBackup {
                 title: parse::said_title(backup.title)?,
-                taken: parse::time("take_time", backup.take_time)?,
-                expires: parse::time("expire_time", backup.expire_time)?,
+                taken: time("take_time", backup.take_time)?,
+                expires: time("expire_time", backup.expire_time)?,
             };
             Asked::change(change, &message.request_id)
         };

@@ -12,6 +12,7 @@ use kms_core::space::{InputType, SpaceKind};
 use kms_core::time::Time;
 use kms_proto::v1;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 const TITLE_MAX: usize = 200;
 const REASON_MAX: usize = 500;
@@ -68,21 +69,15 @@ pub(super) fn labels(labels: BTreeMap<String, String>) -> Result<BTreeMap<String
     }
 }
 
-/// A point in time that must be there, to the second.
-pub(super) fn time(field: &str, time: Option<prost_types::Timestamp>) -> Result<Time> {
-    let seconds = u64::try_from(required(field, time)?.seconds)
-        .map_err(|_before| Error::invalid(field, format!("{field} is not before 1970")))?;
-    Ok(Time(seconds.saturating_mul(1000)))
-}
-
 /// A study; one without a purpose is none.
 pub(super) fn study(study: Option<v1::Study>) -> Result<Option<Study>> {
     let Some(study) = study.filter(|s| !s.purpose.is_empty()) else {
         return Ok(None);
     };
+    let ends = required("study.end_time", study.end_time)?;
     Ok(Some(Study {
         purpose: name("study.purpose", &study.purpose)?,
-        ends: time("study.end_time", study.end_time)?,
+        ends: time("study.end_time", &ends)?,
     }))
 }
 
@@ -127,6 +122,22 @@ pub(super) fn mask(mask: Option<prost_types::FieldMask>, fields: &[&str]) -> Res
         return Err(Error::invalid("update_mask", sentence));
     }
     Ok(paths)
+}
+
+/// A point in time, to the second.
+pub(super) fn time(field: &str, time: &prost_types::Timestamp) -> Result<Time> {
+    let seconds = u64::try_from(time.seconds)
+        .map_err(|_before| Error::invalid(field, format!("{field} is not before 1970")))?;
+    Ok(Time(seconds.saturating_mul(1000)))
+}
+
+/// An IP address, or none.
+pub(super) fn address(field: &str, text: &str) -> Result<Option<IpAddr>> {
+    let wrong = |_unread| Error::invalid(field, format!("{field}: {text} is no IP address"));
+    match text {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(wrong),
+    }
 }
 
 pub(super) fn etag(text: &str) -> Result<Option<Revision>> {

@@ -5,6 +5,8 @@ use crate::binding::Binding;
 use crate::caller::Principal;
 use crate::name::{DomainName, EdgeName, KeyName, ProposalName, Slug, SpaceName, VersionName};
 use crate::quota::Metered;
+use crate::time::Time;
+use std::net::IpAddr;
 
 /// A command that shows what is.
 #[derive(Debug, Clone)]
@@ -106,6 +108,10 @@ pub struct MayQuery {
     pub purpose: Option<Slug>,
     /// How many have approved.
     pub approvals: u8,
+    /// When they ask; `None`: now.
+    pub at: Option<Time>,
+    /// From where they come; `None`: from nowhere, which is in no network.
+    pub source: Option<IpAddr>,
 }
 
 /// Documents that judge: `None` for what is in force.

@@ -12,6 +12,7 @@ mod approvals;
 mod attestation;
 mod burnt;
 mod grid;
+mod invented;
 mod judgement;
 mod life;
 mod lifecycle;
