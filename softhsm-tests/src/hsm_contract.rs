@@ -8,7 +8,10 @@
     reason = "a test that fails may say so by a panic"
 )]
 
-use kms_core::attestation::verify;
+mod signing;
+
+pub use signing::what_is_signed_verifies_elsewhere;
+
 use kms_core::class::Class;
 use kms_core::error::{Error, Kind};
 use kms_core::key::{KeySpec, Learned};
@@ -17,9 +20,7 @@ use kms_server::health::Health;
 use kms_server::hsm::{Hsm, Op, Work};
 use zeroize::Zeroizing;
 
-use crate::hsm_bench::{
-    any, decrypt, encrypt, hmac, oaep, one, sign, software_gcm, spec, wrap_for,
-};
+use crate::hsm_bench::{any, decrypt, encrypt, hmac, oaep, one, software_gcm, spec, wrap_for};
 
 /// An HSM with nothing in it.
 pub trait Bench: Send + Sync {
@@ -324,28 +325,6 @@ pub async fn what_is_destroyed_is_gone(hsm: &dyn Hsm) {
         assert_eq!(error.kind(), Kind::Internal, "{class}");
     }
     assert_eq!(*hsm.health().borrow(), Health::Serving);
-}
-
-/// What an attestation key signs, another implementation verifies with its public key alone.
-pub async fn what_is_signed_verifies_elsewhere(hsm: &dyn Hsm) {
-    let (ours, theirs) = (
-        spec(Class::ServiceAttestation),
-        spec(Class::ServiceAttestation),
-    );
-    let key = hsm.generate(&any(), &ours).await.unwrap();
-    let other = hsm.generate(&any(), &theirs).await.unwrap();
-    let public = key.public_key.clone().unwrap();
-    for message in [&b""[..], b"a statement", &[7; 100_000]] {
-        let signature = one(hsm, ours.id, &key, sign(message)).await.unwrap();
-        verify(message, &signature, &public).unwrap();
-        assert!(verify(b"another", &signature, &public).is_err());
-        let stranger = other.public_key.as_ref().unwrap();
-        assert!(verify(message, &signature, stranger).is_err());
-    }
-    // A message that the fingerprint signs is nobody's.
-    let reserved = [&b"emc2-kms/fingerprint/v1"[..], &ours.id.to_bytes()].concat();
-    let error = one(hsm, ours.id, &key, sign(&reserved)).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Internal);
 }
 
 /// A permit for something else reaches no key.

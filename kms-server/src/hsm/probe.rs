@@ -5,13 +5,13 @@
 //! answer exists it is compared. What is missing disables what needs it, with a clear error; there
 //! is no fallback.
 
-use kms_core::attestation::verify;
+mod signing;
+
 use kms_core::key::Wrapping;
 use kms_pkcs11::{
     Attribute, AttributeName, Error, Handle, KeyType, Kind, Mechanism, MechanismType, Module,
-    OaepHash, ObjectClass, P256, Reading, Session, Slot, Template,
+    OaepHash, ObjectClass, Reading, Session, Slot, Template,
 };
-use sha2::{Digest, Sha256};
 
 use super::published::{HMAC_KEY, HMAC_MESSAGE, HMAC_TAG, RFC_3394, RFC_5649, Vector};
 use super::{Capability, Finding, Report};
@@ -195,32 +195,6 @@ impl Bench<'_> {
         let unwrapped = self.session.unwrap(&oaep, pair.private, &blob, &template)?;
         self.gives_published_tag(unwrapped)?;
         Ok("unwraps a key that then gives the answer of RFC 4231".to_owned())
-    }
-
-    fn ecdsa(&self) -> Found {
-        let public = Template::from([
-            Attribute::Token(false),
-            Attribute::Private(false),
-            Attribute::EcParams(P256.to_vec()),
-        ]);
-        let private = Template::from([
-            Attribute::Token(false),
-            Attribute::Private(true),
-            Attribute::Sensitive(true),
-            Attribute::Extractable(false),
-            Attribute::Sign(true),
-            Attribute::AllowedMechanisms(vec![MechanismType::ECDSA]),
-        ]);
-        let generate = Mechanism::Plain(MechanismType::EC_KEY_PAIR_GEN);
-        let (public, private) = self.session.generate_pair(&generate, &public, &private)?;
-        let public = self.session.public_key(public)?;
-        let signature = self
-            .session
-            .sign_ecdsa(private, &Sha256::digest(PLAINTEXT))?;
-        match verify(PLAINTEXT, &signature, &public) {
-            Ok(()) => Ok("what it signs verifies in another implementation".to_owned()),
-            Err(_) => Err(Missing::Wrong("what it signs does not verify")),
-        }
     }
 
     fn unwraps_published_key(&self, mechanism: Mechanism<'_>, vector: &Vector) -> Found {

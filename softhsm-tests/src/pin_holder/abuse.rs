@@ -5,7 +5,6 @@ use cryptoki::{
     mechanism::{
         Mechanism, MechanismType,
         ekdf::AesCbcDeriveParams,
-        elliptic_curve::{EcKdf, Ecdh1DeriveParams},
         rsa::{PkcsMgfType, PkcsOaepParams, PkcsOaepSource},
     },
     object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle},
@@ -13,6 +12,7 @@ use cryptoki::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::curve;
 use crate::Failure;
 
 /// One abuse, and how the token answered.
@@ -140,14 +140,14 @@ const RSA: [Abuse; 5] = [
     },
 ];
 
-const EC: [Abuse; 2] = [
+const CURVE: [Abuse; 2] = [
     Abuse {
         what: "read its scalar",
         act: |s, t| show(s, t, AttributeType::Value),
     },
     Abuse {
         what: "agree on a secret with it",
-        act: agree,
+        act: |s, t| curve::agree(s, t.key),
     },
 ];
 
@@ -158,7 +158,7 @@ pub(super) fn all(session: &Session) -> Result<Vec<Attempt>, Failure> {
         (KeyType::AES, true, &AES[..]),
         (KeyType::GENERIC_SECRET, true, &HMAC[..]),
         (KeyType::RSA, false, &RSA[..]),
-        (KeyType::EC, false, &EC[..]),
+        (KeyType::EC, false, &CURVE[..]),
     ] {
         let (victim, label) = find(session, sort, secret)?;
         let loose = loose(session, sort).map_err(failed)?;
@@ -252,7 +252,7 @@ fn loose(session: &Session, sort: KeyType) -> Result<Target, Error> {
         });
     }
     if sort == KeyType::EC {
-        let key = curve(session)?.1;
+        let key = curve::pair(session)?.1;
         return Ok(Target { key, public: None });
     }
     let mechanism = if sort == KeyType::AES {
@@ -337,43 +337,6 @@ fn derive(session: &Session, target: Target) -> Result<(), String> {
     Ok(())
 }
 
-/// A P-256 pair of one's own, without any restriction.
-fn curve(session: &Session) -> Result<(ObjectHandle, ObjectHandle), Error> {
-    let public = [Attribute::EcParams(kms_pkcs11::P256.to_vec())];
-    let private = [
-        Attribute::Sensitive(false),
-        Attribute::Extractable(true),
-        Attribute::Sign(true),
-        Attribute::Derive(true),
-    ];
-    session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)
-}
-
-fn agree(session: &Session, target: Target) -> Result<(), String> {
-    let (theirs, _) = curve(session).map_err(said)?;
-    let shown = session
-        .get_attributes(theirs, &[AttributeType::EcPoint])
-        .map_err(said)?;
-    let Some(Attribute::EcPoint(point)) = shown.into_iter().next() else {
-        return Err("no point".to_owned());
-    };
-    // Bare, without the OCTET STRING around it.
-    let bare = point.get(2..).unwrap_or_default();
-    let mechanism = Mechanism::Ecdh1Derive(Ecdh1DeriveParams::new(EcKdf::null(), bare));
-    let template = [
-        Attribute::Class(ObjectClass::SECRET_KEY),
-        Attribute::KeyType(KeyType::GENERIC_SECRET),
-        Attribute::ValueLen(32.into()),
-        Attribute::Token(false),
-        Attribute::Sensitive(false),
-        Attribute::Extractable(true),
-    ];
-    session
-        .derive_key(&mechanism, target.key, &template)
-        .map_err(said)?;
-    Ok(())
-}
-
 fn encrypt(session: &Session, target: Target, mechanism: &Mechanism<'_>) -> Result<(), String> {
     session
         .encrypt(mechanism, target.key, &[5; 32])
@@ -432,7 +395,7 @@ fn oaep() -> Mechanism<'static> {
     Mechanism::RsaPkcsOaep(parameters)
 }
 
-fn said(error: Error) -> String {
+pub(super) fn said(error: Error) -> String {
     if let Error::Pkcs11(code, _) = error {
         format!("{code:?}")
     } else {
