@@ -17,3 +17,4 @@ mod lifecycle;
 mod records;
 mod rules;
 mod sample;
+mod usage;
