@@ -21,10 +21,10 @@ fn action(call: &str) -> Option<Action> {
         "GetDeployment" => "ReadDeployment",
         "GetHsm" => "ReadHsm",
         "GetLogs" | "ListEntries" => "ReadAudit",
-        "GetSpace" | "GetDomain" | "GetEdge" | "GetKey" | "GetVersion" | "ListSpaces"
-        | "ListDomains" | "ListEdges" | "ListKeys" | "ListVersions" | "ListProposals"
-        | "GetProposal" | "WatchProposals" | "ListQuotas" | "GetAllowance" | "ListDue"
-        | "ReportKeys" => "ReadInventory",
+        "GetSpace" | "GetDomain" | "GetEdge" | "GetKey" | "GetVersion" | "GetVersionUsage"
+        | "ListSpaces" | "ListDomains" | "ListEdges" | "ListKeys" | "ListVersions"
+        | "ListProposals" | "GetProposal" | "WatchProposals" | "ListQuotas" | "GetAllowance"
+        | "ListDue" | "ReportKeys" => "ReadInventory",
         "KeepSpace" => "CancelDestruction",
         "PutQuota" => "RaiseQuota",
         "GetPolicy" | "ListPolicyHistory" | "ExplainAccess" | "ReviewAccess"

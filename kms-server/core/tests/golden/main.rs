@@ -18,3 +18,4 @@ mod lifecycle;
 mod records;
 mod rules;
 mod sample;
+mod usage;
