@@ -92,6 +92,7 @@ calls! {
     Asks    Keys<_>, list_keys(v1::ListKeysRequest) -> v1::ListKeysResponse;
     Changes Keys<_>, update_key(v1::UpdateKeyRequest) -> v1::Key;
     Asks    Keys<_>, get_version(v1::GetVersionRequest) -> v1::KeyVersion;
+    Asks    Keys<_>, get_version_usage(v1::GetVersionUsageRequest) -> v1::VersionUsage;
     Asks    Keys<_>, list_versions(v1::ListVersionsRequest) -> v1::ListVersionsResponse;
     Changes Keys<_>, rotate_key(v1::RotateKeyRequest) -> v1::KeyVersion;
     Changes Keys<_>, activate_version(v1::MoveVersionRequest) -> v1::KeyVersion;

@@ -156,6 +156,8 @@ pub async fn serve(config: Config) -> Result<(), String> {
         tokio::spawn(async move { people.meet().await });
     }
     let clockwork = tokio::spawn(Arc::clone(&engine).keep_time(stopping.clone()));
+    let keeper = Arc::clone(&engine);
+    let statistics = tokio::spawn(Arc::clone(&engine).keep_statistics(stopping.clone()));
     let door = Door::new(engine, people);
     let (mut listeners, mut certificates, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
     for listening in &config.listeners {
@@ -210,6 +212,11 @@ pub async fn serve(config: Config) -> Result<(), String> {
     if let Err(error) = clockwork.await {
         tracing::warn!(%error, "what was due ended badly");
     }
+    if let Err(error) = statistics.await {
+        tracing::warn!(%error, "the statistics of use ended badly");
+    }
+    keeper.keep_usage().await;
+    drop(keeper);
     follower.abort();
     drop(door);
     end(opened.pool).await?;

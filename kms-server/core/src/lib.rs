@@ -41,6 +41,7 @@ pub mod role;
 pub mod space;
 pub mod state;
 pub mod time;
+pub mod usage;
 pub mod value;
 pub mod view;
 

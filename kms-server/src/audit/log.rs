@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 use super::disk::{Disk, RealDisk};
 use super::mark::Mark;
 use super::segment::{self, Segment};
-use super::writer::{Job, Writer};
+use super::writer::{Job, Then, Writer};
 use super::{LogError, recovery};
 use crate::directory;
 use crate::health::Health;
@@ -142,6 +142,19 @@ impl Log {
     pub async fn append(
         &self,
         entry: impl FnOnce(u64) -> Vec<u8> + Send + 'static,
+    ) -> Result<u64, LogError> {
+        self.append_and(|index| (entry(index), Then::default()))
+            .await
+    }
+
+    /// The same, and something more for the writer to do with each entry once it is durable: in the
+    /// order of the entries, and before anybody hears of it.
+    ///
+    /// # Errors
+    /// As [`Log::append`]; on an error nothing more is done.
+    pub(super) async fn append_and(
+        &self,
+        entry: impl FnOnce(u64) -> (Vec<u8>, Then) + Send + 'static,
     ) -> Result<u64, LogError> {
         let gone = || LogError::Unknown("the log's writer has ended".to_owned());
         let (answer, answered) = oneshot::channel();

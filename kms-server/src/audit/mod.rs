@@ -25,5 +25,5 @@ mod writer;
 mod tests;
 
 pub use error::LogError;
-pub use journal::{DiskJournal, Journal};
+pub use journal::{DiskJournal, Follower, Journal};
 pub use log::{Check, Log};

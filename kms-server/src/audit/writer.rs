@@ -30,9 +30,16 @@ const GROUP_BYTES: usize = 4 * 1024 * 1024;
 
 /// An entry to be, and who waits for it.
 pub(super) struct Job {
-    pub(super) entry: Box<dyn FnOnce(u64) -> Vec<u8> + Send>,
+    pub(super) entry: Entry,
     pub(super) answer: Answer,
 }
+
+/// Makes an entry's bytes, and what is to be done once it is durable.
+type Entry = Box<dyn FnOnce(u64) -> (Vec<u8>, Then) + Send>;
+
+/// What is to be done with an entry once it is durable, if anything. It must be quick.
+#[derive(Default)]
+pub(super) struct Then(pub(super) Option<Box<dyn FnOnce() + Send>>);
 
 type Answer = oneshot::Sender<Result<u64, LogError>>;
 
@@ -94,9 +101,9 @@ impl Writer {
         {
             let index = segment.next();
             match self.encode(index, job.entry, &mut bytes) {
-                Ok(entry) => {
+                Ok((entry, then)) => {
                     segment.push(&entry);
-                    recorded.push((index, job.answer));
+                    recorded.push((index, then, job.answer));
                 }
                 Err(error) => reply(job.answer, Err(error)),
             }
@@ -109,12 +116,13 @@ impl Writer {
             Ok(()) => {
                 self.publish(&segment);
                 self.tail = Some((segment, tail));
-                for (index, answer) in recorded {
+                for (index, then, answer) in recorded {
+                    then.run();
                     reply(answer, Ok(index));
                 }
             }
             Err(error) => {
-                for (_, answer) in recorded {
+                for (_, _, answer) in recorded {
                     reply(answer, Err(error.clone()));
                 }
             }
@@ -163,12 +171,12 @@ impl Writer {
     fn encode(
         &self,
         index: u64,
-        entry: Box<dyn FnOnce(u64) -> Vec<u8> + Send>,
+        entry: Entry,
         bytes: &mut Vec<u8>,
-    ) -> Result<Vec<u8>, LogError> {
+    ) -> Result<(Vec<u8>, Then), LogError> {
         let refused = |why: &str| Err(LogError::Invalid(why.to_owned()));
         // A panic is that one caller's; the log belongs to all of them.
-        let Ok(entry) = catch_unwind(AssertUnwindSafe(|| entry(index))) else {
+        let Ok((entry, then)) = catch_unwind(AssertUnwindSafe(|| entry(index))) else {
             return refused("making it failed");
         };
         if !(self.check)(index, &entry) {
@@ -177,7 +185,7 @@ impl Writer {
         if !frame::push(bytes, &entry) {
             return refused("it has no bytes, or more than 65,535");
         }
-        Ok(entry)
+        Ok((entry, then))
     }
 
     /// Makes `bytes` durable behind the acknowledged entries.
@@ -216,6 +224,16 @@ impl Writer {
         let down = format!("the log {log} takes nothing more until the server is restarted: {why}");
         self.shared.health.send_replace(Health::Down(down));
         self.poison.get_or_insert(why).clone()
+    }
+}
+
+impl Then {
+    fn run(self) {
+        if let Some(then) = self.0
+            && catch_unwind(AssertUnwindSafe(then)).is_err()
+        {
+            tracing::error!("what follows a durable entry ended in a panic");
+        }
     }
 }
 

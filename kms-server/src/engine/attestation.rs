@@ -51,7 +51,7 @@ impl Engine {
             serial: report.serial,
             model: report.model,
         };
-        let known = self.known(view).await?;
+        let known = self.known_at_hand();
         let last = |name: &VersionName| known.last(name);
         let statement = Statement::of(view, subject.clone(), self.now(), token, &trail, last)?;
         let bytes = statement.encode()?;

@@ -1,6 +1,5 @@
 //! Commands that make or move something.
 
-use super::known::Known;
 use super::settle::Go;
 use super::{Call, Engine, NO_UID, Reply, request, store_fault};
 use crate::health::Health;
@@ -163,7 +162,7 @@ impl Engine {
         // Only the service's own clockwork asks what is due by use.
         let known = match call.caller {
             Caller::Scheduler => self.known(&seat.view).await?,
-            Caller::Peer(_) | Caller::Founder | Caller::Recovery => Known::default(),
+            Caller::Peer(_) | Caller::Founder | Caller::Recovery => self.known_at_hand(),
         };
         let mut ground = Ground {
             view: &seat.view,

@@ -7,18 +7,21 @@ use kms_core::id::KeyId;
 use kms_core::lifecycle::{Spent, Uses};
 use kms_core::name::VersionName;
 use kms_core::time::Time;
+use kms_core::usage::Usages;
 use kms_core::view::View;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What is known of how versions were used.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Known {
+    usages: Arc<Usages>,
     spent: BTreeMap<KeyId, Spent>,
 }
 
 impl Uses for Known {
-    fn last(&self, _version: &VersionName) -> Option<Time> {
-        None
+    fn last(&self, version: &VersionName) -> Option<Time> {
+        self.usages.of(version).map(|usage| usage.last)
     }
 
     fn spent(&self, id: &KeyId) -> Spent {
@@ -27,6 +30,15 @@ impl Uses for Known {
 }
 
 impl Engine {
+    /// What is known without asking the store: when versions were used, not how much they have
+    /// protected.
+    pub(super) fn known_at_hand(&self) -> Known {
+        Known {
+            usages: self.statistics.usages(),
+            spent: BTreeMap::new(),
+        }
+    }
+
     /// What is known of every primary version.
     pub(super) async fn known(&self, view: &View) -> Result<Known> {
         let counted = self
@@ -38,6 +50,7 @@ impl Engine {
         let spent = primaries
             .filter_map(|version| Some((version.id, *counted.get(&name(&version.id))?)))
             .collect();
-        Ok(Known { spent })
+        let usages = self.statistics.usages();
+        Ok(Known { usages, spent })
     }
 }

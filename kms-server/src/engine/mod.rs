@@ -18,13 +18,14 @@ mod request;
 mod rules;
 mod scheduler;
 mod settle;
+mod statistics;
 mod usage;
 
 pub use attestation::Attestation;
 pub use open::Refusal;
 pub use reply::{
     Allowance, DataKeyMade, Decrypted, Encrypted, Here, ImportParameters, ReEncrypted, Reply,
-    Revised, Standing,
+    Revised, Standing, VersionUsage,
 };
 pub use scheduler::Round;
 
@@ -54,6 +55,7 @@ use ledger::Ledger;
 use quota::Pace;
 use scheduler::Clockwork;
 use settle::Lane;
+use statistics::Statistics;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -116,6 +118,7 @@ pub struct Engine {
     spent: Ledger<Account>,
     pace: Pace,
     clockwork: Clockwork,
+    statistics: Statistics,
     /// The revision that everyone sees.
     changed: watch::Sender<Revision>,
     /// The latest time that was ever seen here, in milliseconds since 1970.

@@ -5,6 +5,7 @@ use super::ledger::Ledger;
 use super::quota::Pace;
 use super::scheduler::Clockwork;
 use super::settle::{Go, Lane, STAMP};
+use super::statistics::Statistics;
 use super::{Engine, Parts, Seat};
 use crate::audit::Journal;
 use crate::store::Store;
@@ -64,6 +65,9 @@ impl Engine {
         let view = replay.view().clone();
         let policy = in_force(&view).map_err(|e| Refusal::of(&e))?;
         let policy = policy.map(Answers::new).map(Arc::new);
+        let statistics = Statistics::opened(&*parts.store, &*parts.uses)
+            .await
+            .map_err(|e| Refusal::of(&e))?;
         let latest = replay.latest().max(parts.clock.now());
         let engine = Engine {
             pace: Pace::new(latest, &*parts.clock),
@@ -75,6 +79,7 @@ impl Engine {
             encryptions: Ledger::default(),
             spent: Ledger::default(),
             clockwork: Clockwork::default(),
+            statistics,
             changed: watch::Sender::new(replay.view().revision()),
             latest: AtomicU64::new(latest.0),
         };

@@ -46,6 +46,7 @@ impl Engine {
         let caller = &call.caller;
         match read {
             Read::Resource(named) => one(seat, &named),
+            Read::Usage(name) => self.usage(seat, name),
             Read::List {
                 sort,
                 space,

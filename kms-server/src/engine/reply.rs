@@ -18,6 +18,7 @@ use kms_core::quota::{Metered, QuotaName, Standing as Left};
 use kms_core::report::KeyReport;
 use kms_core::revision::Revision;
 use kms_core::time::Time;
+use kms_core::usage::Usage;
 use kms_core::value::{Stamped, Value};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -28,6 +29,8 @@ use zeroize::Zeroizing;
 pub enum Reply {
     /// One resource.
     Resource(Box<Stamped<Value>>),
+    /// How a version was used, and since when every use is counted.
+    Usage(Box<VersionUsage>),
     /// Resources, and the name after which the next page begins.
     Page(Vec<Stamped<Value>>, Option<String>),
     /// What is due, and the proposal in which it waits; as of when.
@@ -74,6 +77,17 @@ pub enum Reply {
     Logs(u64, u64),
     /// Entries of a log, and where to go on.
     Entries(Vec<(u64, Vec<u8>)>, Option<u64>),
+}
+
+/// How a version was used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionUsage {
+    /// Which.
+    pub name: VersionName,
+    /// How; `None`: not at all, as far as is counted.
+    pub usage: Option<Usage>,
+    /// Every use since then is counted; `None`: the log is empty.
+    pub since: Option<Time>,
 }
 
 /// A deployment as one caller finds it.

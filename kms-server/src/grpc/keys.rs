@@ -1,10 +1,12 @@
 //! Keys and the life of their versions.
 
-use super::door::{Asked, Door};
+use super::door::{Asked, Door, mismatch};
 use super::parse;
+use super::resource::usage;
 use super::spaces::{get, page_of, resource_of};
+use crate::engine::Reply;
 use kms_core::action::Action;
-use kms_core::command::{Change, Named, Sort};
+use kms_core::command::{Change, Command, Named, Read, Sort};
 use kms_core::error::{Error, Result as Parsed};
 use kms_core::key::Destruction;
 use kms_core::name::{KeyName, VersionName};
@@ -102,6 +104,20 @@ impl KeyService for Door {
             self.pass(&extensions, Action::ReadInventory, get(named))
                 .await?,
         )
+    }
+
+    async fn get_version_usage(
+        &self,
+        request: Request<v1::GetVersionUsageRequest>,
+    ) -> Answer<v1::VersionUsage> {
+        let (_, extensions, message) = request.into_parts();
+        let asked = parse::name("name", &message.name)
+            .map(|name| Asked::from(Command::Read(Read::Usage(name))));
+        let reply = self.pass(&extensions, Action::ReadInventory, asked).await?;
+        let Reply::Usage(told) = reply else {
+            return Err(mismatch());
+        };
+        Ok(Response::new(usage(*told)))
     }
 
     async fn list_versions(

@@ -1,13 +1,16 @@
 //! From our values to messages.
 
+use crate::engine::VersionUsage;
 use kms_core::class::Class;
 use kms_core::key::{Key, Moved, Origin, Version, Wrapping};
 use kms_core::lifecycle::Lifecycle;
 use kms_core::space::{Domain, Edge, InputType, Space, SpaceKind};
 use kms_core::state::State;
 use kms_core::time::Time;
+use kms_core::usage::User;
 use kms_core::value::{Stamped, Value};
 use kms_proto::v1;
+use std::cmp::Reverse;
 use tonic::Status;
 
 /// A message that one sort of value becomes.
@@ -227,4 +230,31 @@ pub(super) fn wrapping(mechanism: Wrapping) -> i32 {
         Wrapping::OaepSha1 => v1::WrappingMechanism::RsaOaepSha1.into(),
         Wrapping::AesKw | Wrapping::AesKwp => v1::WrappingMechanism::Unspecified.into(),
     }
+}
+
+/// How a version was used; whoever used it last stands first.
+pub(super) fn usage(told: VersionUsage) -> v1::VersionUsage {
+    let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let mut message = v1::VersionUsage {
+        name: told.name.to_string(),
+        counted_since: told.since.and_then(timestamp),
+        ..v1::VersionUsage::default()
+    };
+    let Some(usage) = told.usage else {
+        return message;
+    };
+    let mut users: Vec<(String, User)> = usage.users.into_iter().collect();
+    users.sort_by_key(|(_, user)| Reverse(user.last));
+    let user = |(principal, user): (String, User)| v1::VersionUser {
+        principal,
+        count: number(user.count),
+        last_use_time: timestamp(user.last),
+    };
+    message.protected = number(usage.protected);
+    message.processed = number(usage.processed);
+    message.first_use_time = timestamp(usage.first);
+    message.last_use_time = timestamp(usage.last);
+    message.users = users.into_iter().map(user).collect();
+    message.others = number(usage.others);
+    message
 }

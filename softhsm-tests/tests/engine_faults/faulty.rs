@@ -8,7 +8,7 @@ use kms_core::key::{KeySpec, Learned};
 use kms_core::permit::Permit;
 use kms_core::record::{Detail, Event};
 use kms_core::revision::Revision;
-use kms_server::audit::Journal;
+use kms_server::audit::{Follower, Journal};
 use kms_server::health::Health;
 use kms_server::hsm::{Hsm, Output, Report, TokenObject, Work, Wrapped};
 use kms_server::store::{Check, Entry, Store, StoreError, Write};
@@ -158,6 +158,10 @@ impl Journal for FaultyJournal {
 
     fn size(&self) -> u64 {
         self.inner.size()
+    }
+
+    fn follow(&self, follower: Follower) {
+        self.inner.follow(follower);
     }
 
     fn health(&self) -> watch::Receiver<Health> {

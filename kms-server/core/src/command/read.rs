@@ -13,6 +13,8 @@ use std::net::IpAddr;
 pub enum Read {
     /// One resource, by its name.
     Resource(Named),
+    /// How a version was used.
+    Usage(VersionName),
     /// Resources of one sort under a parent.
     List {
         /// Which sort.
@@ -183,6 +185,7 @@ impl Read {
     pub fn action(&self) -> Action {
         match self {
             Read::Resource(_)
+            | Read::Usage(_)
             | Read::List { .. }
             | Read::Due { .. }
             | Read::Report { .. }
@@ -206,7 +209,9 @@ impl Read {
             Read::Resource(Named::Domain(name)) => ("domain", name.to_string()),
             Read::Resource(Named::Edge(name)) => ("edge", name.to_string()),
             Read::Resource(Named::Key(name)) => ("key", name.to_string()),
-            Read::Resource(Named::Version(name)) => ("version", name.to_string()),
+            Read::Resource(Named::Version(name)) | Read::Usage(name) => {
+                ("version", name.to_string())
+            }
             Read::List { space, key, .. } => match (key, space) {
                 (Some(key), _) => ("key", key.to_string()),
                 (None, Some(space)) => ("space", space.to_string()),

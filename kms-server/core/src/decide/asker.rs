@@ -126,6 +126,7 @@ impl<'a> Asker<'a> {
                 self.may(Action::ReadInventory, target) || mine && self.uses(target)
             }
             Read::Resource(_)
+            | Read::Usage(_)
             | Read::List { .. }
             | Read::Report { space: Some(_) }
             | Read::Backups

@@ -87,7 +87,7 @@ pub(super) fn target<'a>(view: &'a View, command: &'a Command) -> Target<'a> {
             Read::Resource(Named::Domain(name)) => Target::Domain(name),
             Read::Resource(Named::Edge(name)) => edge(name),
             Read::Resource(Named::Key(name)) => key(name, action),
-            Read::Resource(Named::Version(name)) => key(name.key(), action),
+            Read::Resource(Named::Version(name)) | Read::Usage(name) => key(name.key(), action),
             Read::Allowance { on, .. } => metered(on),
             Read::List {
                 key: Some(name), ..

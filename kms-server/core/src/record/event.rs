@@ -6,7 +6,7 @@ use crate::codec;
 use crate::error::Result;
 use crate::id::KeyId;
 use crate::key::Learned;
-use crate::name::ProposalName;
+use crate::name::{ProposalName, VersionName};
 use crate::plan::Plan;
 use crate::revision::Revision;
 use crate::time::Time;
@@ -118,10 +118,28 @@ pub struct Counts {
     pub failed: u64,
     /// How many bytes of plaintext or identifiers went through.
     pub bytes: u64,
-    /// The versions that were used, by their names.
-    pub versions: Vec<String>,
+    /// The versions that were used, each once.
+    pub versions: Vec<Used>,
     /// The policies that allowed it.
     pub policies: Vec<String>,
+}
+
+/// How often one version was used, by items that succeeded. What is re-encrypted counts twice: its
+/// former version processed, and its new one protected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// Which version.
+    pub name: VersionName,
+    /// So many items it protected.
+    #[serde(skip_serializing_if = "none", default)]
+    pub protected: u64,
+    /// So many it processed.
+    #[serde(skip_serializing_if = "none", default)]
+    pub processed: u64,
+}
+
+fn none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// SHA-256 over the written values, each as its name and its encoding, length-prefixed, in the

@@ -7,7 +7,8 @@
 mod event;
 
 pub use event::{
-    Counts, Detail, Event, INTENTION_MAX, Intention, Outcome, RequestTag, Settled, state_digest,
+    Counts, Detail, Event, INTENTION_MAX, Intention, Outcome, RequestTag, Settled, Used,
+    state_digest,
 };
 
 use crate::action::{Action, Effect};

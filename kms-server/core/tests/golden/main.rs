@@ -19,3 +19,4 @@ mod lifecycle;
 mod records;
 mod rules;
 mod sample;
+mod usage;

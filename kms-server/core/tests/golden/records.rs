@@ -12,7 +12,8 @@ use kms_core::key::Origin;
 use kms_core::lifecycle::Lifecycle;
 use kms_core::plan::plan;
 use kms_core::record::{
-    Counts, Detail, Event, Intention, Outcome, Record, RequestTag, Settled, is_entry, state_digest,
+    Counts, Detail, Event, Intention, Outcome, Record, RequestTag, Settled, Used, is_entry,
+    state_digest,
 };
 use kms_core::revision::Revision;
 use serde_json::Value as Json;
@@ -33,12 +34,12 @@ fn event(action: Action, about: (&str, &str), detail: Detail) -> Event {
     }
 }
 
-fn uses(items: u64, failed: u64, versions: &[&str]) -> Detail {
+fn uses(items: u64, failed: u64, versions: Vec<Used>) -> Detail {
     Detail::Use(Counts {
         items,
         failed,
         bytes: items * 32,
-        versions: versions.iter().map(ToString::to_string).collect(),
+        versions,
         policies: vec!["data-service".into()],
     })
 }
@@ -86,7 +87,7 @@ fn each_sort() -> Vec<(&'static str, Event, LogName)> {
         event.caller = caller("person/stella");
         event
     };
-    let mut refused = event(Action::Decrypt, key, uses(1, 1, &[]));
+    let mut refused = event(Action::Decrypt, key, uses(1, 1, vec![]));
     refused.result = Err(Error::refused(
         "your roles do not allow Decrypt on key spaces/lab/keys/object, or there is no such key",
     ));
@@ -125,15 +126,21 @@ fn each_sort() -> Vec<(&'static str, Event, LogName)> {
             }],
         },
     }));
-    let versions = ["spaces/lab/keys/object/versions/1"];
-    let mut studied = event(Action::Decrypt, key, uses(1, 0, &versions));
+    let used = |version: &str, protected, processed| Used {
+        name: format!("spaces/lab/keys/object/versions/{version}")
+            .parse()
+            .unwrap(),
+        protected,
+        processed,
+    };
+    let mut studied = event(Action::Decrypt, key, uses(1, 0, vec![used("1", 0, 1)]));
     let mut notebook = peer("service/notebook");
     notebook.purpose = Some("sepsis-2026".parse().unwrap());
     studied.caller = Caller::Peer(Arc::new(notebook));
     let mut broken = event(
         Action::DeclareEmergency,
         ("deployment", "deployment"),
-        uses(1, 0, &[]),
+        uses(1, 0, vec![]),
     );
     let mut officer = peer("person/hugo");
     officer.sign_in = Some(SignIn {
@@ -154,7 +161,16 @@ fn each_sort() -> Vec<(&'static str, Event, LogName)> {
         ),
         (
             "a use",
-            event(Action::Encrypt, key, uses(100, 2, &versions)),
+            event(Action::Encrypt, key, uses(100, 2, vec![used("1", 98, 0)])),
+            LogName::Uses,
+        ),
+        (
+            "a re-encryption from two versions",
+            event(
+                Action::ReEncrypt,
+                key,
+                uses(5, 0, vec![used("1", 0, 3), used("2", 5, 2)]),
+            ),
             LogName::Uses,
         ),
         (
@@ -162,7 +178,7 @@ fn each_sort() -> Vec<(&'static str, Event, LogName)> {
             person(event(
                 Action::ReadInventory,
                 ("space", "spaces/lab"),
-                uses(1, 0, &[]),
+                uses(1, 0, vec![]),
             )),
             LogName::Uses,
         ),

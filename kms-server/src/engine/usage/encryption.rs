@@ -1,5 +1,6 @@
 //! Encryption, decryption, and keys for data.
 
+use super::touched::Touched;
 use super::{Bench, Done, number, primary};
 use crate::engine::import::fingerprint;
 use crate::engine::{DataKeyMade, Decrypted, Encrypted, Engine, ReEncrypted, Reply};
@@ -35,8 +36,8 @@ impl Engine {
         }
         Ok(Done {
             reply: Reply::Encrypted(results),
+            versions: Touched::protecting(&version.name, &counted),
             items: counted,
-            versions: vec![version.name.clone()],
         })
     }
 
@@ -47,10 +48,13 @@ impl Engine {
         items: Vec<Sealed>,
     ) -> Result<Done> {
         let opened = self.open_sealed(bench, key, &items).await?;
-        let (mut results, mut counted, mut versions) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut results, mut counted) = (Vec::new(), Vec::new());
+        let mut versions = Touched::default();
         for item in opened {
             counted.push(item.as_ref().map(|(p, _)| p.len()).map_err(Clone::clone));
-            versions.extend(item.as_ref().ok().map(|(_, version)| version.clone()));
+            if let Ok((_, version)) = &item {
+                versions.processed(version);
+            }
             results.push(item.map(|(plaintext, version)| Decrypted { plaintext, version }));
         }
         Ok(Done {
@@ -83,8 +87,10 @@ impl Engine {
                 former: former.clone().unwrap_or_else(|| version.name.clone()),
             }));
         }
-        let mut versions: Vec<VersionName> = formers.into_iter().flatten().collect();
-        versions.push(version.name.clone());
+        let mut versions = Touched::protecting(&version.name, &counted);
+        for former in formers.iter().flatten() {
+            versions.processed(former);
+        }
         Ok(Done {
             reply: Reply::ReEncrypted(results),
             items: counted,
@@ -121,11 +127,10 @@ impl Engine {
                 version: version.name.clone(),
             }));
         }
-        let versions = vec![version.name.clone()];
         Ok(Done {
             reply: Reply::DataKeys(results),
+            versions: Touched::protecting(&version.name, &counted),
             items: counted,
-            versions,
         })
     }
 

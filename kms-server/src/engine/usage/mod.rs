@@ -2,6 +2,7 @@
 
 mod encryption;
 mod pseudonyms;
+mod touched;
 
 use crate::engine::import::fingerprint;
 use crate::engine::{Call, Engine, Reply};
@@ -10,10 +11,11 @@ use kms_core::command::{Command, Use};
 use kms_core::decide::{Verdict, decide};
 use kms_core::error::{Error, Result};
 use kms_core::key::Version;
-use kms_core::name::{KeyName, VersionName};
+use kms_core::name::KeyName;
 use kms_core::permit::{Permit, SystemOp};
 use kms_core::record::Counts;
 use kms_core::view::View;
+use touched::Touched;
 use zeroize::Zeroizing;
 
 /// Where a use stands: what was decided, and on which view.
@@ -26,7 +28,7 @@ struct Bench<'a> {
 struct Done {
     reply: Reply,
     items: Vec<Result<usize>>,
-    versions: Vec<VersionName>,
+    versions: Touched,
 }
 
 impl Engine {
@@ -64,15 +66,11 @@ impl Engine {
                     Some(Err(error)) if failed == done.items.len() => Err(error.clone()),
                     Some(_) | None => Ok(()),
                 };
-                let mut versions: Vec<String> =
-                    done.versions.iter().map(ToString::to_string).collect();
-                versions.sort();
-                versions.dedup();
                 let counts = Counts {
                     items: asked,
                     failed: number(failed),
                     bytes: number(bytes),
-                    versions,
+                    versions: done.versions.told(),
                     policies,
                 };
                 (outcome, counts, Ok(done.reply))
@@ -113,7 +111,9 @@ impl Engine {
                 let given = self
                     .import_parameters(call, bench.permit, bench.view, asked)
                     .await?;
-                let versions = vec![given.wrapping.clone()];
+                // Outside, a key will be wrapped under it.
+                let mut versions = Touched::default();
+                versions.protected(&given.wrapping);
                 let reply = Reply::ImportParameters(Box::new(given));
                 Ok(Done {
                     reply,
@@ -123,7 +123,8 @@ impl Engine {
             }
             Use::Attest { subject } => {
                 let attestation = self.attest(bench.permit, bench.view, subject).await?;
-                let versions = vec![attestation.signer.clone()];
+                let mut versions = Touched::default();
+                versions.protected(&attestation.signer);
                 Ok(Done {
                     reply: Reply::Attestation(Box::new(attestation)),
                     items: vec![Ok(0)],
@@ -136,7 +137,7 @@ impl Engine {
                 Ok(Done {
                     reply: Reply::Random(random),
                     items: vec![Ok(length)],
-                    versions: vec![],
+                    versions: Touched::default(),
                 })
             }
         }

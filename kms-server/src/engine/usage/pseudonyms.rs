@@ -1,5 +1,6 @@
 //! Pseudonyms along edges.
 
+use super::touched::Touched;
 use super::{Bench, Done, primary};
 use crate::engine::{Engine, Reply};
 use crate::hsm::Op;
@@ -40,8 +41,8 @@ impl Engine {
         }
         Ok(Done {
             reply: Reply::Pseudonyms(results, version.name.clone()),
+            versions: Touched::protecting(&version.name, &counted),
             items: counted,
-            versions: vec![version.name.clone()],
         })
     }
 }

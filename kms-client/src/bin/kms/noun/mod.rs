@@ -1,6 +1,7 @@
 //! One file for each noun: what its verbs ask, and how the answers look.
 
 pub(crate) mod access;
+mod aftermath;
 pub(crate) mod attestation;
 pub(crate) mod audit;
 pub(crate) mod backup;

@@ -1,6 +1,6 @@
 //! `kms version`.
 
-use super::Move;
+use super::{Move, aftermath};
 use crate::confirm::confirm;
 use crate::lifecycle::{Length, length, period};
 use crate::session::Setting;
@@ -22,6 +22,15 @@ pub(crate) enum Verb {
     /// Show one version.
     #[command(after_help = "Examples:\n  kms version show ingest-lyon/object/3")]
     Show {
+        /// For example ingest-lyon/object/3.
+        #[arg(value_parser = name::version)]
+        version: String,
+    },
+    /// Tell whether a version is still needed: how often it was used, when last, and by whom.
+    #[command(after_help = "Examples:
+  kms version usage ingest-lyon/object/2
+  kms version usage ingest-lyon/object/2 -o json")]
+    Usage {
         /// For example ingest-lyon/object/3.
         #[arg(value_parser = name::version)]
         version: String,
@@ -53,7 +62,8 @@ pub(crate) enum Verb {
     )]
     Resume(One),
     /// Mark a version as compromised, for ever: what it protects stays closed until an approved
-    /// campaign.
+    /// campaign. Its successor is made at once; then it is told what it protected, who used it, and
+    /// what is to be re-wrapped.
     #[command(
         after_help = "Examples:\n  kms version compromise ingest-lyon/object/2 --reason \"PIN leaked, incident 43\""
     )]
@@ -136,6 +146,20 @@ impl Verb {
                     .get_version(v1::GetVersionRequest { name: version })
                     .await?
             }
+            Self::Usage { version } => {
+                let asked = v1::GetVersionUsageRequest { name: version };
+                let told = client.get_version_usage(asked).await?;
+                if !session.screen.is_json() {
+                    session.screen.line(&counted(&told).to_string())?;
+                    return match told.users.as_slice() {
+                        [] => Ok(()),
+                        users => session
+                            .screen
+                            .line(&format!("\n{}", by(users, told.others))),
+                    };
+                }
+                return session.screen.message(&told);
+            }
             Self::Activate(one) => {
                 session
                     .carry(one.request(), Client::activate_version)
@@ -169,9 +193,12 @@ impl Verb {
             }
             Self::Resume(one) => session.carry(one.request(), Client::resume_version).await?,
             Self::Compromise { one, yes: _ } => {
-                session
+                let version = one.version.clone();
+                let moved = session
                     .carry(one.request(), Client::compromise_version)
-                    .await?
+                    .await?;
+                session.screen.show(&moved, fields)?;
+                return aftermath::tell(&session, &version).await;
             }
             Self::Suspend {
                 one,
@@ -239,6 +266,34 @@ pub(super) fn fields(version: &v1::KeyVersion) -> Table {
         ),
         ("etag", version.etag.clone()),
     ])
+}
+
+/// How a version was used.
+fn counted(told: &v1::VersionUsage) -> Table {
+    let used = |time: &Option<_>| match time {
+        Some(time) => time_and_age(Some(time)),
+        None => "never, as far as is counted".to_owned(),
+    };
+    Table::fields([
+        ("name", told.name.clone()),
+        ("last used", used(&told.last_use_time)),
+        ("first used", time_and_age(told.first_use_time.as_ref())),
+        ("protected", told.protected.to_string()),
+        ("processed", told.processed.to_string()),
+        ("counted since", time_and_age(told.counted_since.as_ref())),
+    ])
+}
+
+/// By whom.
+fn by(users: &[v1::VersionUser], others: i64) -> Table {
+    let mut table = Table::columns(["BY", "ITEMS", "LAST"]).rows(users.iter().map(|user| {
+        let last = time_and_age(user.last_use_time.as_ref());
+        [user.principal.clone(), user.count.to_string(), last]
+    }));
+    if others > 0 {
+        table.row(["others, earlier".into(), others.to_string(), String::new()]);
+    }
+    table
 }
 
 /// When it will be destroyed, by whom and why.
