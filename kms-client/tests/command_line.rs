@@ -344,13 +344,13 @@ async fn an_attestation_is_kept_in_three_files_and_verified_without_a_service() 
     let verify = "attestation verify kept/lab.object.1.json";
     let told = desk.run(verify).await.good();
     assert!(
-        told.stderr().contains("on another way"),
+        told.stderr().contains("by another route"),
         "{}",
         told.stderr()
     );
     let pinned = format!("{verify} --key kept/lab.object.1.pem");
     let told = desk.run(&pinned).await.good();
-    assert!(!told.stderr().contains("on another way"));
+    assert!(!told.stderr().contains("by another route"));
     let told = desk.run(&format!("{pinned} -o json")).await.good();
     let json: serde_json::Value = serde_json::from_str(&told.stdout()).unwrap();
     assert_eq!(json["verified"], true);

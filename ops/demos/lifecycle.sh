@@ -135,6 +135,12 @@ destruction() {
     agree "$name" carl carol
     quietly olivia proposal execute "$name"
     as olivia rotation due --within 7d
+    say '  The officer took a backup of the token meanwhile, with the HSM'\''s own tools.'
+    refused 12 hugo backup declare 'vault 2' --taken "$(date +%F)" \
+        --expires "$(date -d '+90 days' +%F)"
+    name=$(waiting Backup)
+    agree "$name" carl
+    quietly hugo proposal execute "$name"
     travel 8
     say '  Its day has come, says one clock. A custodian is the second.'
     until_it_holds eval 'test -n "$(waiting DestroyVersion)"'
@@ -144,6 +150,26 @@ destruction() {
     until_it_holds is_state "$version" DESTROYED
     claim 'the token holds no object of it' no_object ingest-lyon/object/2
     as olivia version show "$version"
+    attested
+}
+
+# What the operator hands to whoever asks for proof.
+attested() {
+    say '  Proof, for somebody who has no access here: three files, signed in the HSM.'
+    kms ada attestation key >pinned.pem 2>/dev/null
+    as ada attestation get ingest-lyon/object/2 -O attestations
+    claim 'it does not claim more than is so: a backup may hold the key' \
+        grep -q '"final": false' attestations/ingest-lyon.object.2.json
+    as ada attestation verify attestations/ingest-lyon.object.2.json --key pinned.pem
+    claim 'stock OpenSSL says the same' openssl_verifies ingest-lyon.object.2
+    sed 's/"final": false/"final": true/' attestations/ingest-lyon.object.2.json >attestations/lie.json
+    cp attestations/ingest-lyon.object.2.sig attestations/lie.sig
+    refused 3 ada attestation verify attestations/lie.json --key pinned.pem
+}
+
+# openssl_verifies NAME: by the key that was got by another route, as any third party does it.
+openssl_verifies() {
+    openssl dgst -sha256 -verify pinned.pem -signature "attestations/$1.sig" "attestations/$1.json"
 }
 
 # no_object SPACE/KEY/VERSION: nothing on the token has its label.
@@ -186,6 +212,12 @@ a_year_later() {
     figure 'a space erased' "$(took) ms after a custodian agreed that its day had come"
     refused 7 project-01-notebook decrypt results.kms -O gone
     as stella space show project-01
+    quietly ada attestation get project-01 -O attestations
+    claim 'one attestation for the whole space, which stock OpenSSL verifies' \
+        openssl_verifies project-01
+    quietly ada attestation get ingest-lyon/object/2 -O attestations --force
+    claim 'the backup has expired: now it is final' \
+        grep -q '"final": true' attestations/ingest-lyon.object.2.json
     travel -300
     refused 7 project-01-notebook decrypt results.kms -O gone
     claim 'a clock that is set back brings nothing back' is_state project-01/object/1 DESTROYED

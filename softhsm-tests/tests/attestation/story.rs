@@ -126,6 +126,10 @@ fn a_third_party_verifies_what_was_destroyed() {
     );
     assert!(decided.actor.ends_with("person/olivia"), "{decided:?}");
 
+    // The last use, from the log of uses; the backup was declared, and no time passed, after it.
+    let last = version.last_use.map(kms_core::attestation::Moment::time);
+    assert_eq!(last, Some(statement.backups[0].taken.time()));
+
     // Stock OpenSSL, and our own program, on three files and nothing else.
     openssl(directory, "one.pem", "one").succeeds();
     let shown = kms(directory, &["one.json"]).succeeds();

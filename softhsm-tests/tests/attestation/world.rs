@@ -182,10 +182,14 @@ impl World {
 
     /// The service does what is due, as far as it may; then these agree to what waits.
     pub(crate) fn due(&self, custodians: &[&str]) {
-        let round = || self.runtime.block_on(self.engine.carry_out_due());
-        while round().done > 0 {}
+        let round = || {
+            let round = self.runtime.block_on(self.engine.carry_out_due());
+            assert_eq!(round.failed, 0, "{round:?}");
+            round.done
+        };
+        while round() > 0 {}
         self.approve(custodians);
-        while round().done > 0 {}
+        assert!(round() > 0, "what was agreed to was not done");
     }
 
     /// Asks for an attestation, at the service's door.

@@ -1,9 +1,11 @@
 //! What a caller can ask for: one attempt for each thing that the roles divide among them.
 
 use kms_proto::v1::{
-    self, admin_service_client::AdminServiceClient, crypto_service_client::CryptoServiceClient,
-    identifier::Identifier::Opaque, import_service_client::ImportServiceClient,
-    key_service_client::KeyServiceClient, space_service_client::SpaceServiceClient,
+    self, admin_service_client::AdminServiceClient,
+    attestation_service_client::AttestationServiceClient,
+    crypto_service_client::CryptoServiceClient, identifier::Identifier::Opaque,
+    import_service_client::ImportServiceClient, key_service_client::KeyServiceClient,
+    space_service_client::SpaceServiceClient,
 };
 use softhsm_tests::gateway::{Gateway, identifier};
 use tonic::Status;
@@ -16,7 +18,7 @@ const WAREHOUSE: &str = "spaces/warehouse/keys/object";
 
 /// Each attempt is well formed, and changes nothing even where it is allowed: what it would make
 /// is there already, what it would move does not exist, what it would open is no ciphertext.
-pub(super) const ATTEMPTS: [Attempt; 29] = [
+pub(super) const ATTEMPTS: [Attempt; 32] = [
     ("encrypt in ingest-lyon", |by| {
         by.encrypt(LYON, b"x", &[]).map(drop)
     }),
@@ -201,6 +203,44 @@ pub(super) const ATTEMPTS: [Attempt; 29] = [
         by.call(async |channel| {
             AdminServiceClient::new(channel)
                 .get_hsm(v1::GetHsmRequest {})
+                .await
+        })
+        .map(drop)
+    }),
+    ("attest a destruction in warehouse", |by| {
+        by.call(async |channel| {
+            let request = v1::GetAttestationRequest {
+                name: "spaces/warehouse/keys/object/versions/99".into(),
+            };
+            AttestationServiceClient::new(channel)
+                .get_attestation(request)
+                .await
+        })
+        .map(drop)
+    }),
+    ("declare a backup of the token", |by| {
+        by.call(async |channel| {
+            // It ends before it was taken.
+            let backup = v1::Backup {
+                title: "vault 2".into(),
+                take_time: Some(prost_types::Timestamp::default()),
+                expire_time: Some(prost_types::Timestamp::default()),
+                ..v1::Backup::default()
+            };
+            let request = v1::DeclareBackupRequest {
+                backup: Some(backup),
+                ..v1::DeclareBackupRequest::default()
+            };
+            AdminServiceClient::new(channel)
+                .declare_backup(request)
+                .await
+        })
+        .map(drop)
+    }),
+    ("list the backups of the token", |by| {
+        by.call(async |channel| {
+            AdminServiceClient::new(channel)
+                .list_backups(v1::ListBackupsRequest {})
                 .await
         })
         .map(drop)

@@ -71,6 +71,9 @@ list the keys of all spaces: stella olivia carl ada
 list the keys of warehouse: stella olivia carl ada
 read one's own records: stella olivia carl hugo ada lyon-ingest lyon-etl warehouse-etl warehouse-report link-pseudonymiser project-01-pseudonymiser
 read the HSM's state: hugo ada
+attest a destruction in warehouse: stella olivia carl ada
+declare a backup of the token: hugo
+list the backups of the token: hugo ada
 have random bytes: lyon-ingest lyon-etl warehouse-etl warehouse-report link-pseudonymiser project-01-pseudonymiser
 read what this deployment is: stella olivia carl hugo ada lyon-ingest lyon-etl warehouse-etl warehouse-report link-pseudonymiser project-01-pseudonymiser
 ";

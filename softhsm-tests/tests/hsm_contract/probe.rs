@@ -25,6 +25,7 @@ fn softhsm_is_found_as_it_is() {
             (Capability::HmacSha256, true),
             (Capability::OaepSha256, false),
             (Capability::OaepSha1, true),
+            (Capability::EcdsaP256, true),
             (Capability::AesKw, true),
             (Capability::AesKwp, true),
             (Capability::RsaAesKeyWrap, false),

@@ -109,7 +109,9 @@ pub fn carried_out(ground: Ground<'_>, mut plan: Plan, name: &ProposalName) -> R
         let seen = proposal.terms.seen.iter().find(|seen| seen.name == name);
         seen.is_some_and(|seen| seen.revision == write.replaces)
     };
-    let fresh = |write: &Write| write.replaces.is_none() && write.value.as_emergency().is_some();
+    // Its name is chosen anew each time.
+    let named = |value: &Value| value.as_emergency().is_some() || value.as_backup().is_some();
+    let fresh = |write: &Write| write.replaces.is_none() && named(&write.value);
     if !plan
         .writes
         .iter()

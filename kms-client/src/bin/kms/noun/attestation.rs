@@ -31,7 +31,7 @@ pub(crate) enum Verb {
   kms attestation verify attestations/project-01.json --key emc2-attestation.pem
   kms attestation verify project-01.json --signature project-01.sig --key project-01.pem")]
     Verify(Verify),
-    /// Show the public key that verifies attestations, for a third party to get on another way than
+    /// Show the public key that verifies attestations: a third party gets it by another route than
     /// the attestations.
     #[command(after_help = "Examples:
   kms attestation key > emc2-attestation.pem
@@ -63,7 +63,7 @@ pub(crate) struct Verify {
     /// Its signature; by default NAME.sig beside it.
     #[arg(long, value_name = "FILE")]
     signature: Option<PathBuf>,
-    /// The public key that you trust, got on another way; by default NAME.pem beside it, which
+    /// The public key that you trust, got by another route; by default NAME.pem beside it, which
     /// proves only that the three files belong together.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
@@ -142,7 +142,7 @@ impl Verify {
         if !pinned {
             screen.remark(
                 "the key came with the statement: compare its SHA-256 with what the deployment \
-                 tells you on another way, or give the key that you trust (--key)",
+                 tells you by another route, or give the key that you trust (--key)",
             );
         }
         Ok(())
