@@ -184,7 +184,7 @@ impl World {
     pub(crate) fn due(&self, custodians: &[&str]) {
         let round = || {
             let round = self.runtime.block_on(self.engine.carry_out_due());
-            assert_eq!(round.failed, 0, "{round:?}");
+            assert_eq!(round.failed, 0, "{round:?}: {:?}", self.used().last());
             round.done
         };
         while round() > 0 {}
