@@ -2,7 +2,7 @@
 
 use crate::audit::DiskJournal;
 use crate::clock::SystemClock;
-use crate::config::{Config, LogFormat};
+use crate::config::{Config, LogFormat, LogLevel};
 use crate::engine::{Engine, Parts, Vitals};
 use crate::grpc::{self, Door};
 use crate::health::Health;
@@ -23,6 +23,7 @@ use tokio_stream::StreamExt;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tower::util::MapRequestLayer;
+use tracing_subscriber::filter::LevelFilter;
 
 /// Calls that are under way when the server is told to stop have this long to end.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -95,12 +96,17 @@ pub fn said(error: &kms_core::Error) -> String {
 /// Starts the server's own log.
 ///
 /// # Errors
-/// When the filter does not parse.
+/// When there is one already.
 pub fn start_log(config: &Config) -> Result<(), String> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log.level)
-        .map_err(|e| format!("log.level: {e}"))?;
+    let level = match config.log.level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_max_level(level)
         .with_writer(std::io::stderr);
     let started = match config.log.format {
         LogFormat::Json => builder
