@@ -8,6 +8,7 @@ mod crypto;
 mod door;
 mod imports;
 mod keys;
+mod oversize;
 mod parse;
 mod policies;
 mod proposals;
@@ -19,6 +20,7 @@ mod stated;
 pub mod status;
 
 pub use door::{Connected, Door};
+pub use oversize::oversize;
 pub use stated::{AUTHORIZATION, PURPOSE, Stated, stated};
 
 use kms_proto::v1;
