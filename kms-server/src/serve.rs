@@ -53,15 +53,21 @@ impl Drop for Attended {
 /// # Errors
 /// One sentence that says what is wrong and what to do.
 pub fn open(config: &Config) -> Result<Opened, String> {
-    let absent = || {
-        format!(
-            "there is no deployment under {}; if this is a new one run `kms-server init`, and if \
-             a disk is missing bring it back",
-            config.data.display()
-        )
-    };
     if !config.data.join(STORE).exists() {
-        return Err(absent());
+        let place = config.data.display();
+        // `init` makes the logs first. Where one remembers a deployment, it would refuse.
+        return Err(if config.data.join(LogName::Changes.name()).exists() {
+            format!(
+                "the store is gone from {place}, and its log is there: bring the store back, see \
+                 the runbook store-and-log-disagree; only a `kms-server init` that was interrupted \
+                 is run again"
+            )
+        } else {
+            format!(
+                "there is no deployment under {place}; if this is a new one run `kms-server \
+                 init`, and if a disk is missing bring it back"
+            )
+        });
     }
     let store = SledStore::open(&config.data.join(STORE)).map_err(|e| e.to_string())?;
     let changes = DiskJournal::open(&config.data, LogName::Changes).map_err(|e| e.to_string())?;
