@@ -9,6 +9,7 @@ mod door;
 mod imports;
 mod keys;
 mod lifecycle;
+mod oversize;
 mod parse;
 mod policies;
 mod proposals;
@@ -20,6 +21,7 @@ mod stated;
 pub mod status;
 
 pub use door::{Connected, Door};
+pub use oversize::oversize;
 pub use stated::{AUTHORIZATION, PURPOSE, Stated, stated};
 
 use kms_proto::v1;
