@@ -12,7 +12,8 @@ use kms_core::class::Class;
 use kms_core::command::{Change, Command, LogName, Rules};
 use kms_core::decide::{sound, with};
 use kms_core::deployment::Deployment;
-use kms_core::name::{IMPORT_TOKEN_KEY, SERVICE_SPACE};
+use kms_core::error::Kind;
+use kms_core::name::{ATTESTATION_KEY, IMPORT_TOKEN_KEY, SERVICE_SPACE};
 use kms_core::policy::Policy;
 use kms_core::space::{Space, SpaceKind};
 use kms_core::time::Time;
@@ -103,10 +104,13 @@ impl Founding {
         values.extend(self.bindings.into_iter().map(Value::Binding));
         let found = |value| Change::Found(Box::new(value));
         let mut changes: Vec<Change> = values.into_iter().map(found).collect();
-        changes.push(Change::FoundKey {
-            name: IMPORT_TOKEN_KEY.parse().map_err(|e| said(&e))?,
-            class: Class::ServiceImportToken,
-        });
+        for (name, class) in [
+            (IMPORT_TOKEN_KEY, Class::ServiceImportToken),
+            (ATTESTATION_KEY, Class::ServiceAttestation),
+        ] {
+            let name = name.parse().map_err(|e| said(&e))?;
+            changes.push(Change::FoundKey { name, class });
+        }
         changes.push(found(Value::Deployment(self.deployment)));
         Ok(changes)
     }
@@ -175,8 +179,21 @@ pub async fn found(engine: Arc<Engine>, founding: Founding) -> Result<(), String
             id: Uuid::new_v4().to_string(),
             request: None,
         };
-        let done = engine.run(call, Command::Change(change)).await;
-        done.map_err(|e| format!("{name}: {}", said(&e)))?;
+        let signs = matches!(
+            change,
+            Change::FoundKey {
+                class: Class::ServiceAttestation,
+                ..
+            }
+        );
+        match engine.run(call, Command::Change(change)).await {
+            Ok(_) => {}
+            // Without it there are no attestations, and whoever asks for one is told.
+            Err(e) if signs && e.kind() == Kind::Invalid => {
+                tracing::warn!("this deployment will attest no destruction: {}", said(&e));
+            }
+            Err(e) => return Err(format!("{name}: {}", said(&e))),
+        }
     }
     Ok(())
 }

@@ -191,6 +191,9 @@ pub const SERVICE_SPACE: &str = "spaces/kms";
 /// The deployment's own key that authenticates import tokens.
 pub const IMPORT_TOKEN_KEY: &str = "spaces/kms/keys/import-token";
 
+/// The deployment's own key that signs attestations.
+pub const ATTESTATION_KEY: &str = "spaces/kms/keys/attestation";
+
 impl KeyName {
     /// The space that it belongs to.
     #[must_use]
@@ -235,7 +238,7 @@ impl VersionName {
 }
 
 /// A slug of 45 random bits, short enough to be said on the telephone.
-fn short(first: char, random: &KeyUid) -> Result<Slug> {
+pub(crate) fn short(first: char, random: &KeyUid) -> Result<Slug> {
     let text = BASE32_DNSSEC.encode(&random.0);
     format!("{first}{}", text.get(..9).unwrap_or_default()).parse()
 }

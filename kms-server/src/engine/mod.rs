@@ -2,6 +2,7 @@
 //! caller hears of it. [`Engine::run`] is the one door.
 
 mod answers;
+mod attestation;
 mod change;
 mod count;
 mod import;
@@ -21,6 +22,7 @@ mod settle;
 mod statistics;
 mod usage;
 
+pub use attestation::Attestation;
 pub use open::Refusal;
 pub use reply::{
     Allowance, DataKeyMade, Decrypted, Encrypted, Here, ImportParameters, ReEncrypted, Reply,

@@ -33,6 +33,11 @@ pub(super) fn required<T>(field: &str, value: Option<T>) -> Result<T> {
     value.ok_or_else(|| Error::invalid(field, format!("{field} is missing")))
 }
 
+/// A title that must be there.
+pub(super) fn said_title(text: String) -> Result<String> {
+    line("title", text, 1, TITLE_MAX)
+}
+
 pub(super) fn title(text: String) -> Result<String> {
     line("title", text, 0, TITLE_MAX)
 }

@@ -38,6 +38,7 @@ impl Change {
             Change::PutPolicy { .. } => Action::PutPolicy,
             Change::PutBindings { .. } => Action::PutBindings,
             Change::PutQuota { .. } => Action::RaiseQuota,
+            Change::DeclareBackup { .. } => Action::Backup,
             Change::DeclareEmergency { .. } => Action::DeclareEmergency,
             Change::EndEmergency { .. } => Action::EndEmergency,
             Change::ReviewEmergency { .. } => Action::ReviewEmergency,
@@ -71,6 +72,7 @@ impl Change {
             | Change::PutPolicy { .. }
             | Change::PutBindings { .. }
             | Change::PutQuota { .. }
+            | Change::DeclareBackup { .. }
             | Change::DeclareEmergency { .. }
             | Change::EndEmergency { .. }
             | Change::ReviewEmergency { .. }
@@ -116,6 +118,7 @@ impl Change {
             | Change::PutPolicy { .. }
             | Change::PutBindings { .. }
             | Change::PutQuota { .. }
+            | Change::DeclareBackup { .. }
             | Change::DeclareEmergency { .. }
             | Change::EndEmergency { .. }
             | Change::ReviewEmergency { .. } => None,
@@ -162,7 +165,9 @@ impl Change {
                 _ => ("deployment", crate::value::DEPLOYMENT.into()),
             },
             Change::PutQuota { name, .. } => ("quota", name.to_string()),
-            Change::DeclareEmergency { .. } => ("deployment", crate::value::DEPLOYMENT.into()),
+            Change::DeclareBackup { .. } | Change::DeclareEmergency { .. } => {
+                ("deployment", crate::value::DEPLOYMENT.into())
+            }
             Change::EndEmergency { name, .. } | Change::ReviewEmergency { name, .. } => {
                 ("emergency", name.to_string())
             }

@@ -13,6 +13,7 @@ use crate::name::{
 use crate::quota::{Limits, QuotaName};
 use crate::revision::Revision;
 use crate::space::{EdgeCode, InputType, SpaceKind};
+use crate::time::Time;
 use crate::value::Value;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
@@ -281,6 +282,15 @@ pub enum Change {
         limits: Box<Limits>,
         /// Why.
         reason: String,
+    },
+    /// Declares a backup of the token, made with the HSM's own tools.
+    DeclareBackup {
+        /// Where it is, for people.
+        title: String,
+        /// When it was taken.
+        taken: Time,
+        /// From then on nothing of it is kept.
+        expires: Time,
     },
     /// Declares an emergency.
     DeclareEmergency {

@@ -60,6 +60,8 @@ pub enum Read {
         /// Whose; `None`: the one's who asks.
         who: Option<Principal>,
     },
+    /// The declared backups of the token, the latest first.
+    Backups,
     /// What this deployment is.
     Deployment,
     /// The HSM's state.
@@ -194,7 +196,7 @@ impl Read {
                 Action::ReadPolicy
             }
             Read::Deployment => Action::ReadDeployment,
-            Read::Hsm => Action::ReadHsm,
+            Read::Hsm | Read::Backups => Action::ReadHsm,
             Read::Logs | Read::Entries { .. } => Action::ReadAudit,
         }
     }
@@ -221,6 +223,7 @@ impl Read {
             Read::Allowance { on, .. } => (on.sort(), on.to_string()),
             Read::Due { .. }
             | Read::Report { space: None }
+            | Read::Backups
             | Read::Deployment
             | Read::Hsm
             | Read::Logs

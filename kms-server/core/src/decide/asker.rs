@@ -130,6 +130,7 @@ impl<'a> Asker<'a> {
             | Read::Usage(_)
             | Read::List { .. }
             | Read::Report { space: Some(_) }
+            | Read::Backups
             | Read::Deployment
             | Read::Hsm
             | Read::Emergencies

@@ -11,7 +11,7 @@ mod target;
 
 pub use access::{Access, access};
 pub use explain::{Explained, explain};
-pub use reach::import_token_key;
+pub use reach::{attestation_key, import_token_key};
 pub use rules::{in_force, linkable, sound, with};
 
 use crate::action::Action;

@@ -36,7 +36,7 @@ pub(super) fn create_key(ground: Ground<'_>, change: &Change) -> Result<Plan> {
     lifecycle.suits(Some(*class))?;
     absent(ground.view, &name.to_string())?;
     let wrong = match class {
-        Class::ServiceImportToken | Class::ServiceExchange => {
+        Class::ServiceImportToken | Class::ServiceAttestation | Class::ServiceExchange => {
             Some(("class", "service keys are the deployment's own"))
         }
         Class::Pseudonymisation => Some((

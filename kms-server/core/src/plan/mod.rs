@@ -1,5 +1,6 @@
 //! What a permitted change will write, and what the HSM has to do for it.
 
+mod backup;
 mod destruction;
 mod edge;
 mod emergency;
@@ -275,6 +276,11 @@ pub fn plan(ground: Ground<'_>, change: &Change) -> Result<Plan> {
             limits,
             reason,
         } => quota::put(ground, name, *etag, limits, reason),
+        Change::DeclareBackup {
+            title,
+            taken,
+            expires,
+        } => backup::declare(ground, title, (*taken, *expires)),
         Change::DeclareEmergency { minutes, reason } => {
             emergency::declare(ground, *minutes, reason)
         }

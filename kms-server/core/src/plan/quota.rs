@@ -78,7 +78,7 @@ fn metered(ground: Ground<'_>, on: &Metered) -> Result<()> {
             "imports count with the key that receives them: set its quota on that one"
         }
         Class::Pseudonymisation => "this is an edge's own key: set the quota on the edge",
-        Class::ServiceImportToken | Class::ServiceExchange => {
+        Class::ServiceImportToken | Class::ServiceAttestation | Class::ServiceExchange => {
             "this is the deployment's own key: no caller uses it"
         }
     };

@@ -9,6 +9,7 @@
 )]
 
 mod approvals;
+mod attestation;
 mod burnt;
 mod grid;
 mod invented;

@@ -2,7 +2,9 @@
 
 pub(crate) mod access;
 mod aftermath;
+pub(crate) mod attestation;
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod context;
 mod csv_batch;
