@@ -200,9 +200,9 @@ a_year_later() {
     say '  What was due meanwhile is done now, each thing once.'
     until_it_holds rotated ingest-lyon/import
     versions=$(kms olivia version list ingest-lyon/import -o json | grep -c '"name"')
-    claim 'the import pair was rotated once, not fifty times' test "$versions" -eq 2
+    claim 'the import pair was rotated once, not fifty times' test "$versions" -eq 3
     claim 'and the former pair is still there: this process has not seen its tokens expire' \
-        is_state ingest-lyon/import/1 DEACTIVATED
+        is_state ingest-lyon/import/2 DEACTIVATED
     until_it_holds eval 'test -n "$(waiting EraseSpace)"'
     as olivia rotation due --within 1d
     name=$(waiting EraseSpace)
@@ -223,8 +223,8 @@ a_year_later() {
     claim 'a clock that is set back brings nothing back' is_state project-01/object/1 DESTROYED
 }
 
-# rotated KEY: it has a second version.
-rotated() { kms olivia version show "$1/2" -o json; }
+# rotated KEY: it has a third version; the second is of last week.
+rotated() { kms olivia version show "$1/3" -o json; }
 
 is_erased() { kms stella space show project-01 -o json | grep -q '"erased": {'; }
 

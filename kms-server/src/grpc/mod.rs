@@ -10,6 +10,7 @@ mod door;
 mod imports;
 mod keys;
 mod lifecycle;
+mod oversize;
 mod parse;
 mod policies;
 mod proposals;
@@ -21,6 +22,7 @@ mod stated;
 pub mod status;
 
 pub use door::{Connected, Door};
+pub use oversize::oversize;
 pub use stated::{AUTHORIZATION, PURPOSE, Stated, stated};
 
 use kms_proto::v1;

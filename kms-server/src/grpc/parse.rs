@@ -6,7 +6,8 @@ use kms_core::envelope::EncryptionContext;
 use kms_core::error::{Error, Result};
 use kms_core::key::{Origin, Study, Wrapping};
 use kms_core::lifecycle::Lifecycle;
-use kms_core::name::{KeyName, SpaceName};
+use kms_core::name::{DomainName, EdgeName, KeyName, SpaceName, VersionName};
+use kms_core::quota::QuotaName;
 use kms_core::revision::Revision;
 use kms_core::space::{InputType, SpaceKind};
 use kms_core::time::Time;
@@ -160,8 +161,24 @@ pub(super) fn page_size(size: i32) -> Result<usize> {
     }
 }
 
-pub(super) fn page_token(token: String) -> Option<String> {
-    (!token.is_empty()).then_some(token)
+/// The name that the page before ended with. A token that is none would end the list in silence.
+fn page_token(sort: Sort, token: String) -> Result<Option<String>> {
+    let ended_with = match (token.as_str(), sort) {
+        ("", _) => return Ok(None),
+        (name, Sort::Spaces) => name.parse().map(|_: SpaceName| ()),
+        (name, Sort::Domains) => name.parse().map(|_: DomainName| ()),
+        (name, Sort::Edges) => name.parse().map(|_: EdgeName| ()),
+        (name, Sort::Keys) => name.parse().map(|_: KeyName| ()),
+        (name, Sort::Versions) => name.parse().map(|_: VersionName| ()),
+        (name, Sort::Quotas) => name.parse().map(|_: QuotaName| ()),
+    };
+    match ended_with {
+        Ok(()) => Ok(Some(token)),
+        Err(_other) => Err(Error::invalid(
+            "page_token",
+            "page_token is the next_page_token of the page before, of the same list",
+        )),
+    }
 }
 
 /// `spaces/{space}`, or `spaces/-` for all.
@@ -256,7 +273,7 @@ pub(super) fn list(
         sort,
         space,
         key,
-        after: page_token(token),
+        after: page_token(sort, token)?,
         limit: page_size(size)?,
     };
     Ok(kms_core::command::Command::Read(read))

@@ -37,6 +37,12 @@ fn init_refuses_documents_with_a_fault_and_leaves_room_for_the_right_ones() {
         "xml",
     );
     refuses(
+        "kms-server.toml",
+        "level = \"info\"",
+        "level = \"loud\"",
+        "loud",
+    );
+    refuses(
         "deployment.yaml",
         "environment:",
         "environnement:",

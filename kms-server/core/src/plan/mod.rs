@@ -130,11 +130,16 @@ pub struct Ground<'a> {
 }
 
 impl<'a> Ground<'a> {
-    /// Who asks: the person or service, whichever of their certificates they came with.
-    fn who(&self) -> Result<&'a Principal> {
-        let peer = self.caller.peer();
-        let peer = peer.ok_or_else(|| Error::internal("nobody asked for this change"))?;
-        Ok(self.view.who(&peer.identity().principal))
+    /// Who asks: the person or service, whichever of their certificates they came with, or the
+    /// service itself.
+    fn who(&self) -> Result<Principal> {
+        match self.caller {
+            Caller::Peer(peer) => Ok(self.view.who(&peer.identity().principal).clone()),
+            Caller::Scheduler => Principal::scheduler(),
+            Caller::Founder | Caller::Recovery => {
+                Err(Error::internal("nobody asked for this change"))
+            }
+        }
     }
 
     /// What can be due.

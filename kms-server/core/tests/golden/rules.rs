@@ -459,6 +459,22 @@ fn people_sign_in_strongly_and_lately_where_there_is_a_provider() {
         asked.map_err(|e| e.message().to_owned())
     };
     let waits = |asked| matches!(asked, Ok(Verdict::Approvals(_)));
+    // The machine's clock once stood a year ahead: how long ago somebody signed in is as it was.
+    let ahead = |ago| {
+        let peer = Peer {
+            sign_in: Some(signed_in("42", ago, true)),
+            ..peer("person/olivia")
+        };
+        let bench = Bench {
+            provider: true,
+            now: NOW.plus_millis(365 * 24 * HOUR),
+            ..bench(&view, KeyUid([1; 16]))
+        };
+        let asked = decide(bench, &Caller::Peer(Arc::new(peer)), &compromise);
+        asked.map_err(|e| e.message().to_owned())
+    };
+    assert!(waits(ahead(HOUR - 1)));
+    assert!(ahead(HOUR + 1).unwrap_err().contains("sign in again"));
     assert!(waits(ask(false, None)), "no provider, no sign-in");
     assert!(waits(ask(true, Some(signed_in("42", 0, true)))));
     for (what, sign_in, why) in [
@@ -497,13 +513,19 @@ fn a_certificate_that_has_ended_is_nobodys() {
     let view = world(POLICY);
     let caller = Caller::Peer(Arc::new(peer("person/olivia")));
     let ends = caller.peer().unwrap().certificate.expires();
-    let bench = Bench {
-        now: ends,
-        ..bench(&view, KeyUid([1; 16]))
-    };
     let command = Command::Read(kms_core::command::Read::Deployment);
-    let refused = decide(bench, &caller, &command).unwrap_err();
+    let ask = |now, wall| {
+        let bench = Bench {
+            now,
+            wall,
+            ..bench(&view, KeyUid([1; 16]))
+        };
+        decide(bench, &caller, &command)
+    };
+    let refused = ask(ends, ends).unwrap_err();
     assert!(refused.message().contains("expired"), "{refused}");
+    // The machine's clock once stood too far, and was set right.
+    assert!(ask(ends, NOW).is_ok());
 }
 
 /// What an emergency changes, and that it ends, is reviewed by somebody else, and is off.
