@@ -59,6 +59,7 @@ pub(crate) const LARGEST_ANSWER: usize = 72 * 1024 * 1024;
 
 use v1::{
     admin_service_client::AdminServiceClient as Admin,
+    attestation_service_client::AttestationServiceClient as Attestations,
     audit_service_client::AuditServiceClient as Audit,
     crypto_service_client::CryptoServiceClient as Crypto,
     import_service_client::ImportServiceClient as Import,
@@ -150,6 +151,10 @@ calls! {
 
     Asks    Admin<_>, get_deployment(v1::GetDeploymentRequest) -> v1::Deployment;
     Asks    Admin<_>, get_hsm(v1::GetHsmRequest) -> v1::Hsm;
+    Changes Admin<_>, declare_backup(v1::DeclareBackupRequest) -> v1::Backup;
+    Asks    Admin<_>, list_backups(v1::ListBackupsRequest) -> v1::ListBackupsResponse;
+
+    Asks    Attestations<_>, get_attestation(v1::GetAttestationRequest) -> v1::Attestation;
 }
 
 macro_rules! pages {

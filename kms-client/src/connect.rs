@@ -60,7 +60,9 @@ impl Bearer {
 }
 
 impl Client {
-    /// Connects, with mutual TLS 1.3.
+    /// Connects, with mutual TLS 1.3. Whenever the connection has to be made again the files are read
+    /// again: a program that runs for longer than its certificate lives goes on with the next one,
+    /// as long as that is there in time.
     ///
     /// # Errors
     /// [`Kind::Usage`] for an endpoint that is none, [`Kind::Io`] and [`Kind::Tls`] as
@@ -69,14 +71,6 @@ impl Client {
     pub async fn connect(target: &Target) -> Result<Self, Error> {
         let address = Address::parse(&target.endpoint)?;
         let identity = Identity::load(target)?;
-        Self::connect_as(address, &identity).await
-    }
-
-    /// As [`Client::connect`], with the files read already.
-    ///
-    /// # Errors
-    /// As [`Client::connect`].
-    pub async fn connect_as(address: Address, identity: &Identity) -> Result<Self, Error> {
         let wrong = |e| Error::new(Kind::Usage, format!("{address} is not an endpoint: {e}"));
         let origin: Uri = address.to_string().parse().map_err(wrong)?;
         // TLS is our connector's: tonic, where its own is compiled in, would insist on it for https.
@@ -87,11 +81,13 @@ impl Client {
             .http2_adaptive_window(true)
             .keep_alive_while_idle(true)
             .http2_keep_alive_interval(Duration::from_secs(20));
-        let dialled = address.clone();
-        let connector = TlsConnector::from(identity.config());
+        let (dialled, target, first) = (address.clone(), target.clone(), identity.clone());
         let service = tower::service_fn(move |_: Uri| {
-            let (address, connector) = (dialled.clone(), connector.clone());
-            async move { dial(&address, &connector).await.map(TokioIo::new) }
+            let (address, target, first) = (dialled.clone(), target.clone(), first.clone());
+            async move {
+                let connector = TlsConnector::from(renewed(target, first).await.config());
+                dial(&address, &connector).await.map(TokioIo::new)
+            }
         });
         let channel = endpoint
             .connect_with_connector(service)
@@ -102,7 +98,7 @@ impl Client {
             address,
             deadline: Duration::from_secs(30),
             backoff: Backoff::default(),
-            identity: identity.clone(),
+            identity,
             purpose: None,
             bearer: None,
         })
@@ -186,6 +182,12 @@ pub(crate) fn failed(address: &Address, error: &(dyn std::error::Error + 'static
         Some(_) | None => deepest.to_string(),
     };
     Error::new(Kind::Unavailable, format!("cannot reach {address}: {why}"))
+}
+
+/// What the files say now; while they are being renewed and do not go together, what they said first.
+async fn renewed(target: Target, first: Identity) -> Identity {
+    let read = tokio::task::spawn_blocking(move || Identity::load(&target).ok());
+    read.await.ok().flatten().unwrap_or(first)
 }
 
 const DIAL: Duration = Duration::from_secs(10);

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The certificate and key that we show, and the authority that the service's certificate must
-/// come from: three PEM files, read once.
+/// come from: three PEM files.
 #[derive(Clone)]
 pub struct Identity {
     config: Arc<ClientConfig>,

@@ -81,6 +81,19 @@ pub fn version(text: &str) -> Result<String, Error> {
     )
 }
 
+/// What can be attested: a version (as [`version`]) or a space (as [`space`]).
+///
+/// # Errors
+/// As [`space`].
+pub fn destroyed(text: &str) -> Result<String, Error> {
+    let words = text.split('/').count();
+    match words {
+        1 => space(text),
+        2 if text.starts_with("spaces/") => space(text),
+        _ => version(text),
+    }
+}
+
 /// `p3k9a7xq2m` or `proposals/p3k9a7xq2m`.
 ///
 /// # Errors

@@ -75,7 +75,7 @@ fn sentence(address: &Address, error: &rustls::Error) -> Error {
 fn refused(address: &Address, alert: &str) -> Error {
     let text = match alert {
         "CertificateExpired" => {
-            "the server refused your certificate: it has expired; renew it".to_owned()
+            "the server refused your certificate: it has expired, or is not valid yet; check its dates and renew it".to_owned()
         }
         "CertificateRevoked" => {
             "the server refused your certificate: it was revoked; ask for a new one".to_owned()
@@ -85,9 +85,9 @@ fn refused(address: &Address, alert: &str) -> Error {
         "CertificateRequired" => {
             "the server asks for a client certificate and got none; set certificate and key".to_owned()
         }
-        // What a server says that cannot tell whether a certificate was revoked.
+        // Of an authority's own certificate, and where it cannot be told whether one was revoked.
         "CertificateUnknown" => {
-            "the server cannot judge your certificate: a revocation list there is missing or has expired, or the certificate is an authority's; ask the service's operator, whose log says why".to_owned()
+            "the server cannot judge your certificate: it signed itself or is an authority's own, or a revocation list there is missing or has expired; show one that the deployment's authority issued, or ask the service's operator, whose log says why".to_owned()
         }
         "BadCertificate" | "UnsupportedCertificate" | "AccessDenied" => {
             "the server refused your certificate: it is not one of this deployment; check its trust domain, its purpose (clientAuth) and its single spiffe:// URI".to_owned()

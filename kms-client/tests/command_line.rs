@@ -13,6 +13,7 @@
 
 mod service;
 
+use service::attestation::STATEMENT;
 use service::{Pki, Service, pseudonym};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -316,6 +317,57 @@ async fn what_cannot_be_done_has_its_exit_code() {
     desk.run(compromise).await.bad(2, "give --yes");
     let version = desk.run("--version").await.good();
     assert!(version.stdout().starts_with("kms "));
+}
+
+#[tokio::test]
+async fn an_attestation_is_kept_in_three_files_and_verified_without_a_service() {
+    let desk = Desk::new().await;
+    let told = desk
+        .run("attestation get lab/object/1 -O kept")
+        .await
+        .good();
+    assert!(told.stdout().contains("NO, not before 2027-02-05"));
+    assert_eq!(desk.read("kept/lab.object.1.json"), STATEMENT);
+    let again = "attestation get lab/object/1 -O kept";
+    desk.run(again).await.bad(11, "exists");
+    desk.run(&format!("{again} --force")).await.good();
+    // What does not verify is not kept.
+    desk.run("attestation get lab/object/2 -O kept")
+        .await
+        .bad(3, "NOT VERIFIED");
+    assert!(!desk.path("kept/lab.object.2.json").exists());
+    desk.run("attestation get lab")
+        .await
+        .bad(5, "no such version");
+
+    // Without a service, without a context.
+    std::fs::remove_file(desk.path("contexts.toml")).unwrap();
+    let verify = "attestation verify kept/lab.object.1.json";
+    let told = desk.run(verify).await.good();
+    assert!(
+        told.stderr().contains("on another way"),
+        "{}",
+        told.stderr()
+    );
+    let pinned = format!("{verify} --key kept/lab.object.1.pem");
+    let told = desk.run(&pinned).await.good();
+    assert!(!told.stderr().contains("on another way"));
+    let told = desk.run(&format!("{pinned} -o json")).await.good();
+    let json: serde_json::Value = serde_json::from_str(&told.stdout()).unwrap();
+    assert_eq!(json["verified"], true);
+    assert_eq!(json["statement"]["final"], false);
+    desk.write(
+        "kept/lab.object.1.json",
+        STATEMENT.replace("vault 1", "vault 9"),
+    );
+    desk.run(verify).await.bad(3, "NOT VERIFIED");
+    desk.write("key.pem", "no key");
+    desk.run(&format!("{verify} --key key.pem"))
+        .await
+        .bad(3, "no public key in PEM");
+    desk.run("attestation verify none.json")
+        .await
+        .bad(11, "none.json");
 }
 
 #[tokio::test]

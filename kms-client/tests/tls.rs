@@ -43,7 +43,7 @@ async fn a_refused_certificate_says_why() {
     for (name, sentence) in [
         (
             "expired",
-            "the server refused your certificate: it has expired; renew it",
+            "the server refused your certificate: it has expired, or is not valid yet; check its dates and renew it",
         ),
         (
             "revoked",

@@ -9,13 +9,16 @@ use crate::store::SledStore;
 use kms_core::binding::Binding;
 use kms_core::caller::Caller;
 use kms_core::class::Class;
-use kms_core::command::{Change, Command, LogName};
+use kms_core::command::{Change, Command, LogName, Rules};
+use kms_core::decide::{sound, with};
 use kms_core::deployment::Deployment;
-use kms_core::name::{IMPORT_TOKEN_KEY, SERVICE_SPACE};
+use kms_core::error::Kind;
+use kms_core::name::{ATTESTATION_KEY, IMPORT_TOKEN_KEY, SERVICE_SPACE};
 use kms_core::policy::Policy;
 use kms_core::space::{Space, SpaceKind};
 use kms_core::time::Time;
 use kms_core::value::{Document, DocumentName, Value};
+use kms_core::view::View;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
@@ -67,6 +70,23 @@ impl Founding {
         })
     }
 
+    /// Whether policy and bindings together are what could be applied later: nobody is locked out,
+    /// and nobody has what no one person may.
+    fn can_be_lived_with(&self) -> Result<(), String> {
+        let rules = Rules {
+            schema: Some(self.schema.clone()),
+            policy: Some(self.policy.clone()),
+            bindings: self.bindings.clone(),
+        };
+        let judged = sound(
+            &with(&View::default(), &rules),
+            self.deployment.environment,
+            now(),
+            None,
+        );
+        judged.map(drop).map_err(|e| said(&e))
+    }
+
     /// The first changes of a deployment, in order. The deployment's own document comes last.
     fn changes(self) -> Result<Vec<Change>, String> {
         let document = |document, text| Value::Document(Document { document, text });
@@ -84,10 +104,13 @@ impl Founding {
         values.extend(self.bindings.into_iter().map(Value::Binding));
         let found = |value| Change::Found(Box::new(value));
         let mut changes: Vec<Change> = values.into_iter().map(found).collect();
-        changes.push(Change::FoundKey {
-            name: IMPORT_TOKEN_KEY.parse().map_err(|e| said(&e))?,
-            class: Class::ServiceImportToken,
-        });
+        for (name, class) in [
+            (IMPORT_TOKEN_KEY, Class::ServiceImportToken),
+            (ATTESTATION_KEY, Class::ServiceAttestation),
+        ] {
+            let name = name.parse().map_err(|e| said(&e))?;
+            changes.push(Change::FoundKey { name, class });
+        }
         changes.push(found(Value::Deployment(self.deployment)));
         Ok(changes)
     }
@@ -115,6 +138,7 @@ fn yaml<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
 /// # Errors
 /// One sentence that says what is in the way.
 pub async fn init(config: Config, founding: Founding) -> Result<(), String> {
+    founding.can_be_lived_with()?;
     let made = config.clone();
     let opened = tokio::task::spawn_blocking(move || {
         create(&made)?;
@@ -142,7 +166,7 @@ pub async fn found(engine: Arc<Engine>, founding: Founding) -> Result<(), String
             "there is a deployment here already, {name}; `init` never changes one"
         ));
     }
-    let now = Time(u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0));
+    let now = now();
     for change in founding.changes()? {
         let change = dated(change, now);
         let (_, name) = change.resource();
@@ -155,10 +179,27 @@ pub async fn found(engine: Arc<Engine>, founding: Founding) -> Result<(), String
             id: Uuid::new_v4().to_string(),
             request: None,
         };
-        let done = engine.run(call, Command::Change(change)).await;
-        done.map_err(|e| format!("{name}: {}", said(&e)))?;
+        let signs = matches!(
+            change,
+            Change::FoundKey {
+                class: Class::ServiceAttestation,
+                ..
+            }
+        );
+        match engine.run(call, Command::Change(change)).await {
+            Ok(_) => {}
+            // Without it there are no attestations, and whoever asks for one is told.
+            Err(e) if signs && e.kind() == Kind::Invalid => {
+                tracing::warn!("this deployment will attest no destruction: {}", said(&e));
+            }
+            Err(e) => return Err(format!("{name}: {}", said(&e))),
+        }
     }
     Ok(())
+}
+
+fn now() -> Time {
+    Time(u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0))
 }
 
 fn dated(change: Change, now: Time) -> Change {

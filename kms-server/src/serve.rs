@@ -2,7 +2,7 @@
 
 use crate::audit::DiskJournal;
 use crate::clock::SystemClock;
-use crate::config::{Config, LogFormat};
+use crate::config::{Config, LogFormat, LogLevel};
 use crate::engine::{Engine, Parts, Vitals};
 use crate::grpc::{self, Door};
 use crate::health::Health;
@@ -22,7 +22,8 @@ use tokio::sync::watch;
 use tokio_stream::StreamExt;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
-use tower::util::MapRequestLayer;
+use tower::util::{MapRequestLayer, MapResponseLayer};
+use tracing_subscriber::filter::LevelFilter;
 
 /// Calls that are under way when the server is told to stop have this long to end.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -52,15 +53,21 @@ impl Drop for Attended {
 /// # Errors
 /// One sentence that says what is wrong and what to do.
 pub fn open(config: &Config) -> Result<Opened, String> {
-    let absent = || {
-        format!(
-            "there is no deployment under {}; if this is a new one run `kms-server init`, and if \
-             a disk is missing bring it back",
-            config.data.display()
-        )
-    };
     if !config.data.join(STORE).exists() {
-        return Err(absent());
+        let place = config.data.display();
+        // `init` makes the logs first. Where one remembers a deployment, it would refuse.
+        return Err(if config.data.join(LogName::Changes.name()).exists() {
+            format!(
+                "the store is gone from {place}, and its log is there: bring the store back, see \
+                 the runbook store-and-log-disagree; only a `kms-server init` that was interrupted \
+                 is run again"
+            )
+        } else {
+            format!(
+                "there is no deployment under {place}; if this is a new one run `kms-server \
+                 init`, and if a disk is missing bring it back"
+            )
+        });
     }
     let store = SledStore::open(&config.data.join(STORE)).map_err(|e| e.to_string())?;
     let changes = DiskJournal::open(&config.data, LogName::Changes).map_err(|e| e.to_string())?;
@@ -95,12 +102,17 @@ pub fn said(error: &kms_core::Error) -> String {
 /// Starts the server's own log.
 ///
 /// # Errors
-/// When the filter does not parse.
+/// When there is one already.
 pub fn start_log(config: &Config) -> Result<(), String> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log.level)
-        .map_err(|e| format!("log.level: {e}"))?;
+    let level = match config.log.level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_max_level(level)
         .with_writer(std::io::stderr);
     let started = match config.log.format {
         LogFormat::Json => builder
@@ -175,6 +187,7 @@ pub async fn serve(config: Config) -> Result<(), String> {
         let server = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(Duration::from_secs(30)))
             .layer(MapRequestLayer::new(grpc::stated))
+            .layer(MapResponseLayer::new(grpc::oversize))
             .add_routes(routes.routes());
         let mut stopping = stopping.clone();
         let stopped = async move { stopping.wait_for(|stop| *stop).await.map_or((), |_| ()) };

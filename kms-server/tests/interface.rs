@@ -19,7 +19,9 @@ fn action(call: &str) -> Option<Action> {
     let name = call.strip_prefix("Batch").unwrap_or(call);
     let shown = match name {
         "GetDeployment" => "ReadDeployment",
-        "GetHsm" => "ReadHsm",
+        "GetHsm" | "ListBackups" => "ReadHsm",
+        "DeclareBackup" => "Backup",
+        "GetAttestation" => "Attest",
         "GetLogs" | "ListEntries" => "ReadAudit",
         "GetSpace" | "GetDomain" | "GetEdge" | "GetKey" | "GetVersion" | "GetVersionUsage"
         | "ListSpaces" | "ListDomains" | "ListEdges" | "ListKeys" | "ListVersions"

@@ -1,5 +1,9 @@
 //! A throwaway deployment: directory, token, certificates, configuration and one server.
 
+mod builder;
+
+pub use builder::Builder;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -9,9 +13,9 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
-    Authority, Cli, Failure, Finished, Flaw, Identity, Server, Token,
+    Authority, Cli, Finished, Flaw, Identity, Server, Token,
     cli::finish,
-    configuration::{ServerFile, principals, trust_domain, write_contexts},
+    configuration::write_contexts,
     http::Metrics,
     program::repository,
     server::{NotServing, Place, read_log},
@@ -37,15 +41,6 @@ keys:
   - {name: ingest-lyon/partner, class: data-at-rest, origin: external, title: A partner}
   - {name: warehouse/object, class: data-at-rest, title: Objects}
 ";
-
-/// What a deployment will be; made into one by [`Builder::start`].
-#[derive(Debug, Clone)]
-pub struct Builder {
-    deployment: String,
-    bindings: String,
-    policy: PathBuf,
-    configure: fn(&mut ServerFile),
-}
 
 /// One deployment of its own, gone with the value: the server is killed and the directory
 /// removed, unless `KMS_TEST_KEEP=1`.
@@ -289,107 +284,6 @@ impl Deployment {
         let url = self.server().endpoints().url();
         write_contexts(&self.contexts(), &url, &self.identities)
             .unwrap_or_else(|cause| panic!("{cause}"));
-    }
-}
-
-impl Builder {
-    /// Another `deployment.yaml`.
-    #[must_use]
-    pub fn deployment(mut self, yaml: &str) -> Self {
-        self.deployment = yaml.to_owned();
-        self
-    }
-
-    /// The same deployment, declared `production`: what asks for approvals is refused.
-    #[must_use]
-    pub fn production(mut self) -> Self {
-        self.deployment = self.deployment.replace("development", "production");
-        self
-    }
-
-    /// Other people and services; each gets a certificate.
-    #[must_use]
-    pub fn bindings(mut self, yaml: &str) -> Self {
-        self.bindings = yaml.to_owned();
-        self
-    }
-
-    /// Another policy directory.
-    #[must_use]
-    pub fn policy(mut self, directory: &Path) -> Self {
-        self.policy = directory.to_owned();
-        self
-    }
-
-    /// Changes `kms-server.toml` before it is written.
-    #[must_use]
-    pub fn configure(mut self, configure: fn(&mut ServerFile)) -> Self {
-        self.configure = configure;
-        self
-    }
-
-    /// Prepares everything, initialises the deployment and starts its server.
-    ///
-    /// # Panics
-    /// When any of it fails.
-    pub fn start(self) -> Deployment {
-        let mut deployment = self.prepare();
-        deployment.init().succeeds();
-        deployment.restart();
-        deployment
-    }
-
-    /// Prepares directory, token, certificates and configuration, and runs nothing: for
-    /// tests of `init` and of starts that must fail.
-    ///
-    /// # Panics
-    /// When it cannot be prepared.
-    pub fn prepare(self) -> Deployment {
-        self.try_prepare()
-            .unwrap_or_else(|cause| panic!("cannot prepare a deployment: {cause}"))
-    }
-
-    fn try_prepare(self) -> Result<Deployment, Failure> {
-        let directory = tempfile::Builder::new()
-            .prefix("kms-test-")
-            .disable_cleanup(setting::keep())
-            .tempdir()
-            .map_err(|cause| Failure::because("cannot make a temporary directory", cause))?;
-        let root = directory.path().to_owned();
-        let [documents, bindings] = [
-            ("deployment.yaml", &self.deployment),
-            ("bindings.yaml", &self.bindings),
-        ]
-        .map(|(name, text)| {
-            let path = root.join(name);
-            fs::write(&path, text).map_err(Failure::with_file("write", &path))?;
-            Ok::<_, Failure>(path)
-        });
-        let authority = Authority::create(&root.join("pki"), &trust_domain(&documents?)?)?;
-        authority.server()?;
-        let identities = principals(&bindings?)?
-            .iter()
-            .map(|principal| authority.client(principal))
-            .collect::<Result<Vec<_>, _>>()?;
-        let token = Token::create(&root, "emc2")?;
-        let mut file = ServerFile::loopback(&token);
-        (self.configure)(&mut file);
-        let place = Place {
-            data: root.join(&file.data),
-            token,
-            probe: authority.client("service/kit-probe")?,
-            directory: root,
-        };
-        fs::create_dir_all(&place.data).map_err(Failure::with_file("create", &place.data))?;
-        file.write(&place.configuration())?;
-        Ok(Deployment {
-            server: None,
-            place,
-            authority,
-            identities,
-            policy: self.policy,
-            directory,
-        })
     }
 }
 

@@ -73,6 +73,14 @@ pub fn decrypt(aad: &[u8], ciphertext: &[u8]) -> Op {
     }
 }
 
+/// ECDSA.
+#[must_use]
+pub fn sign(message: &[u8]) -> Op {
+    Op::Sign {
+        message: message.to_vec(),
+    }
+}
+
 /// HMAC-SHA-256.
 #[must_use]
 pub fn hmac(input: &[u8]) -> Op {

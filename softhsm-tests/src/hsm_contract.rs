@@ -8,6 +8,10 @@
     reason = "a test that fails may say so by a panic"
 )]
 
+mod signing;
+
+pub use signing::what_is_signed_verifies_elsewhere;
+
 use kms_core::class::Class;
 use kms_core::error::{Error, Kind};
 use kms_core::key::{KeySpec, Learned};
@@ -41,6 +45,7 @@ macro_rules! hsm_contract {
             an_import_key_brings_in_nothing_but_its_class
             another_key_under_the_same_id_is_not_used
             what_is_destroyed_is_gone
+            what_is_signed_verifies_elsewhere
             without_a_permit_nothing_happens
             the_fingerprints_own_inputs_are_refused
             random_bytes_differ
@@ -65,7 +70,7 @@ pub async fn a_key_is_made_once_and_found_again(hsm: &dyn Hsm) {
         assert_eq!(hsm.find(&any(), &spec).await.unwrap(), None);
         let made = hsm.generate(&any(), &spec).await.unwrap();
         let objects = hsm.objects().await.unwrap();
-        let pair = matches!(class, Class::ImportWrapping);
+        let pair = matches!(class, Class::ImportWrapping | Class::ServiceAttestation);
         assert_eq!(made.public_key.is_some(), pair, "{class}");
         assert_eq!(
             hsm.find(&any(), &spec).await.unwrap().as_ref(),
@@ -255,6 +260,7 @@ pub async fn an_import_key_brings_in_nothing_but_its_class(hsm: &dyn Hsm) {
         Class::Pseudonymisation,
         Class::ServiceExchange,
         Class::ServiceImportToken,
+        Class::ServiceAttestation,
     ] {
         let refused = spec(class);
         assert!(
@@ -306,11 +312,7 @@ pub async fn another_key_under_the_same_id_is_not_used(hsm: &dyn Hsm) {
 
 /// Destroyed means gone: object and use; and destroying nothing is no error.
 pub async fn what_is_destroyed_is_gone(hsm: &dyn Hsm) {
-    for class in [
-        Class::DataAtRest,
-        Class::Pseudonymisation,
-        Class::ImportWrapping,
-    ] {
+    for class in Class::ALL {
         let spec = spec(class);
         let learned = hsm.generate(&any(), &spec).await.unwrap();
         hsm.destroy(&any(), &spec.id).await.unwrap();

@@ -8,6 +8,7 @@
 )]
 
 use kms_client::{Header, Slots};
+use kms_core::attestation::Statement;
 use kms_core::caller::Identity;
 use kms_core::command::LogName;
 use kms_core::envelope::Envelope;
@@ -25,10 +26,11 @@ use std::str::FromStr;
 pub type Body = fn(&[u8]) -> bool;
 
 /// Every target, by the name of its file and of its corpus.
-pub const TARGETS: [(&str, Body); 10] = [
+pub const TARGETS: [(&str, Body); 11] = [
     ("envelope", envelope),
     ("pseudonym", pseudonym),
     ("import_token", import_token),
+    ("attestation", attestation),
     ("name", name),
     ("identity", identity),
     ("record", record),
@@ -65,6 +67,15 @@ pub fn import_token(bytes: &[u8]) -> bool {
         return false;
     };
     assert_eq!(token.to_bytes(&mac), bytes);
+    true
+}
+
+/// An attestation of destruction.
+pub fn attestation(bytes: &[u8]) -> bool {
+    let Ok(statement) = Statement::parse(bytes) else {
+        return false;
+    };
+    assert_eq!(statement.encode().unwrap(), bytes);
     true
 }
 

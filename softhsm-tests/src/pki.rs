@@ -65,6 +65,8 @@ pub enum Flaw {
     NotYetValid,
     /// Signed by its own key, in the name of the right person.
     SelfSigned,
+    /// Signed by its own key, and an authority: what `openssl req -x509` makes.
+    SelfSignedAuthority,
     /// Signed by another authority of the same name.
     OtherAuthority,
     /// Signed by the right authority, but for a person of `spiffe://other.example`.
@@ -169,12 +171,15 @@ impl Authority {
             Flaw::ServerUsage => {
                 parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
             }
+            Flaw::SelfSignedAuthority => {
+                parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            }
             Flaw::SelfSigned | Flaw::OtherAuthority => {}
         }
         let identity = self.identity(principal, &format!("{}-{flaw:?}", stem(principal)?));
         let key = KeyPair::generate().map_err(cannot_issue)?;
         let certificate = match flaw {
-            Flaw::SelfSigned => parameters.self_signed(&key),
+            Flaw::SelfSigned | Flaw::SelfSignedAuthority => parameters.self_signed(&key),
             Flaw::OtherAuthority => {
                 let other = KeyPair::generate().map_err(cannot_issue)?;
                 let names = authority_parameters(&self.trust_domain);

@@ -142,7 +142,7 @@ fn store(refuses: &mut Refuses<'_>) {
     refuses(
         "a lost store",
         &|data| fs::remove_dir_all(data.join("store")).unwrap(),
-        &["there is no deployment", "kms-server init"],
+        &["the store is gone", "store-and-log-disagree"],
     );
     refuses(
         "an empty store",

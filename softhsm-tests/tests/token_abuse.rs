@@ -117,6 +117,7 @@ fn the_token_refuses_whoever_holds_the_pin_what_the_service_would_not_do() {
         "decrypt by AES-ECB",
         "wrap another key under it",
         "make a copy that may be extracted",
+        "agree on a secret with it",
     ] {
         assert!(
             attempts.iter().any(|attempt| attempt.what == what),

@@ -1,11 +1,14 @@
 //! A service for tests: mutual TLS as the real one, data keys wrapped by writing them down.
 
+pub mod attestation;
 pub mod pki;
 mod proposals;
 
 pub use pki::Pki;
 
+use attestation::Attester;
 use kms_client::v1;
+use kms_client::v1::attestation_service_server::AttestationServiceServer;
 use kms_client::v1::crypto_service_server::{CryptoService, CryptoServiceServer};
 use kms_client::v1::import_service_server::{ImportService, ImportServiceServer};
 use kms_client::v1::proposal_service_server::ProposalServiceServer;
@@ -106,11 +109,13 @@ impl Service {
         shared.primary.store(1, Ordering::SeqCst);
         let crypto = CryptoServiceServer::new(Fake(Arc::clone(&shared)));
         let pseudonyms = PseudonymServiceServer::new(Fake(Arc::clone(&shared)));
+        let attestations = AttestationServiceServer::new(Attester::new());
         let imports = ImportServiceServer::new(Fake(Arc::clone(&shared)));
         let proposals = ProposalServiceServer::new(Fake(Arc::clone(&shared)));
         tokio::spawn(
             tonic::transport::Server::builder()
                 .add_service(crypto)
+                .add_service(attestations)
                 .add_service(imports)
                 .add_service(proposals)
                 .add_service(pseudonyms)

@@ -287,4 +287,38 @@ mod tests {
             assert!(error.contains(why), "{roles}: {error}");
         }
     }
+
+    /// Each role with each other: those that are refused, and no more.
+    #[test]
+    fn each_pair_is_refused_or_is_not() {
+        let on = |role: Role| match role.scope() {
+            Scope::Spaces | Scope::SpacesOrAll => r#","spaces":["a"]"#,
+            Scope::Edges => r#","edges":["spaces/b/edges/d"]"#,
+            Scope::Deployment => "",
+        };
+        let mut refused = Vec::new();
+        for (at, one) in Role::ALL.into_iter().enumerate() {
+            for other in Role::ALL.into_iter().skip(at + 1) {
+                let [first, second] =
+                    [one, other].map(|role| format!(r#"{{"role":"{role}"{}}}"#, on(role)));
+                let both = format!(r#"{{"principal":"person/p","roles":[{first},{second}]}}"#);
+                refused.extend(bind(&both).is_err().then(|| format!("{one} {other}")));
+            }
+        }
+        assert_eq!(
+            refused,
+            [
+                "data-service auditor",
+                "ingest-service auditor",
+                "pseudonymiser auditor",
+                "space-steward key-custodian",
+                "space-steward auditor",
+                "key-operator key-custodian",
+                "key-operator auditor",
+                "key-custodian hsm-officer",
+                "key-custodian auditor",
+                "hsm-officer auditor",
+            ]
+        );
+    }
 }

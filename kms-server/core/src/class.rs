@@ -16,6 +16,8 @@ pub enum Class {
     Pseudonymisation,
     /// The deployment's own: authenticates import tokens.
     ServiceImportToken,
+    /// The deployment's own: signs attestations.
+    ServiceAttestation,
     /// The deployment's own: symmetric exchange (AES key wrap, RFC 3394).
     ServiceExchange,
 }
@@ -35,15 +37,19 @@ pub enum Algorithm {
     /// RSA with a 3072-bit modulus, for RSAES-OAEP (RFC 8017 section 7.1).
     #[serde(rename = "RSA-3072")]
     Rsa3072,
+    /// ECDSA on the curve P-256 with SHA-256 (FIPS 186-5).
+    #[serde(rename = "ECDSA-P256")]
+    EcdsaP256,
 }
 
 impl Class {
     /// Every class.
-    pub const ALL: [Class; 5] = [
+    pub const ALL: [Class; 6] = [
         Class::DataAtRest,
         Class::ImportWrapping,
         Class::Pseudonymisation,
         Class::ServiceImportToken,
+        Class::ServiceAttestation,
         Class::ServiceExchange,
     ];
 
@@ -62,6 +68,7 @@ impl Class {
             Class::ImportWrapping => "import-wrapping",
             Class::Pseudonymisation => "pseudonymisation",
             Class::ServiceImportToken => "service-import-token",
+            Class::ServiceAttestation => "service-attestation",
             Class::ServiceExchange => "service-exchange",
         }
     }
@@ -73,6 +80,7 @@ impl Class {
             Class::DataAtRest => Algorithm::Aes256,
             Class::ImportWrapping => Algorithm::Rsa3072,
             Class::Pseudonymisation | Class::ServiceImportToken => Algorithm::HmacSha256,
+            Class::ServiceAttestation => Algorithm::EcdsaP256,
             Class::ServiceExchange => Algorithm::Aes256Kw,
         }
     }
@@ -96,7 +104,7 @@ impl Class {
             Class::Pseudonymisation => {
                 &[Action::Pseudonymise, Action::Translate, Action::ChainPerson]
             }
-            Class::ServiceImportToken | Class::ServiceExchange => &[],
+            Class::ServiceImportToken | Class::ServiceAttestation | Class::ServiceExchange => &[],
         }
     }
 
@@ -112,6 +120,7 @@ impl Class {
             Class::DataAtRest
             | Class::ImportWrapping
             | Class::ServiceImportToken
+            | Class::ServiceAttestation
             | Class::ServiceExchange => None,
         }
     }
@@ -125,6 +134,7 @@ impl Class {
             Class::ImportWrapping
             | Class::Pseudonymisation
             | Class::ServiceImportToken
+            | Class::ServiceAttestation
             | Class::ServiceExchange => false,
         }
     }
@@ -137,6 +147,7 @@ impl Class {
             Class::DataAtRest
             | Class::ImportWrapping
             | Class::ServiceImportToken
+            | Class::ServiceAttestation
             | Class::ServiceExchange => false,
         }
     }
@@ -157,6 +168,7 @@ impl Algorithm {
             Algorithm::Aes256Kw => "AES-256-KW",
             Algorithm::HmacSha256 => "HMAC-SHA256",
             Algorithm::Rsa3072 => "RSA-3072",
+            Algorithm::EcdsaP256 => "ECDSA-P256",
         }
     }
 }

@@ -286,6 +286,7 @@ impl Outlook<'_> {
                 Class::DataAtRest
                 | Class::Pseudonymisation
                 | Class::ServiceImportToken
+                | Class::ServiceAttestation
                 | Class::ServiceExchange => push(over, Task::EndProcessing),
             }
         }

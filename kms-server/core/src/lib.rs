@@ -5,6 +5,8 @@
 //! approvals, or a refusal. The shell around this crate carries out what is permitted.
 
 pub mod action;
+pub mod attestation;
+pub mod backup;
 pub mod binding;
 pub mod caller;
 pub mod certificate;

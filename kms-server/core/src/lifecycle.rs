@@ -192,13 +192,15 @@ impl Class {
                 bytes: None,
                 quiet: 30 * DAY,
             },
-            Class::ServiceImportToken | Class::ServiceExchange => InForce {
-                protecting: 2 * YEAR,
-                processing: None,
-                encryptions: None,
-                bytes: None,
-                quiet: 0,
-            },
+            Class::ServiceImportToken | Class::ServiceAttestation | Class::ServiceExchange => {
+                InForce {
+                    protecting: 2 * YEAR,
+                    processing: None,
+                    encryptions: None,
+                    bytes: None,
+                    quiet: 0,
+                }
+            }
         }
     }
 
@@ -207,7 +209,10 @@ impl Class {
     pub fn rotates_itself(self) -> bool {
         match self {
             Class::DataAtRest | Class::ImportWrapping => true,
-            Class::Pseudonymisation | Class::ServiceImportToken | Class::ServiceExchange => false,
+            Class::Pseudonymisation
+            | Class::ServiceImportToken
+            | Class::ServiceAttestation
+            | Class::ServiceExchange => false,
         }
     }
 }

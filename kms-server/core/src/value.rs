@@ -1,5 +1,6 @@
 //! What the store holds: one value for each resource, under the resource's own name.
 
+use crate::backup::Backup;
 use crate::binding::Binding;
 use crate::deployment::Deployment;
 use crate::emergency::Emergency;
@@ -44,6 +45,8 @@ pub enum Value {
     Emergency(Emergency),
     /// `{key or edge}/quotas/{caller}`.
     Quota(Quota),
+    /// `backups/{backup}`.
+    Backup(Backup),
 }
 
 /// A document of the policy.
@@ -85,6 +88,7 @@ impl Value {
             Value::Proposal(proposal) => proposal.terms.name.to_string(),
             Value::Emergency(emergency) => emergency.name.to_string(),
             Value::Quota(quota) => quota.name.to_string(),
+            Value::Backup(backup) => backup.name.to_string(),
         }
     }
 
@@ -103,6 +107,7 @@ impl Value {
             Value::Proposal(_) => "proposal",
             Value::Emergency(_) => "emergency",
             Value::Quota(_) => "quota",
+            Value::Backup(_) => "backup",
         }
     }
 
@@ -163,6 +168,8 @@ as_one! {
     as_emergency -> Emergency(Emergency);
     /// The quota, if it is one.
     as_quota -> Quota(Quota);
+    /// The backup, if it is one.
+    as_backup -> Backup(Backup);
 }
 
 impl DocumentName {

@@ -1,5 +1,6 @@
 //! All resources as of one revision: what `decide` looks at.
 
+use crate::backup::Backup;
 use crate::binding::{Binding, OpenId};
 use crate::caller::Principal;
 use crate::deployment::Deployment;
@@ -138,6 +139,11 @@ impl View {
     pub fn emergencies(&self) -> impl Iterator<Item = &Emergency> {
         self.under("emergencies/")
             .filter_map(|s| s.value.as_emergency())
+    }
+
+    /// Every declared backup of the token, in no particular order.
+    pub fn backups(&self) -> impl Iterator<Item = &Backup> {
+        self.under("backups/").filter_map(|s| s.value.as_backup())
     }
 
     /// What limits this caller's uses of this key or edge, and the quota that says so; `None`: what

@@ -75,6 +75,8 @@ pub enum KeyType {
     GenericSecret,
     /// `CKK_RSA`.
     Rsa,
+    /// `CKK_EC`.
+    Ec,
     /// Any other type, by its number.
     Other(u64),
 }
@@ -178,6 +180,8 @@ attributes! {
     ModulusBits(u64) = CKA_MODULUS_BITS,
     Modulus(Vec<u8>) = CKA_MODULUS,
     PublicExponent(Vec<u8>) = CKA_PUBLIC_EXPONENT,
+    EcParams(Vec<u8>) = CKA_EC_PARAMS,
+    EcPoint(Vec<u8>) = CKA_EC_POINT,
 }
 
 // By hand: a value that a token wrongly shows must not reach a log.
@@ -293,6 +297,7 @@ impl Shape for KeyType {
             Self::Aes => sys::CKK_AES,
             Self::GenericSecret => sys::CKK_GENERIC_SECRET,
             Self::Rsa => sys::CKK_RSA,
+            Self::Ec => sys::CKK_EC,
             Self::Other(key_type) => key_type,
         }])
     }
@@ -302,6 +307,7 @@ impl Shape for KeyType {
             sys::CKK_AES => Self::Aes,
             sys::CKK_GENERIC_SECRET => Self::GenericSecret,
             sys::CKK_RSA => Self::Rsa,
+            sys::CKK_EC => Self::Ec,
             other => Self::Other(other),
         })
     }

@@ -83,6 +83,11 @@ impl Error {
         }
     }
 
+    /// A call succeeded, and what it gave is not what it must be: one sentence says why.
+    pub fn wrong(function: &'static str, why: &'static str) -> Self {
+        Self::sentence(function, Kind::Other, why.to_owned())
+    }
+
     pub(crate) fn sentence(function: &'static str, kind: Kind, sentence: String) -> Self {
         Self {
             function: Cow::Borrowed(function),

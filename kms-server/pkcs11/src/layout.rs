@@ -76,6 +76,7 @@ pub(crate) fn with_mechanism<T>(
             call(&raw mut raw)
         }
         Mechanism::Sha256Hmac
+        | Mechanism::Ecdsa
         | Mechanism::AesKeyWrap
         | Mechanism::AesKeyWrapPad
         | Mechanism::AesKeyWrapKwp

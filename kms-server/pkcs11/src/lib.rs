@@ -15,6 +15,7 @@
 //! `Send`, not `Sync`.
 
 mod attribute;
+mod der;
 mod error;
 mod layout;
 mod mechanism;
@@ -22,10 +23,12 @@ mod module;
 mod public_key;
 mod raw;
 mod session;
+mod signature;
 
 pub use attribute::{Attribute, AttributeName, KeyType, ObjectClass, Reading, Template};
 pub use error::{Error, Kind};
 pub use mechanism::{Mechanism, MechanismType, OaepHash};
 pub use module::{Module, Slot, Token};
+pub use public_key::P256;
 pub use raw::Handle;
 pub use session::{Login, Session};

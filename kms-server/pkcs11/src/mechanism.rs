@@ -35,6 +35,8 @@ mechanism_types! {
     RSA_X_509 = CKM_RSA_X_509,
     RSA_OAEP = CKM_RSA_PKCS_OAEP,
     RSA_AES_KEY_WRAP = CKM_RSA_AES_KEY_WRAP,
+    EC_KEY_PAIR_GEN = CKM_EC_KEY_PAIR_GEN,
+    ECDSA = CKM_ECDSA,
     SHA_1 = CKM_SHA_1,
     SHA256 = CKM_SHA256,
     SHA256_HMAC = CKM_SHA256_HMAC,
@@ -89,6 +91,9 @@ pub enum Mechanism<'a> {
     },
     /// `CKM_SHA256_HMAC`: a 32-byte tag (RFC 2104, FIPS 198-1).
     Sha256Hmac,
+    /// `CKM_ECDSA` over a digest that the caller computed (FIPS 186-5 section 6.4): r and s,
+    /// each as long as the order of the curve; see [`Session::sign_ecdsa`](crate::Session).
+    Ecdsa,
     /// `CKM_RSA_PKCS_OAEP` with an empty label.
     RsaOaep(OaepHash),
     /// `CKM_RSA_AES_KEY_WRAP` with an ephemeral AES-256 key: RSA-OAEP of that key,
@@ -110,6 +115,7 @@ impl Mechanism<'_> {
         match self {
             Self::AesGcm { .. } => MechanismType::AES_GCM,
             Self::Sha256Hmac => MechanismType::SHA256_HMAC,
+            Self::Ecdsa => MechanismType::ECDSA,
             Self::RsaOaep(_) => MechanismType::RSA_OAEP,
             Self::RsaAesKeyWrap(_) => MechanismType::RSA_AES_KEY_WRAP,
             Self::AesKeyWrap => MechanismType::AES_KEY_WRAP,

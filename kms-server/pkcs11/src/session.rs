@@ -8,12 +8,13 @@ use cryptoki::session::{SessionState, UserType};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-use crate::attribute::{Attribute, AttributeName, Reading, Template};
+use crate::attribute::{Attribute, AttributeName, KeyType, Reading, Template};
 use crate::error::{Error, Kind};
 use crate::mechanism::Mechanism;
 use crate::module::Open;
-use crate::public_key::subject_public_key_info;
+use crate::public_key;
 use crate::raw::{Functions, Handle, Operation};
+use crate::signature::ecdsa_signature;
 
 /// A read-write session, closed when dropped. Session objects that it made and did
 /// not destroy end with it.
@@ -212,6 +213,16 @@ impl Session {
         )
     }
 
+    /// ECDSA over a digest (FIPS 186-5 section 6.4), as others read it: an ECDSA-Sig-Value (RFC 3279
+    /// section 2.2.3), DER.
+    ///
+    /// # Errors
+    /// As [`Session::sign`].
+    pub fn sign_ecdsa(&self, key: Handle, digest: &[u8]) -> Result<Vec<u8>, Error> {
+        let raw = self.sign(&Mechanism::Ecdsa, key, digest)?;
+        ecdsa_signature(&raw).ok_or_else(|| Error::wrong("C_Sign", "the signature is not r and s"))
+    }
+
     /// `C_WrapKey`: `key`, encrypted under `wrapping_key`, in one call.
     ///
     /// # Errors
@@ -249,27 +260,50 @@ impl Session {
         )
     }
 
-    /// An RSA public key as DER SubjectPublicKeyInfo (RFC 5280). The private key's
+    /// A public key, RSA or P-256, as DER SubjectPublicKeyInfo (RFC 5280). An RSA private key's
     /// handle serves as well: it holds modulus and public exponent.
     ///
     /// # Errors
-    /// [`Kind::Refused`] where the object is no RSA key.
+    /// [`Kind::Refused`] where the object is no such key.
     pub fn public_key(&self, key: Handle) -> Result<Vec<u8>, Error> {
+        let found = match self.read(key, AttributeName::KeyType)? {
+            Reading::Value(Attribute::KeyType(KeyType::Rsa)) => self.rsa(key)?,
+            Reading::Value(Attribute::KeyType(KeyType::Ec)) => self.p256(key)?,
+            Reading::Value(_) | Reading::Sensitive | Reading::Absent => None,
+        };
+        found.ok_or_else(|| {
+            Error::sentence(
+                "C_GetAttributeValue",
+                Kind::Refused,
+                "the object is not an RSA or P-256 key with a public part".to_owned(),
+            )
+        })
+    }
+
+    fn rsa(&self, key: Handle) -> Result<Option<Vec<u8>>, Error> {
         let modulus = self.read(key, AttributeName::Modulus)?;
         let exponent = self.read(key, AttributeName::PublicExponent)?;
-        match (modulus, exponent) {
+        Ok(match (modulus, exponent) {
             (
                 Reading::Value(Attribute::Modulus(modulus)),
                 Reading::Value(Attribute::PublicExponent(exponent)),
             ) if !modulus.is_empty() && !exponent.is_empty() => {
-                Ok(subject_public_key_info(&modulus, &exponent))
+                Some(public_key::rsa(&modulus, &exponent))
             }
-            _ => Err(Error::sentence(
-                "C_GetAttributeValue",
-                Kind::Refused,
-                "the object is not an RSA key with a public part".to_owned(),
-            )),
-        }
+            _ => None,
+        })
+    }
+
+    fn p256(&self, key: Handle) -> Result<Option<Vec<u8>>, Error> {
+        let curve = self.read(key, AttributeName::EcParams)?;
+        let point = self.read(key, AttributeName::EcPoint)?;
+        Ok(match (curve, point) {
+            (
+                Reading::Value(Attribute::EcParams(curve)),
+                Reading::Value(Attribute::EcPoint(point)),
+            ) if curve == public_key::P256 => public_key::p256(&point),
+            _ => None,
+        })
     }
 
     /// `C_GenerateRandom`: fills `bytes` from the token's generator. After an error

@@ -30,15 +30,15 @@ pub struct Config {
 }
 
 /// The server's own log, on standard error.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
     /// `json` or `text`.
     #[serde(default)]
     pub format: LogFormat,
-    /// A `tracing` filter, for example `info`.
-    #[serde(default = "info")]
-    pub level: String,
+    /// What is said at all.
+    #[serde(default)]
+    pub level: LogLevel,
 }
 
 /// The form of the server's own log.
@@ -52,17 +52,21 @@ pub enum LogFormat {
     Text,
 }
 
-impl Default for Log {
-    fn default() -> Self {
-        Log {
-            format: LogFormat::default(),
-            level: info(),
-        }
-    }
-}
-
-fn info() -> String {
-    "info".into()
+/// From which gravity on something is said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogLevel {
+    /// What somebody must mend.
+    Error,
+    /// And what is odd.
+    Warn,
+    /// And what happens seldom.
+    #[default]
+    Info,
+    /// And how.
+    Debug,
+    /// Everything.
+    Trace,
 }
 
 impl Config {

@@ -4,7 +4,7 @@
 use kms_core::action::Effect;
 use kms_core::caller::Principal;
 use kms_core::error::Result;
-use kms_core::policy::{Answer, Circumstances, Judge, Policy, Question, Target};
+use kms_core::policy::{Answer, Circumstances, Judge, Policy, Question, Regardless, Target};
 use kms_core::time::Time;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -109,6 +109,10 @@ impl Judge for Answers {
         }
         said.insert(asked, answer.clone());
         Ok(answer)
+    }
+
+    fn regardless(&self, of: Regardless, question: &Question<'_>) -> Result<bool> {
+        self.policy.regardless(of, question)
     }
 
     fn forbidden(&self, question: &Question<'_>) -> Option<String> {

@@ -229,9 +229,11 @@ impl Engine {
         }
         let environment = seat.view.founded()?.environment;
         let (now, policy) = (self.latest(), seat.policy.clone());
+        let source = call.caller.peer().and_then(|peer| peer.source);
+        let source = source.map(|source| source.ip());
         let judged = tokio::task::spawn_blocking(move || match policy {
             Some(policy) if !rules => linkable(&after, &*policy, environment, now),
-            Some(_) | None => sound(&after, environment, now).map(|_policy| ()),
+            Some(_) | None => sound(&after, environment, now, source).map(|_policy| ()),
         });
         judged.await.map_err(|e| Error::internal(e.to_string()))?
     }

@@ -7,14 +7,27 @@ use kms_core::error::{Error, Result};
 use kms_core::id::KeyId;
 use kms_core::lifecycle::{ENCRYPTIONS_MAX, InForce, Spent};
 
-/// Written down ahead: encryptions, and bytes.
+/// Written down ahead, at most: encryptions, and bytes.
 const BLOCK: Spent = Spent {
     encryptions: 1 << 16,
     bytes: 1 << 28,
 };
 
-/// So much more.
-struct More(Spent);
+/// So much more, and so much of it written down ahead.
+struct More {
+    wanted: Spent,
+    block: Spent,
+}
+
+/// After a start all that was written down counts as spent: of what a key allows, a block is a small
+/// part.
+fn block(life: InForce) -> Spent {
+    let part = |limit: Option<u64>, most: u64| limit.map_or(most, |limit| most.min(limit / 64));
+    Spent {
+        encryptions: part(life.encryptions, BLOCK.encryptions),
+        bytes: part(life.bytes, BLOCK.bytes),
+    }
+}
 
 impl Engine {
     /// Spends encryptions of a version. Where it has protected as much as it may by what holds for
@@ -26,10 +39,11 @@ impl Engine {
         wanted: Spent,
     ) -> Result<()> {
         let keep = Keep::Durable(&*self.parts.store);
-        let (before, after) = self
-            .encryptions
-            .spend(keep, &name(id), &More(wanted))
-            .await?;
+        let more = More {
+            wanted,
+            block: block(life),
+        };
+        let (before, after) = self.encryptions.spend(keep, &name(id), &more).await?;
         let (often, much) = (
             (life.encryptions, before.encryptions, after.encryptions),
             (life.bytes, before.bytes, after.bytes),
@@ -61,8 +75,8 @@ impl Spending for More {
 
     fn spend(&self, spent: &Spent) -> Result<Spent> {
         let spent = Spent {
-            encryptions: spent.encryptions.saturating_add(self.0.encryptions),
-            bytes: spent.bytes.saturating_add(self.0.bytes),
+            encryptions: spent.encryptions.saturating_add(self.wanted.encryptions),
+            bytes: spent.bytes.saturating_add(self.wanted.bytes),
         };
         if spent.encryptions > ENCRYPTIONS_MAX {
             return Err(Error::state(
@@ -77,10 +91,10 @@ impl Spending for More {
     }
 
     fn ahead(&self, spent: &Spent) -> Spent {
-        let encryptions = spent.encryptions.saturating_add(BLOCK.encryptions);
+        let encryptions = spent.encryptions.saturating_add(self.block.encryptions);
         Spent {
             encryptions: encryptions.min(ENCRYPTIONS_MAX),
-            bytes: spent.bytes.saturating_add(BLOCK.bytes),
+            bytes: spent.bytes.saturating_add(self.block.bytes),
         }
     }
 }

@@ -2,11 +2,13 @@
 //! caller hears of it. [`Engine::run`] is the one door.
 
 mod answers;
+mod attestation;
 mod change;
 mod count;
 mod import;
 mod known;
 mod ledger;
+mod onward;
 mod open;
 mod outlook;
 mod proposals;
@@ -20,6 +22,7 @@ mod settle;
 mod statistics;
 mod usage;
 
+pub use attestation::Attestation;
 pub use open::Refusal;
 pub use reply::{
     Allowance, DataKeyMade, Decrypted, Encrypted, Here, ImportParameters, ReEncrypted, Reply,
@@ -50,12 +53,12 @@ use kms_core::revision::Revision;
 use kms_core::time::Time;
 use kms_core::view::View;
 use ledger::Ledger;
+use onward::Onward;
 use quota::Pace;
 use scheduler::Clockwork;
 use settle::Lane;
 use statistics::Statistics;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tracing::Instrument;
@@ -119,8 +122,8 @@ pub struct Engine {
     statistics: Statistics,
     /// The revision that everyone sees.
     changed: watch::Sender<Revision>,
-    /// The latest time that was ever seen here, in milliseconds since 1970.
-    latest: AtomicU64,
+    /// Time for judging.
+    onward: Onward,
 }
 
 /// What is judged by: all resources and the policy, as of one revision.
@@ -253,11 +256,9 @@ impl Engine {
         self.parts.clock.now()
     }
 
-    /// Now, for judging: it never goes back, so that what has expired stays so, whatever becomes of
-    /// the machine's clock.
+    /// Now, for judging.
     pub(crate) fn latest(&self) -> Time {
-        let now = self.now().0;
-        Time(self.latest.fetch_max(now, Ordering::Relaxed).max(now))
+        self.onward.now(&*self.parts.clock)
     }
 
     fn bench<'a>(&self, seat: &'a Seat, fresh: KeyUid) -> Bench<'a> {
@@ -269,6 +270,7 @@ impl Engine {
             policy,
             view: &seat.view,
             now: self.latest(),
+            wall: self.now(),
             provider: self.parts.provider,
             fresh,
         }

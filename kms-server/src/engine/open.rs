@@ -2,6 +2,7 @@
 
 use super::answers::Answers;
 use super::ledger::Ledger;
+use super::onward::Onward;
 use super::quota::Pace;
 use super::scheduler::Clockwork;
 use super::settle::{Go, Lane, STAMP};
@@ -18,7 +19,6 @@ use kms_core::revision::Revision;
 use kms_core::value::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use tokio::sync::{Mutex, watch};
 
 /// Why a deployment is not served: one sentence that says what is wrong and what to do.
@@ -71,6 +71,7 @@ impl Engine {
         let latest = replay.latest().max(parts.clock.now());
         let engine = Engine {
             pace: Pace::new(latest, &*parts.clock),
+            onward: Onward::new(latest, &*parts.clock),
             parts,
             seat: ArcSwap::from_pointee(Seat { view, policy }),
             lane: Mutex::new(Lane {
@@ -81,7 +82,6 @@ impl Engine {
             clockwork: Clockwork::default(),
             statistics,
             changed: watch::Sender::new(replay.view().revision()),
-            latest: AtomicU64::new(latest.0),
         };
         engine.settle_at_start().await?;
         engine

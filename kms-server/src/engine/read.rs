@@ -1,5 +1,6 @@
 //! Commands that show what is.
 
+use super::attestation::backups;
 use super::rules::policy;
 use super::{Call, Engine, Here, Reply, Seat};
 use crate::audit::Journal;
@@ -62,9 +63,10 @@ impl Engine {
             Read::Proposal(name) => self.proposal(seat, caller, &name),
             Read::Proposals { waiting } => Ok(self.proposals(seat, caller, waiting)),
             Read::Emergencies => Ok(self.emergencies(seat)),
+            Read::Backups => Ok(Reply::Backups(backups(seat))),
             Read::Policy => policy(seat),
             Read::History => self.history().await,
-            Read::Access(query) => self.access(seat, query).await,
+            Read::Access(query) => self.access(seat, caller, query).await,
             Read::Allowance { on, who } => self.allowance(seat, call, on, who).await,
             Read::Deployment => {
                 let view = &seat.view;
@@ -224,7 +226,8 @@ impl<'a> Visible<'a> {
             | Value::Document(_)
             | Value::Binding(_)
             | Value::Proposal(_)
-            | Value::Emergency(_) => false,
+            | Value::Emergency(_)
+            | Value::Backup(_) => false,
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a command gives back.
 
+use super::Attestation;
 use crate::health::Health;
 use crate::hsm::Report;
 use kms_core::binding::Binding;
@@ -60,6 +61,10 @@ pub enum Reply {
     DataKeys(Vec<Result<DataKeyMade>>),
     /// Pseudonyms, and the version that evaluated them.
     Pseudonyms(Vec<Result<Zeroizing<String>>>, VersionName),
+    /// A signed statement.
+    Attestation(Box<Attestation>),
+    /// The declared backups of the token, the latest first.
+    Backups(Vec<Stamped<Value>>),
     /// Random bytes.
     Random(Zeroizing<Vec<u8>>),
     /// What outside material is wrapped with.

@@ -2,6 +2,7 @@
 
 use super::{Engine, Reply, Revised, Seat};
 use crate::audit::Journal;
+use kms_core::caller::Caller;
 use kms_core::command::{AccessQuery, Asked, Rules};
 use kms_core::decide::{access, explain, sound, with};
 use kms_core::error::{Error, Result};
@@ -27,15 +28,22 @@ pub(super) fn policy(seat: &Seat) -> Result<Reply> {
 
 impl Engine {
     /// Who may do what: apart, because the policy is asked many questions.
-    pub(super) async fn access(&self, seat: &Seat, query: AccessQuery) -> Result<Reply> {
+    pub(super) async fn access(
+        &self,
+        seat: &Seat,
+        caller: &Caller,
+        query: AccessQuery,
+    ) -> Result<Reply> {
         let view = seat.view.clone();
         let environment = view.founded()?.environment;
         let now = self.latest();
+        let source = caller.peer().and_then(|peer| peer.source);
+        let source = source.map(|source| source.ip());
         let answered = tokio::task::spawn_blocking(move || {
             let judged = match &query.candidate {
                 Some(rules) => {
                     let judged = with(&view, rules);
-                    sound(&judged, environment, now)?;
+                    sound(&judged, environment, now, source)?;
                     judged
                 }
                 None => view,

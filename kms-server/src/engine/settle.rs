@@ -318,6 +318,14 @@ impl Engine {
         let policy = policy.map(Arc::new);
         self.seat.store(Arc::new(Seat { policy, view }));
         self.changed.send_replace(revision);
+        // What the service itself proposed may be carried out now.
+        let proposals = values.iter().filter_map(Value::as_proposal);
+        if proposals
+            .into_iter()
+            .any(|p| p.terms.proposer.is_scheduler())
+        {
+            self.clockwork.bell.notify_one();
+        }
         Ok(())
     }
 }

@@ -1,12 +1,16 @@
 //! The deployment and its HSM.
 
-use super::door::{Connected, Door, mismatch};
-use super::resource::timestamp;
+use super::door::{Asked, Connected, Door, mismatch};
+use super::parse;
+use super::resource::{FromValue, messages, timestamp};
+use super::spaces::resource_of;
 use crate::engine::Reply;
 use crate::health::Health;
 use kms_core::action::Action;
 use kms_core::binding::Binding;
-use kms_core::command::{Command, Read};
+use kms_core::command::{Change, Command, Read};
+use kms_core::error::Result as Parsed;
+use kms_core::value::{Stamped, Value};
 use kms_proto::v1::{self, admin_service_server::AdminService};
 use tonic::{Request, Response, Status};
 
@@ -82,5 +86,52 @@ impl AdminService for Door {
             firmware_version: report.firmware,
             findings,
         }))
+    }
+
+    async fn declare_backup(
+        &self,
+        request: Request<v1::DeclareBackupRequest>,
+    ) -> Result<Response<v1::Backup>, Status> {
+        let (_, extensions, message) = request.into_parts();
+        let asked = || -> Parsed<Asked> {
+            let backup = parse::required("backup", message.backup)?;
+            let time = |field: &str, said| parse::time(field, &parse::required(field, said)?);
+            let change = Change::DeclareBackup {
+                title: parse::said_title(backup.title)?,
+                taken: time("take_time", backup.take_time)?,
+                expires: time("expire_time", backup.expire_time)?,
+            };
+            Asked::change(change, &message.request_id)
+        };
+        resource_of(self.pass(&extensions, Action::Backup, asked()).await?)
+    }
+
+    async fn list_backups(
+        &self,
+        request: Request<v1::ListBackupsRequest>,
+    ) -> Result<Response<v1::ListBackupsResponse>, Status> {
+        let (_, extensions, _) = request.into_parts();
+        let asked = Ok(Command::Read(Read::Backups).into());
+        let reply = self.pass(&extensions, Action::ReadHsm, asked).await?;
+        let Reply::Backups(backups) = reply else {
+            return Err(mismatch());
+        };
+        Ok(Response::new(v1::ListBackupsResponse {
+            backups: messages(&backups)?,
+        }))
+    }
+}
+
+impl FromValue for v1::Backup {
+    fn from_value(stamped: &Stamped<Value>) -> Option<Self> {
+        let backup = stamped.value.as_backup()?;
+        Some(v1::Backup {
+            name: backup.name.to_string(),
+            title: backup.title.clone(),
+            take_time: timestamp(backup.taken),
+            expire_time: timestamp(backup.expires),
+            declare_time: timestamp(backup.declared),
+            declarer: backup.declarer.clone(),
+        })
     }
 }

@@ -2,6 +2,7 @@
 //! and know neither HSM nor store.
 
 mod admin;
+mod attestations;
 mod audits;
 mod binding;
 mod crypto;
@@ -9,6 +10,7 @@ mod door;
 mod imports;
 mod keys;
 mod lifecycle;
+mod oversize;
 mod parse;
 mod policies;
 mod proposals;
@@ -20,12 +22,14 @@ mod stated;
 pub mod status;
 
 pub use door::{Connected, Door};
+pub use oversize::oversize;
 pub use stated::{AUTHORIZATION, PURPOSE, Stated, stated};
 
 use kms_proto::v1;
 use tonic::service::Routes;
 use tonic::service::RoutesBuilder;
 use v1::admin_service_server::AdminServiceServer;
+use v1::attestation_service_server::AttestationServiceServer;
 use v1::audit_service_server::AuditServiceServer;
 use v1::crypto_service_server::CryptoServiceServer;
 use v1::import_service_server::ImportServiceServer;
@@ -45,7 +49,7 @@ const MESSAGE_IN_MAX: usize = 8 * 1024 * 1024;
 const MESSAGE_OUT_MAX: usize = 128 * 1024 * 1024;
 
 /// The full name of each service, for the health service.
-pub const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 12] = [
     "emc2.kms.v1.SpaceService",
     "emc2.kms.v1.KeyService",
     "emc2.kms.v1.CryptoService",
@@ -57,6 +61,7 @@ pub const NAMES: [&str; 11] = [
     "emc2.kms.v1.PolicyService",
     "emc2.kms.v1.QuotaService",
     "emc2.kms.v1.LifecycleService",
+    "emc2.kms.v1.AttestationService",
 ];
 
 /// The services, all of them at every listener: what may be asked there is for `decide` to say.
@@ -84,6 +89,7 @@ pub fn routes(door: &Door) -> RoutesBuilder {
         PolicyServiceServer
         QuotaServiceServer
         LifecycleServiceServer
+        AttestationServiceServer
     }
     routes
 }

@@ -6,12 +6,14 @@ use kms_core::envelope::EncryptionContext;
 use kms_core::error::{Error, Result};
 use kms_core::key::{Origin, Study, Wrapping};
 use kms_core::lifecycle::Lifecycle;
-use kms_core::name::{KeyName, SpaceName};
+use kms_core::name::{DomainName, EdgeName, KeyName, SpaceName, VersionName};
+use kms_core::quota::QuotaName;
 use kms_core::revision::Revision;
 use kms_core::space::{InputType, SpaceKind};
 use kms_core::time::Time;
 use kms_proto::v1;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 const TITLE_MAX: usize = 200;
 const REASON_MAX: usize = 500;
@@ -29,6 +31,11 @@ pub(super) fn name<T: std::str::FromStr<Err = Error>>(field: &str, text: &str) -
 /// A field that must be there.
 pub(super) fn required<T>(field: &str, value: Option<T>) -> Result<T> {
     value.ok_or_else(|| Error::invalid(field, format!("{field} is missing")))
+}
+
+/// A title that must be there.
+pub(super) fn said_title(text: String) -> Result<String> {
+    line("title", text, 1, TITLE_MAX)
 }
 
 pub(super) fn title(text: String) -> Result<String> {
@@ -69,11 +76,9 @@ pub(super) fn study(study: Option<v1::Study>) -> Result<Option<Study>> {
         return Ok(None);
     };
     let ends = required("study.end_time", study.end_time)?;
-    let ends = u64::try_from(ends.seconds)
-        .map_err(|_before| Error::invalid("study.end_time", "study.end_time is not before 1970"))?;
     Ok(Some(Study {
         purpose: name("study.purpose", &study.purpose)?,
-        ends: Time(ends.saturating_mul(1000)),
+        ends: time("study.end_time", &ends)?,
     }))
 }
 
@@ -120,6 +125,22 @@ pub(super) fn mask(mask: Option<prost_types::FieldMask>, fields: &[&str]) -> Res
     Ok(paths)
 }
 
+/// A point in time, to the second.
+pub(super) fn time(field: &str, time: &prost_types::Timestamp) -> Result<Time> {
+    let seconds = u64::try_from(time.seconds)
+        .map_err(|_before| Error::invalid(field, format!("{field} is not before 1970")))?;
+    Ok(Time(seconds.saturating_mul(1000)))
+}
+
+/// An IP address, or none.
+pub(super) fn address(field: &str, text: &str) -> Result<Option<IpAddr>> {
+    let wrong = |_unread| Error::invalid(field, format!("{field}: {text} is no IP address"));
+    match text {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(wrong),
+    }
+}
+
 pub(super) fn etag(text: &str) -> Result<Option<Revision>> {
     if text.is_empty() {
         Ok(None)
@@ -140,8 +161,24 @@ pub(super) fn page_size(size: i32) -> Result<usize> {
     }
 }
 
-pub(super) fn page_token(token: String) -> Option<String> {
-    (!token.is_empty()).then_some(token)
+/// The name that the page before ended with. A token that is none would end the list in silence.
+fn page_token(sort: Sort, token: String) -> Result<Option<String>> {
+    let ended_with = match (token.as_str(), sort) {
+        ("", _) => return Ok(None),
+        (name, Sort::Spaces) => name.parse().map(|_: SpaceName| ()),
+        (name, Sort::Domains) => name.parse().map(|_: DomainName| ()),
+        (name, Sort::Edges) => name.parse().map(|_: EdgeName| ()),
+        (name, Sort::Keys) => name.parse().map(|_: KeyName| ()),
+        (name, Sort::Versions) => name.parse().map(|_: VersionName| ()),
+        (name, Sort::Quotas) => name.parse().map(|_: QuotaName| ()),
+    };
+    match ended_with {
+        Ok(()) => Ok(Some(token)),
+        Err(_other) => Err(Error::invalid(
+            "page_token",
+            "page_token is the next_page_token of the page before, of the same list",
+        )),
+    }
 }
 
 /// `spaces/{space}`, or `spaces/-` for all.
@@ -236,7 +273,7 @@ pub(super) fn list(
         sort,
         space,
         key,
-        after: page_token(token),
+        after: page_token(sort, token)?,
         limit: page_size(size)?,
     };
     Ok(kms_core::command::Command::Read(read))

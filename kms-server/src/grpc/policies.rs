@@ -262,6 +262,11 @@ fn question(question: v1::explain_access_request::Question) -> Parsed<MayQuery> 
         on: question.resource,
         purpose,
         approvals: u8::try_from(question.approvals).unwrap_or(u8::MAX),
+        at: question
+            .time
+            .map(|time| parse::time("time", &time))
+            .transpose()?,
+        source: parse::address("source", &question.source)?,
     })
 }
 

@@ -11,6 +11,8 @@
 //!   tag, so the nonce is never used for two messages (NIST SP 800-38D section 8).
 //! - **HMAC**: the MAC of `LABEL || CKA_ID`. Operations refuse an input that begins with `LABEL`.
 //! - **RSA**: the SubjectPublicKeyInfo.
+//! - **ECDSA**: the SubjectPublicKeyInfo of the public half, once it verifies what the private one
+//!   signs: on the token they are two objects, and only the id says that they belong together.
 //! - **AES key wrap**: a constant, wrapped (RFC 3394 is deterministic). The constant goes in as a
 //!   session object by `C_CreateObject`; a token that lets no value in (some FIPS modules) cannot
 //!   hold keys of this class.
@@ -18,10 +20,13 @@
 //! The label, and the bytes of every fingerprint, are fixed for ever: they are in the store.
 
 use data_encoding::HEXLOWER;
+use kms_core::attestation::verify;
 use kms_core::class::Algorithm;
 use kms_core::id::KeyId;
 use kms_pkcs11::{Attribute, Error, Handle, KeyType, Mechanism, ObjectClass, Session, Template};
 use sha2::{Digest, Sha256};
+
+use super::template;
 
 /// Sets a fingerprint's input apart from everything that a caller can have computed.
 pub(super) const LABEL: &[u8] = b"emc2-kms/fingerprint/v1";
@@ -47,6 +52,15 @@ pub(super) fn of(
         }
         Algorithm::HmacSha256 => digest(&session.sign(&Mechanism::Sha256Hmac, key, &input)?),
         Algorithm::Rsa3072 => digest(&session.public_key(key)?),
+        Algorithm::EcdsaP256 => {
+            let public = public_half(session, key, id)?;
+            let signature = session.sign_ecdsa(key, &Sha256::digest(&input))?;
+            if verify(&input, &signature, &public).is_err() {
+                let why = "the public key does not verify what the private one signs";
+                return Err(Error::wrong("C_Sign", why));
+            }
+            digest(&public)
+        }
         Algorithm::Aes256Kw => {
             let constant = session.create(&constant())?;
             let wrapped = session.wrap(&Mechanism::AesKeyWrap, key, constant);
@@ -54,6 +68,18 @@ pub(super) fn of(
             digest(&wrapped?)
         }
     })
+}
+
+/// The SubjectPublicKeyInfo of an EC pair: from its public object, or, where there is none, from
+/// what the private one may hold of it.
+pub(super) fn public_half(
+    session: &Session,
+    private: Handle,
+    id: &KeyId,
+) -> Result<Vec<u8>, Error> {
+    let wanted = template::by_id(id).with(Attribute::Class(ObjectClass::PublicKey));
+    let found = session.find(&wanted, 1)?;
+    session.public_key(found.first().copied().unwrap_or(private))
 }
 
 fn digest(evidence: &[u8]) -> String {

@@ -122,11 +122,24 @@ impl Desk {
         }
     }
 
-    /// Destroys every object of this id.
+    /// Destroys every object of this id, and looks: a token that says yes and keeps one must not
+    /// be believed.
     pub(super) fn destroy(&mut self, id: &KeyId) -> Visit<()> {
         self.forget(id);
         let objects = self.find(&template::by_id(id), MOST)?;
-        self.destroy_all(&objects)
+        self.destroy_all(&objects)?;
+        if objects.is_empty() {
+            return Ok(());
+        }
+        match self.find(&template::by_id(id), MOST) {
+            Ok(left) if left.is_empty() => Ok(()),
+            Ok(left) => Err(Error::internal(format!(
+                "the token says that it destroyed key {id}, and still shows {} of its objects",
+                left.len()
+            ))
+            .into()),
+            Err(unseen) => Err(unseen.perhaps_done()),
+        }
     }
 
     fn destroy_all(&self, objects: &[Handle]) -> Visit<()> {
@@ -145,7 +158,7 @@ impl Desk {
         let key = self.find_one(&spec.id, template::object_class(algorithm))?;
         let wanted = match algorithm {
             Algorithm::Aes256 | Algorithm::Aes256Kw | Algorithm::HmacSha256 => 1,
-            Algorithm::Rsa3072 => {
+            Algorithm::Rsa3072 | Algorithm::EcdsaP256 => {
                 self.find_one(&spec.id, ObjectClass::PublicKey)?;
                 2
             }
@@ -182,6 +195,9 @@ impl Desk {
             fingerprint::of(&self.session, algorithm, key, &spec.id).map_err(reading)?;
         let public_key = match algorithm {
             Algorithm::Rsa3072 => Some(self.session.public_key(key).map_err(reading)?),
+            Algorithm::EcdsaP256 => {
+                Some(fingerprint::public_half(&self.session, key, &spec.id).map_err(reading)?)
+            }
             Algorithm::Aes256 | Algorithm::Aes256Kw | Algorithm::HmacSha256 => None,
         };
         Ok(Learned {

@@ -50,7 +50,8 @@ pub trait Hsm: Send + Sync + fmt::Debug {
     /// an earlier import left under this id, never recorded as made, is replaced.
     async fn unwrap(&self, permit: &Permit, wrapped: &Wrapped, spec: &KeySpec) -> Result<Learned>;
 
-    /// Destroys the key's objects. Nothing to destroy is not an error.
+    /// Destroys the key's objects, and says so only once the token finds none of them any more.
+    /// Nothing to destroy is not an error.
     async fn destroy(&self, permit: &Permit, id: &KeyId) -> Result<()>;
 
     /// Carries out each operation, in order, in one visit to the token; each has its own result.
@@ -105,6 +106,12 @@ pub enum Op {
         /// What to authenticate or evaluate.
         input: Zeroizing<Vec<u8>>,
     },
+    /// ECDSA on P-256 with SHA-256 (FIPS 186-5). Gives an ECDSA-Sig-Value (RFC 3279 section 2.2.3),
+    /// DER.
+    Sign {
+        /// What to sign, of any length: it is hashed here, and only the digest goes to the token.
+        message: Vec<u8>,
+    },
 }
 
 impl fmt::Debug for Op {
@@ -113,6 +120,7 @@ impl fmt::Debug for Op {
             Op::GcmEncrypt { .. } => "GcmEncrypt",
             Op::GcmDecrypt { .. } => "GcmDecrypt",
             Op::Hmac { .. } => "Hmac",
+            Op::Sign { .. } => "Sign",
         })
     }
 }
@@ -193,6 +201,8 @@ pub enum Capability {
     OaepSha256,
     /// RSAES-OAEP with SHA-1.
     OaepSha1,
+    /// ECDSA on P-256, with key pairs made in the token.
+    EcdsaP256,
     /// AES key wrap (RFC 3394).
     AesKw,
     /// AES key wrap with padding (RFC 5649).

@@ -197,6 +197,7 @@ impl Pool {
             Algorithm::HmacSha256 => &[Capability::AllowedMechanisms, Capability::HmacSha256],
             Algorithm::Rsa3072 => &[Capability::AllowedMechanisms, Capability::UnwrapTemplate],
             Algorithm::Aes256Kw => &[Capability::AllowedMechanisms, Capability::AesKw],
+            Algorithm::EcdsaP256 => &[Capability::AllowedMechanisms, Capability::EcdsaP256],
         };
         let for_what = format!("a key of class {class}");
         needs

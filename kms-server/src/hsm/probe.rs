@@ -5,6 +5,8 @@
 //! answer exists it is compared. What is missing disables what needs it, with a clear error; there
 //! is no fallback.
 
+mod signing;
+
 use kms_core::key::Wrapping;
 use kms_pkcs11::{
     Attribute, AttributeName, Error, Handle, KeyType, Kind, Mechanism, MechanismType, Module,
@@ -54,6 +56,7 @@ pub(super) fn probe(module: &Module, slot: Slot, session: &Session) -> Result<Pr
         (Capability::HmacSha256, bench.hmac()),
         (Capability::OaepSha256, bench.oaep(&pair, OaepHash::Sha256)),
         (Capability::OaepSha1, bench.oaep(&pair, OaepHash::Sha1)),
+        (Capability::EcdsaP256, bench.ecdsa()),
         (
             Capability::AesKw,
             bench.unwraps_published_key(Mechanism::AesKeyWrap, &RFC_3394),

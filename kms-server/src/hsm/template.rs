@@ -9,7 +9,7 @@
 use kms_core::class::{Algorithm, Class};
 use kms_core::id::KeyId;
 use kms_core::key::{KeySpec, Origin};
-use kms_pkcs11::{Attribute, KeyType, Mechanism, MechanismType, ObjectClass, Template};
+use kms_pkcs11::{Attribute, KeyType, Mechanism, MechanismType, ObjectClass, P256, Template};
 
 /// The length of every symmetric key, in bytes: AES-256, and HMAC-SHA-256 secrets of the hash's
 /// own length (NIST SP 800-107 section 5.3.4).
@@ -22,6 +22,7 @@ pub fn mechanisms(class: Class) -> &'static [MechanismType] {
         Class::DataAtRest => &[MechanismType::AES_GCM],
         Class::ImportWrapping => &[MechanismType::RSA_OAEP],
         Class::Pseudonymisation | Class::ServiceImportToken => &[MechanismType::SHA256_HMAC],
+        Class::ServiceAttestation => &[MechanismType::ECDSA],
         // RFC 5649 goes by two numbers, and a token has one of them at most (see `probe`).
         Class::ServiceExchange => &[
             MechanismType::AES_KEY_WRAP,
@@ -59,7 +60,7 @@ pub(super) fn generate(spec: &KeySpec) -> Making {
             let length = Attribute::ValueLen(SECRET_BYTES);
             Making::Secret(mechanism, protected(spec).with(length))
         }
-        Algorithm::Rsa3072 => Making::Pair {
+        Algorithm::Rsa3072 | Algorithm::EcdsaP256 => Making::Pair {
             mechanism,
             public: public(spec),
             private: protected(spec),
@@ -78,7 +79,7 @@ pub(super) fn unwrap(spec: &KeySpec) -> Template {
 pub(super) fn object_class(algorithm: Algorithm) -> ObjectClass {
     match algorithm {
         Algorithm::Aes256 | Algorithm::Aes256Kw | Algorithm::HmacSha256 => ObjectClass::SecretKey,
-        Algorithm::Rsa3072 => ObjectClass::PrivateKey,
+        Algorithm::Rsa3072 | Algorithm::EcdsaP256 => ObjectClass::PrivateKey,
     }
 }
 
@@ -99,6 +100,7 @@ pub(super) fn demands(spec: &KeySpec, origin: Option<Origin>) -> Template {
             demands.extend([Attribute::ValueLen(SECRET_BYTES)]);
         }
         Algorithm::Rsa3072 => demands.extend([Attribute::PublicExponent(F4.to_vec())]),
+        Algorithm::EcdsaP256 => demands.extend([Attribute::EcParams(P256.to_vec())]),
     }
     match origin {
         Some(Origin::Generated) => demands.extend([
@@ -126,6 +128,7 @@ fn generator(algorithm: Algorithm) -> MechanismType {
         Algorithm::Aes256 | Algorithm::Aes256Kw => MechanismType::AES_KEY_GEN,
         Algorithm::HmacSha256 => MechanismType::GENERIC_SECRET_KEY_GEN,
         Algorithm::Rsa3072 => MechanismType::RSA_KEY_PAIR_GEN,
+        Algorithm::EcdsaP256 => MechanismType::EC_KEY_PAIR_GEN,
     }
 }
 
@@ -143,17 +146,28 @@ fn protected(spec: &KeySpec) -> Template {
     template.with(FIXED)
 }
 
-/// The public half of a pair: only to be read. Whoever wraps for us does it outside the token.
+/// The public half of a pair: only to be read. Whoever wraps for us, or verifies what we signed,
+/// does it outside the token.
 fn public(spec: &KeySpec) -> Template {
+    let algorithm = spec.class.algorithm();
     let mut template = named(spec);
     template.extend([
         Attribute::Class(ObjectClass::PublicKey),
-        Attribute::KeyType(KeyType::Rsa),
+        Attribute::KeyType(key_type(algorithm)),
         Attribute::Token(true),
         Attribute::Private(false),
         Attribute::Copyable(false),
-        Attribute::ModulusBits(3072),
-        Attribute::PublicExponent(F4.to_vec()),
+    ]);
+    match algorithm {
+        Algorithm::Rsa3072 => template.extend([
+            Attribute::ModulusBits(3072),
+            Attribute::PublicExponent(F4.to_vec()),
+        ]),
+        Algorithm::EcdsaP256 => template.extend([Attribute::EcParams(P256.to_vec())]),
+        // One object, no public half.
+        Algorithm::Aes256 | Algorithm::Aes256Kw | Algorithm::HmacSha256 => {}
+    }
+    template.extend([
         Attribute::Encrypt(false),
         Attribute::Verify(false),
         Attribute::VerifyRecover(false),
@@ -162,6 +176,15 @@ fn public(spec: &KeySpec) -> Template {
         FIXED,
     ]);
     template
+}
+
+fn key_type(algorithm: Algorithm) -> KeyType {
+    match algorithm {
+        Algorithm::Aes256 | Algorithm::Aes256Kw => KeyType::Aes,
+        Algorithm::HmacSha256 => KeyType::GenericSecret,
+        Algorithm::Rsa3072 => KeyType::Rsa,
+        Algorithm::EcdsaP256 => KeyType::Ec,
+    }
 }
 
 fn named(spec: &KeySpec) -> Template {
@@ -176,18 +199,17 @@ fn named(spec: &KeySpec) -> Template {
 fn rights(class: Class, exportable: bool) -> Vec<Attribute> {
     let algorithm = class.algorithm();
     let mut rights = vec![
-        Attribute::KeyType(match algorithm {
-            Algorithm::Aes256 | Algorithm::Aes256Kw => KeyType::Aes,
-            Algorithm::HmacSha256 => KeyType::GenericSecret,
-            Algorithm::Rsa3072 => KeyType::Rsa,
-        }),
+        Attribute::KeyType(key_type(algorithm)),
         Attribute::Private(true),
         Attribute::Sensitive(true),
         Attribute::Extractable(exportable),
         Attribute::Copyable(false),
         Attribute::AllowedMechanisms(mechanisms(class).to_vec()),
         Attribute::Decrypt(algorithm == Algorithm::Aes256),
-        Attribute::Sign(algorithm == Algorithm::HmacSha256),
+        Attribute::Sign(matches!(
+            algorithm,
+            Algorithm::HmacSha256 | Algorithm::EcdsaP256
+        )),
         Attribute::Unwrap(matches!(
             algorithm,
             Algorithm::Aes256Kw | Algorithm::Rsa3072
@@ -226,6 +248,7 @@ fn unwrap_template(class: Class) -> Option<Template> {
         Class::ServiceExchange
         | Class::DataAtRest
         | Class::Pseudonymisation
-        | Class::ServiceImportToken => None,
+        | Class::ServiceImportToken
+        | Class::ServiceAttestation => None,
     }
 }

@@ -3,6 +3,7 @@
 use kms_core::class::Algorithm;
 use kms_core::error::{Error, Result};
 use kms_pkcs11::{Kind, Mechanism};
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::desk::Desk;
@@ -53,6 +54,10 @@ impl Desk {
                 .session
                 .decrypt(&Mechanism::AesGcm { iv: nonce, aad }, key, ciphertext),
             Op::Hmac { input } => self.session.sign(&Mechanism::Sha256Hmac, key, input),
+            Op::Sign { message } => self
+                .session
+                .sign_ecdsa(key, &Sha256::digest(message))
+                .map(Zeroizing::new),
         })
     }
 
@@ -66,9 +71,10 @@ impl Desk {
                 Ok(()) => does_not_open(error),
                 Err(lost) => lost,
             },
-            (Op::GcmEncrypt { .. } | Op::GcmDecrypt { .. } | Op::Hmac { .. }, _) => {
-                Fault::reading(error)
-            }
+            (
+                Op::GcmEncrypt { .. } | Op::GcmDecrypt { .. } | Op::Hmac { .. } | Op::Sign { .. },
+                _,
+            ) => Fault::reading(error),
         }
     }
 }
@@ -78,6 +84,7 @@ impl Op {
         match self {
             Self::GcmEncrypt { .. } | Self::GcmDecrypt { .. } => Algorithm::Aes256,
             Self::Hmac { .. } => Algorithm::HmacSha256,
+            Self::Sign { .. } => Algorithm::EcdsaP256,
         }
     }
 
@@ -95,7 +102,13 @@ impl Op {
             Self::Hmac { input } if input.starts_with(fingerprint::LABEL) => Err(Error::internal(
                 "an HMAC input that begins like a fingerprint's",
             )),
-            Self::GcmEncrypt { .. } | Self::GcmDecrypt { .. } | Self::Hmac { .. } => Ok(()),
+            Self::Sign { message } if message.starts_with(fingerprint::LABEL) => Err(
+                Error::internal("a message that begins like a fingerprint's"),
+            ),
+            Self::GcmEncrypt { .. }
+            | Self::GcmDecrypt { .. }
+            | Self::Hmac { .. }
+            | Self::Sign { .. } => Ok(()),
         }
     }
 }

@@ -28,6 +28,8 @@ pub(super) enum Reason {
     NoCertificate,
     /// What came is no TLS 1.3 with our algorithms.
     NotTls,
+    /// The other end broke off: most often it does not trust the listener's own certificate.
+    BrokenOff,
     /// The other end went away.
     Gone,
     /// The handshake took too long.
@@ -51,6 +53,7 @@ impl Reason {
             Reason::WrongPurpose => "wrong_purpose",
             Reason::NoCertificate => "no_certificate",
             Reason::NotTls => "not_tls",
+            Reason::BrokenOff => "broken_off",
             Reason::Gone => "gone",
             Reason::TooSlow => "too_slow",
             Reason::TooMany => "too_many",
@@ -82,6 +85,7 @@ impl Reason {
         let certificate = match error {
             rustls::Error::InvalidCertificate(certificate) => certificate,
             rustls::Error::NoCertificatesPresented => return Reason::NoCertificate,
+            rustls::Error::AlertReceived(_) => return Reason::BrokenOff,
             _ => return Reason::NotTls,
         };
         match certificate {

@@ -12,6 +12,7 @@ use cryptoki::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::curve;
 use crate::Failure;
 
 /// One abuse, and how the token answered.
@@ -139,6 +140,17 @@ const RSA: [Abuse; 5] = [
     },
 ];
 
+const CURVE: [Abuse; 2] = [
+    Abuse {
+        what: "read its scalar",
+        act: |s, t| show(s, t, AttributeType::Value),
+    },
+    Abuse {
+        what: "agree on a secret with it",
+        act: |s, t| curve::agree(s, t.key),
+    },
+];
+
 /// Every abuse of every algorithm, on the first key of the service that has it.
 pub(super) fn all(session: &Session) -> Result<Vec<Attempt>, Failure> {
     let mut attempts = Vec::new();
@@ -146,6 +158,7 @@ pub(super) fn all(session: &Session) -> Result<Vec<Attempt>, Failure> {
         (KeyType::AES, true, &AES[..]),
         (KeyType::GENERIC_SECRET, true, &HMAC[..]),
         (KeyType::RSA, false, &RSA[..]),
+        (KeyType::EC, false, &CURVE[..]),
     ] {
         let (victim, label) = find(session, sort, secret)?;
         let loose = loose(session, sort).map_err(failed)?;
@@ -188,10 +201,10 @@ fn find(session: &Session, sort: KeyType, secret: bool) -> Result<(Target, Strin
             label = String::from_utf8_lossy(&bytes).into_owned();
         }
     }
-    let public = if secret {
-        None
-    } else {
+    let public = if sort == KeyType::RSA {
         Some(public_half(session, id).map_err(failed)?)
+    } else {
+        None
     };
     Ok((Target { key, public }, label))
 }
@@ -237,6 +250,10 @@ fn loose(session: &Session, sort: KeyType) -> Result<Target, Error> {
             key,
             public: Some(public),
         });
+    }
+    if sort == KeyType::EC {
+        let key = curve::pair(session)?.1;
+        return Ok(Target { key, public: None });
     }
     let mechanism = if sort == KeyType::AES {
         Mechanism::AesKeyGen
@@ -288,15 +305,12 @@ fn wrap_out(session: &Session, target: Target) -> Result<(), String> {
     let own = loose(session, KeyType::AES).map_err(said)?;
     // AES key wrap takes multiples of 8 bytes, which a private key is not: that one leaves
     // with padding.
-    let mechanism = if target.public.is_some() {
-        Mechanism::AesKeyWrapPad
-    } else {
-        Mechanism::AesKeyWrap
-    };
-    session
-        .wrap_key(&mechanism, own.key, target.key)
-        .map_err(said)?;
-    Ok(())
+    let ways = [Mechanism::AesKeyWrap, Mechanism::AesKeyWrapPad];
+    let left = ways.map(|way| session.wrap_key(&way, own.key, target.key).map_err(said));
+    match left {
+        [Err(refusal), Err(_)] => Err(refusal),
+        [Ok(_), _] | [_, Ok(_)] => Ok(()),
+    }
 }
 
 fn wrap_other(session: &Session, target: Target) -> Result<(), String> {
@@ -381,7 +395,7 @@ fn oaep() -> Mechanism<'static> {
     Mechanism::RsaPkcsOaep(parameters)
 }
 
-fn said(error: Error) -> String {
+pub(super) fn said(error: Error) -> String {
     if let Error::Pkcs11(code, _) = error {
         format!("{code:?}")
     } else {

@@ -5,6 +5,7 @@
 //! believes of its keys is read back here by other code.
 
 mod abuse;
+mod curve;
 mod objects;
 
 use std::{fs, path::Path};

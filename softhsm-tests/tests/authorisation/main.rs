@@ -10,6 +10,7 @@
 )]
 
 mod attempt;
+mod every_call;
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
@@ -214,7 +215,7 @@ fn records_are_shown_to_whom_they_concern(kms: &mut Deployment) {
     kms.cli("ada").run(["audit", "verify"]).succeeds();
 }
 
-fn is_by(record: &Value, id: &str) -> bool {
+pub(crate) fn is_by(record: &Value, id: &str) -> bool {
     let uid = record["actor"]["user"]["uid"].as_str().unwrap_or_default();
     uid.rsplit('/').next() == Some(id)
 }

@@ -1,5 +1,5 @@
 use super::refusals;
-use softhsm_tests::{Authority, Deployment, Flaw};
+use softhsm_tests::{Authority, Deployment, Flaw, wait::until};
 
 /// A refused handshake has neither status nor caller: the client says so and exits with 10,
 /// the server logs and counts it.
@@ -7,11 +7,15 @@ use softhsm_tests::{Authority, Deployment, Flaw};
 fn a_certificate_that_tls_refuses_becomes_a_sentence_and_a_count() {
     let mut kms = Deployment::emc2().start();
     for (flaw, word) in [
-        (Flaw::Expired, "expired"),
-        (Flaw::NotYetValid, "certificate"),
-        (Flaw::SelfSigned, "certificate"),
-        (Flaw::OtherAuthority, "certificate"),
-        (Flaw::ServerUsage, "certificate"),
+        (
+            Flaw::Expired,
+            "server refused your certificate: it has expired",
+        ),
+        (Flaw::NotYetValid, "not valid yet"),
+        (Flaw::SelfSigned, "server refused"),
+        (Flaw::SelfSignedAuthority, "signed itself"),
+        (Flaw::OtherAuthority, "server refused"),
+        (Flaw::ServerUsage, "server refused"),
     ] {
         let before = kms.metrics().sum("kms_tls_handshakes_refused_total");
         kms.issue_flawed("person/olivia", flaw);
@@ -19,7 +23,7 @@ fn a_certificate_that_tls_refuses_becomes_a_sentence_and_a_count() {
             .cli(&format!("olivia-{flaw:?}"))
             .run(["status"])
             .fails(10);
-        let said = refused.saying("server refused").saying(word);
+        let said = refused.saying("certificate").saying(word);
         assert_eq!(said.stderr.trim().lines().count(), 1, "{flaw:?}: {said}");
         let after = kms.metrics().sum("kms_tls_handshakes_refused_total");
         assert!(after > before, "{flaw:?} was not counted");
@@ -61,7 +65,7 @@ fn an_identity_that_is_none_of_this_deployment_is_refused() {
 
 #[test]
 fn a_server_that_the_client_cannot_trust_is_not_spoken_to() {
-    let kms = Deployment::emc2().start();
+    let mut kms = Deployment::emc2().start();
     let elsewhere = tempfile::tempdir().unwrap();
     let other = Authority::create(elsewhere.path(), "dev.emc2.example").unwrap();
     let contexts = kms.directory().join("contexts.toml");
@@ -71,4 +75,9 @@ fn a_server_that_the_client_cannot_trust_is_not_spoken_to() {
     std::fs::write(&contexts, text.replace(&right, &wrong)).unwrap();
     let refused = kms.cli("olivia").run(["status"]).fails(10);
     refused.saying("ca file");
+    // The server tells it from a stranger who speaks no TLS.
+    until("the alert is counted", || {
+        let counted = kms.metrics().text().contains("reason=\"broken_off\"} 1");
+        counted.then_some(())
+    });
 }

@@ -107,6 +107,10 @@ pub(super) fn a_csv_file_is_refused_whole_and_no_value_of_it_is_told(kms: &Deplo
     assert!(!refused.stderr.contains("SYNTH"), "{refused}");
     assert!(!out.exists());
 
+    fs::write(directory.join("p.csv"), "ID;SITE\nSYNTHETIC-1;LYON\n").unwrap();
+    map("ID").fails(3).saying("--delimiter");
+    assert!(!out.exists());
+
     fs::write(directory.join("p.csv"), "").unwrap();
     map("ID").fails(3).saying("the file is empty");
 

@@ -46,6 +46,7 @@ fn callers_are_told_what_to_mend() {
     request::a_mechanism_that_the_token_lacks_is_refused_with_those_that_it_has(&kms);
     request::an_import_that_is_not_what_it_should_be_brings_nothing_in(&mut kms);
     request::a_stale_etag_changes_nothing(&mut kms);
+    request::a_list_goes_on_where_its_page_ended(&mut kms);
     request::a_request_id_gives_the_same_result_and_only_for_the_same_request(&mut kms);
     inventory::what_can_never_change_is_named_and_a_stale_plan_is_refused(&kms);
 }

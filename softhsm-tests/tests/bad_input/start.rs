@@ -37,6 +37,12 @@ fn init_refuses_documents_with_a_fault_and_leaves_room_for_the_right_ones() {
         "xml",
     );
     refuses(
+        "kms-server.toml",
+        "level = \"info\"",
+        "level = \"loud\"",
+        "loud",
+    );
+    refuses(
         "deployment.yaml",
         "environment:",
         "environnement:",
@@ -57,6 +63,18 @@ fn init_refuses_documents_with_a_fault_and_leaves_room_for_the_right_ones() {
     );
     refuses("bindings.yaml", "person/ada", "ada", "person/{id}");
     refuses("bindings.yaml", "person/ada", "person/olivia", "olivia");
+    refuses(
+        "bindings.yaml",
+        "principal: person/ada",
+        "principal: person/ada\n    aliases: [person/olivia]",
+        "two people's name",
+    );
+    refuses(
+        "bindings.yaml",
+        "{role: hsm-officer}",
+        "{role: data-reader, spaces: [warehouse]}",
+        "lock every officer out",
+    );
     refuses(
         "bindings.yaml",
         "roles: [{role: key-operator}]",

@@ -1,6 +1,7 @@
 //! `kms access`: who is bound to what, what follows from it, and how it ends.
 
 use crate::{WAITS, approve_all, furnished, shows, write};
+use softhsm_tests::{Deployment, deployment::SMALL_INVENTORY};
 
 const ZOE: &str = "\
 bindings:
@@ -103,4 +104,103 @@ fn somebody_comes_and_somebody_goes() {
     hugo.run(["access", "revoke", "person/carol", "--reason", "x"])
         .fails(3)
         .saying("lock every officer out");
+}
+
+/// What nobody may have together, whatever would bring it: each pair by its reason.
+const TOGETHER: [(&str, &str); 15] = [
+    (
+        "{role: key-operator}, {role: key-custodian}",
+        "incompatible",
+    ),
+    (
+        "{role: space-steward, spaces: [warehouse]}, {role: key-custodian}",
+        "incompatible",
+    ),
+    ("{role: hsm-officer}, {role: key-custodian}", "incompatible"),
+    // An ingest-service imports, which others must approve.
+    (
+        "{role: ingest-service, spaces: [ingest-lyon]}, {role: key-custodian}",
+        "whoever approves must not ask",
+    ),
+    (
+        "{role: auditor}, {role: data-service, spaces: [warehouse]}",
+        "incompatible",
+    ),
+    (
+        "{role: auditor}, {role: ingest-service, spaces: [ingest-lyon]}",
+        "incompatible",
+    ),
+    (
+        "{role: auditor}, {role: pseudonymiser, edges: [spaces/warehouse/edges/link]}",
+        "incompatible",
+    ),
+    (
+        "{role: auditor}, {role: space-steward, spaces: ['*']}",
+        "incompatible",
+    ),
+    ("{role: auditor}, {role: key-operator}", "incompatible"),
+    ("{role: auditor}, {role: key-custodian}", "incompatible"),
+    ("{role: auditor}, {role: hsm-officer}", "incompatible"),
+    (
+        "{role: pseudonymiser, edges: [spaces/warehouse/edges/link]}, {role: data-service, spaces: [warehouse]}",
+        "traced back",
+    ),
+    (
+        "{role: pseudonymiser, edges: [spaces/warehouse/edges/link]}, {role: data-reader, spaces: [warehouse]}",
+        "traced back",
+    ),
+    (
+        "{role: pseudonymiser, edges: [spaces/warehouse/edges/link, spaces/project-01/edges/warehouse]}",
+        "follow each other",
+    ),
+    (
+        "{role: pseudonymiser, edges: [spaces/warehouse/edges/link]}, {role: pseudonymiser, edges: [spaces/project-01/edges/warehouse]}",
+        "follow each other",
+    ),
+];
+
+#[test]
+fn what_nobody_may_have_together_is_refused() {
+    let kms = Deployment::emc2().start();
+    let (hugo, stella) = (kms.cli("hugo"), kms.cli("stella"));
+    let bind = |who: &str, roles: &str| {
+        let text = format!("bindings:\n  - {{principal: {who}, roles: [{roles}]}}\n");
+        write(&kms, "pair.yaml", &text);
+        hugo.run(["access", "bind", "-f", "pair.yaml", "--reason", "a test"])
+    };
+    // Two edges that do not follow each other, as long as they are not there.
+    let (both, _) = TOGETHER[13];
+    bind("service/two", both).succeeds();
+    write(&kms, "small.yaml", SMALL_INVENTORY);
+    let apply = ["inventory", "apply", "-f", "small.yaml"];
+    let refused = stella.run(apply);
+    assert!(!refused.status.success(), "{refused}");
+    refused.saying("service/two: ").saying("follow each other");
+    bind("service/two", "").succeeds();
+    stella.run(apply).succeeds();
+
+    for (roles, why) in TOGETHER {
+        let sort = if roles.contains("custodian") {
+            "person"
+        } else {
+            "service"
+        };
+        bind(&format!("{sort}/both"), roles).fails(3).saying(why);
+    }
+    // Nor by a policy: in force, the same people may do more.
+    let shipped = hugo.run(["policy", "show"]).succeeds().text();
+    let readers = format!(
+        "{shipped}@id(\"more\") permit (principal, action == Kms::Action::\"Pseudonymise\", resource) \
+         when {{ resource in principal.dataReader && context.emergency }};"
+    );
+    write(&kms, "readers.cedar", &readers);
+    hugo.run(["policy", "apply", "-f", "readers.cedar", "--reason", "x"])
+        .fails(3)
+        .saying("traced back");
+    // What does not lead on from there is no pair.
+    bind(
+        "service/both",
+        "{role: pseudonymiser, edges: [spaces/warehouse/edges/link]}, {role: data-service, spaces: [ingest-lyon]}",
+    )
+    .succeeds();
 }

@@ -10,6 +10,7 @@
 )]
 
 mod access;
+mod conditions;
 mod emergency;
 mod policy;
 mod proposal;

@@ -91,6 +91,14 @@ fn one_asks_another_signs_what_they_were_shown_and_it_is_carried_out_once() {
         ],
     );
 
+    // And once: by their first card they have agreed already.
+    let mut again = approve.to_vec();
+    again.push("--yes");
+    let again = kms.cli("carl").run(again).fails(6);
+    again
+        .saying("you have approved")
+        .saying("another person must");
+
     let done = olivia.run(["proposal", "execute", &name]).succeeds();
     shows(&done, &["spaces/lab/keys/object/versions/1"]);
     olivia

@@ -125,7 +125,7 @@ fn the_token_has_each_key_once(world: &World, view: &View, orphans: Orphans) {
             let there = objects.remove(&version.id.to_string());
             let expected = match version.algorithm {
                 Algorithm::Aes256 | Algorithm::Aes256Kw | Algorithm::HmacSha256 => 1,
-                Algorithm::Rsa3072 => 2,
+                Algorithm::Rsa3072 | Algorithm::EcdsaP256 => 2,
             };
             assert_eq!(there, Some(expected), "objects of {}", version.name);
         }

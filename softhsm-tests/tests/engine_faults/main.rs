@@ -238,6 +238,7 @@ fn key_of(change: &Change) -> Option<kms_core::name::KeyName> {
         | Change::PutPolicy { .. }
         | Change::PutBindings { .. }
         | Change::PutQuota { .. }
+        | Change::DeclareBackup { .. }
         | Change::DeclareEmergency { .. }
         | Change::EndEmergency { .. }
         | Change::ReviewEmergency { .. } => None,

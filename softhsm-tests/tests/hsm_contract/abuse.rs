@@ -1,6 +1,6 @@
 //! Whoever has the PIN, PKCS#11 and not our code: the token refuses, by the keys' own attributes.
 
-use kms_core::class::Class;
+use kms_core::class::{Algorithm, Class};
 use kms_core::key::KeySpec;
 use kms_pkcs11::{
     Attribute, AttributeName, Error, Handle, KeyType, Kind, Mechanism, MechanismType, OaepHash,
@@ -50,11 +50,15 @@ async fn every_class_refuses_every_use_but_its_own() {
         }
         let macs = [
             Mechanism::Sha256Hmac,
+            Mechanism::Ecdsa,
             Mechanism::Plain(MechanismType::RSA_PKCS),
         ];
         for mac in macs {
-            let own = class.algorithm() == kms_core::class::Algorithm::HmacSha256
-                && mac.mechanism_type() == MechanismType::SHA256_HMAC;
+            let own = match class.algorithm() {
+                Algorithm::HmacSha256 => mac.mechanism_type() == MechanismType::SHA256_HMAC,
+                Algorithm::EcdsaP256 => mac.mechanism_type() == MechanismType::ECDSA,
+                Algorithm::Aes256 | Algorithm::Aes256Kw | Algorithm::Rsa3072 => false,
+            };
             let tag = session.sign(&mac, key, b"message");
             assert_eq!(tag.is_ok(), own, "{class} signs by {mac:?}: {tag:?}");
         }
@@ -194,7 +198,7 @@ fn refused<T: std::fmt::Debug>(what: &str, outcome: Result<T, Error>) {
 
 fn handle(session: &Session, spec: &KeySpec) -> Handle {
     let class = match spec.class {
-        Class::ImportWrapping => ObjectClass::PrivateKey,
+        Class::ImportWrapping | Class::ServiceAttestation => ObjectClass::PrivateKey,
         Class::DataAtRest
         | Class::Pseudonymisation
         | Class::ServiceImportToken

@@ -1,8 +1,9 @@
 //! Certificates that end.
 
-use super::{address, ended, held::Held, knock, until_refused};
+use super::{address, ended, held::Held, knock, refused, revocation::Program, until_refused};
 use rustls::{HandshakeKind, pki_types::ServerName};
-use softhsm_tests::{Deployment, channel::client_tls, pki::valid_for};
+use softhsm_tests::{Deployment, channel::client_tls, pki::valid_for, wait::until};
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -29,6 +30,33 @@ fn a_connection_ends_with_its_certificate() {
     let said = knock(&door, &short).unwrap_err();
     assert!(said.contains("CertificateExpired"), "{said}");
     until_refused(&mut kms, "expired", 1.0);
+}
+
+/// A service whose certificates live for hours is never without one: the next is in its files before
+/// the last has ended.
+#[test]
+fn a_program_goes_on_with_its_next_certificate() {
+    let mut kms = Deployment::emc2().start();
+    let door = address(&mut kms, 0);
+    let next = kms.identity("lyon-etl").clone();
+    let (short, program) = [3, 12, 48]
+        .into_iter()
+        .find_map(|life| {
+            let short = kms.authority().forged("service/lyon-etl", "short", |p| {
+                valid_for(p, -60, life);
+            });
+            let short = short.unwrap();
+            let program = Program::connect(&door, &short).ok()?;
+            Some((short, program))
+        })
+        .expect("a connection before the certificate ends");
+    fs::copy(&next.key, &short.key).unwrap();
+    fs::copy(&next.certificate, &short.certificate).unwrap();
+    until("its certificate to end", || {
+        (ended(&mut kms, "expired") > 0.0).then_some(())
+    });
+    program.random().unwrap();
+    assert_eq!(refused(&mut kms, "expired"), 0.0);
 }
 
 /// A resumed session would show no certificate: there is none to resume.

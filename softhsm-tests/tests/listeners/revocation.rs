@@ -21,7 +21,7 @@ fn a_revoked_certificate_is_refused_and_its_connection_ended() {
     let held = Held::open(&door, &lost).unwrap();
     let mut other = Held::open(&door, kms.identity("ada")).unwrap();
     let etl = Gateway::connect(&mut kms, "lyon-etl");
-    let program = Program::connect(&door, &lost);
+    let program = Program::connect(&door, &lost).unwrap();
     program.random().unwrap();
 
     publish(&kms, 2, &[&lost]);
@@ -62,13 +62,13 @@ fn a_revoked_certificate_is_refused_and_its_connection_ended() {
 }
 
 /// A program that holds a connection with our library.
-struct Program {
+pub(super) struct Program {
     runtime: tokio::runtime::Runtime,
     client: Client,
 }
 
 impl Program {
-    fn connect(door: &str, identity: &Identity) -> Self {
+    pub(super) fn connect(door: &str, identity: &Identity) -> Result<Self, kms_client::Error> {
         let target = Target {
             endpoint: format!("https://{door}"),
             ca: identity.ca.clone(),
@@ -76,11 +76,11 @@ impl Program {
             key: identity.key.clone(),
         };
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let client = runtime.block_on(Client::connect(&target)).unwrap();
-        Program { runtime, client }
+        let client = runtime.block_on(Client::connect(&target))?;
+        Ok(Program { runtime, client })
     }
 
-    fn random(&self) -> Result<(), kms_client::Error> {
+    pub(super) fn random(&self) -> Result<(), kms_client::Error> {
         let asked = kms_client::v1::GenerateRandomRequest { length: 1 };
         self.runtime
             .block_on(self.client.generate_random(asked))

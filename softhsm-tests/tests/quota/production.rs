@@ -52,6 +52,21 @@ fn raising_takes_another_and_reaches_an_open_connection() {
     let link = Gateway::connect(&mut kms, "link-pseudonymiser");
     let lowered = waits(put(&stella, "each", 20));
     assert_eq!(left(&link, "").unwrap(), 15_000_000, "it waits");
+    // Whoever agrees sees what holds until then, and all that would no longer hold.
+    let shown = stella.proposal(&lowered).unwrap();
+    let limits = |field: &str| {
+        let mut all = shown.differences.iter();
+        let found = all.find(|d| d.field == field).expect("it is shown");
+        (found.before.clone(), found.after.clone())
+    };
+    assert_eq!(
+        limits("limits.day.items"),
+        ("15000000".to_owned(), "20".to_owned())
+    );
+    assert_eq!(
+        limits("limits.month.items"),
+        ("60000000".to_owned(), String::new())
+    );
     approve(&kms, &lowered);
     stella.execute(&lowered).unwrap();
     evaluate(&link, "all", 20).unwrap();

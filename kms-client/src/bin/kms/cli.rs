@@ -1,9 +1,9 @@
 //! What can be asked on the command line.
 
 use crate::noun::{
-    access, audit, completions, context, domain, edge, emergency, file, hsm, import, inventory,
-    key, login, policy, proposal, pseudonym, quota, random, report, rewrap, rotation, space,
-    status, version,
+    access, attestation, audit, backup, completions, context, domain, edge, emergency, file, hsm,
+    import, inventory, key, login, policy, proposal, pseudonym, quota, random, report, rewrap,
+    rotation, space, status, version,
 };
 use crate::screen::Form;
 use crate::session::Setting;
@@ -119,6 +119,12 @@ enum Noun {
     /// The two audit logs.
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// Attestations of destruction, for a third party to keep and verify.
+    #[command(subcommand)]
+    Attestation(attestation::Verb),
+    /// Backups of the token, made with the HSM's own tools: what was destroyed may live on there.
+    #[command(subcommand)]
+    Backup(backup::Verb),
     /// The HSM behind the service.
     #[command(subcommand)]
     Hsm(hsm::Verb),
@@ -172,6 +178,8 @@ impl Cli {
             Noun::Access(verb) => verb.run(&setting).await,
             Noun::Emergency(verb) => verb.run(&setting.session().await?).await,
             Noun::Audit(verb) => verb.run(&setting.session().await?).await,
+            Noun::Attestation(verb) => verb.run(&setting).await,
+            Noun::Backup(verb) => verb.run(&setting.session().await?).await,
             Noun::Hsm(verb) => verb.run(&setting.session().await?).await,
             Noun::Inventory(verb) => verb.run(&setting).await,
             Noun::Encrypt(asked) => asked.run(&setting.session().await?).await,

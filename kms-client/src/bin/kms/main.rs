@@ -3,6 +3,7 @@
 //! It exits with a code that scripts may rely on; `kms --help` lists them.
 
 mod access;
+mod attested;
 mod authority;
 mod cli;
 mod confirm;
@@ -11,6 +12,7 @@ mod difference;
 mod inventory;
 mod lifecycle;
 mod noun;
+mod pem;
 mod progress;
 mod rules;
 mod screen;

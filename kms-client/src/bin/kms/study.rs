@@ -22,10 +22,15 @@ pub(crate) fn day(text: &str) -> Result<Timestamp, String> {
 pub(crate) fn message(purpose: &str, ends: Timestamp) -> v1::Study {
     v1::Study {
         purpose: purpose.to_owned(),
-        end_time: Some(prost_types::Timestamp {
-            seconds: ends.as_second(),
-            nanos: 0,
-        }),
+        end_time: Some(stamp(ends)),
+    }
+}
+
+/// A moment as the service takes it, to the second.
+pub(crate) fn stamp(at: Timestamp) -> prost_types::Timestamp {
+    prost_types::Timestamp {
+        seconds: at.as_second(),
+        nanos: 0,
     }
 }
 

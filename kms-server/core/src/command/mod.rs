@@ -1,5 +1,6 @@
 //! Everything that can be asked.
 
+mod about;
 mod change;
 mod read;
 mod usage;

@@ -5,6 +5,8 @@ use crate::binding::Binding;
 use crate::caller::Principal;
 use crate::name::{DomainName, EdgeName, KeyName, ProposalName, Slug, SpaceName, VersionName};
 use crate::quota::Metered;
+use crate::time::Time;
+use std::net::IpAddr;
 
 /// A command that shows what is.
 #[derive(Debug, Clone)]
@@ -58,6 +60,8 @@ pub enum Read {
         /// Whose; `None`: the one's who asks.
         who: Option<Principal>,
     },
+    /// The declared backups of the token, the latest first.
+    Backups,
     /// What this deployment is.
     Deployment,
     /// The HSM's state.
@@ -106,6 +110,10 @@ pub struct MayQuery {
     pub purpose: Option<Slug>,
     /// How many have approved.
     pub approvals: u8,
+    /// When they ask; `None`: now.
+    pub at: Option<Time>,
+    /// From where they come; `None`: from nowhere, which is in no network.
+    pub source: Option<IpAddr>,
 }
 
 /// Documents that judge: `None` for what is in force.
@@ -188,7 +196,7 @@ impl Read {
                 Action::ReadPolicy
             }
             Read::Deployment => Action::ReadDeployment,
-            Read::Hsm => Action::ReadHsm,
+            Read::Hsm | Read::Backups => Action::ReadHsm,
             Read::Logs | Read::Entries { .. } => Action::ReadAudit,
         }
     }
@@ -215,6 +223,7 @@ impl Read {
             Read::Allowance { on, .. } => (on.sort(), on.to_string()),
             Read::Due { .. }
             | Read::Report { space: None }
+            | Read::Backups
             | Read::Deployment
             | Read::Hsm
             | Read::Logs

@@ -1,6 +1,7 @@
 //! Commands that use keys, and what they carry.
 
 use crate::action::Action;
+use crate::attestation::Subject;
 use crate::envelope::EncryptionContext;
 use crate::key::Wrapping;
 use crate::name::{EdgeName, KeyName};
@@ -58,6 +59,11 @@ pub enum Use {
         /// How it will be wrapped.
         mechanism: Wrapping,
     },
+    /// What was destroyed, and what may be left of it, signed in the HSM.
+    Attest {
+        /// Of what.
+        subject: Subject,
+    },
     /// Bytes of the HSM's generator.
     GenerateRandom {
         /// How many.
@@ -114,6 +120,7 @@ impl Use {
             Use::GenerateDataKey { reveal: false, .. } => Action::GenerateDataKeyWithoutPlaintext,
             Use::Pseudonymise { .. } => Action::Pseudonymise,
             Use::GetImportParameters { .. } => Action::GetImportParameters,
+            Use::Attest { .. } => Action::Attest,
             Use::GenerateRandom { .. } => Action::GenerateRandom,
         }
     }
@@ -128,6 +135,10 @@ impl Use {
             | Use::GenerateDataKey { key, .. }
             | Use::GetImportParameters { key, .. } => ("key", key.to_string()),
             Use::Pseudonymise { edge, .. } => ("edge", edge.to_string()),
+            Use::Attest { subject } => match subject {
+                Subject::Version(name) => ("version", name.to_string()),
+                Subject::Space(name) => ("space", name.to_string()),
+            },
             Use::GenerateRandom { .. } => ("deployment", crate::value::DEPLOYMENT.into()),
         }
     }
@@ -140,7 +151,7 @@ impl Use {
             Use::Decrypt { items, .. } | Use::ReEncrypt { items, .. } => items.len(),
             Use::GenerateDataKey { items, .. } => items.len(),
             Use::Pseudonymise { identifiers, .. } => identifiers.len(),
-            Use::GetImportParameters { .. } | Use::GenerateRandom { .. } => 1,
+            Use::GetImportParameters { .. } | Use::Attest { .. } | Use::GenerateRandom { .. } => 1,
         }
     }
 
@@ -154,7 +165,7 @@ impl Use {
             | Use::GenerateDataKey { key, .. }
             | Use::GetImportParameters { key, .. } => Some(Metered::Key(key.clone())),
             Use::Pseudonymise { edge, .. } => Some(Metered::Edge(edge.clone())),
-            Use::GenerateRandom { .. } => None,
+            Use::Attest { .. } | Use::GenerateRandom { .. } => None,
         }
     }
 
@@ -173,7 +184,7 @@ impl Use {
             Use::Pseudonymise { identifiers, .. } => {
                 identifiers.iter().flatten().map(Identifier::size).sum()
             }
-            Use::GetImportParameters { .. } => 0,
+            Use::GetImportParameters { .. } | Use::Attest { .. } => 0,
             Use::GenerateRandom { length } => *length,
         };
         Tally {

@@ -1,6 +1,6 @@
 //! Everything that everyone may do.
 
-use super::places::places;
+use super::places::{AnyKeys, Places};
 use super::rules::{Rulebook, in_force};
 use crate::action::Action;
 use crate::caller::Principal;
@@ -20,7 +20,7 @@ pub struct Access {
     pub on: Vec<(String, u8)>,
 }
 
-/// Everything that everyone bound may do, for the yearly review.
+/// Everything that everyone bound may do, now and from wherever they come, for the yearly review.
 ///
 /// # Errors
 /// As [`sound`](super::sound) for a policy that is none.
@@ -28,11 +28,12 @@ pub fn access(view: &View, environment: Environment, now: Time) -> Result<Vec<Ac
     let policy = in_force(view)?.ok_or_else(|| Error::invalid("policy", "there is no policy"))?;
     let sitting = policy.sitting();
     let rules = Rulebook::new(view, &sitting, environment, now);
-    let names = policy.names();
+    let any = AnyKeys::of(view)?;
+    let places = Places::new(view, &any, policy.names());
     let mut found = Vec::new();
     for binding in view.bindings().filter(|b| !b.grants().is_empty()) {
         for action in Action::ALL.iter().copied() {
-            let on = places(&rules, view, &names, (binding, action))?;
+            let on = places.answered(binding, |on| rules.needed(binding, action, on));
             if !on.is_empty() {
                 found.push(Access {
                     principal: binding.principal().clone(),

@@ -10,6 +10,7 @@ use crate::command::{Command, Named, Read};
 use crate::deployment::Deployment;
 use crate::error::{Error, Result};
 use crate::policy::{Answer, Circumstances, Question, Target};
+use crate::time::Time;
 
 /// Someone who asks, and what we know of them.
 #[derive(Clone, Copy)]
@@ -53,7 +54,7 @@ impl<'a> Asker<'a> {
                 "your certificate belongs to another trust domain",
             ));
         }
-        if peer.certificate.expires() <= bench.now {
+        if peer.certificate.expires() <= bench.wall {
             return Err(Error::refused(
                 "your certificate has expired; connect again with a new one",
             ));
@@ -65,7 +66,7 @@ impl<'a> Asker<'a> {
             )));
         }
         if let Some(sign_in) = &peer.sign_in {
-            if sign_in.expires <= bench.now {
+            if sign_in.expires <= bench.wall {
                 return Err(Error::refused("your sign-in has ended; sign in again"));
             }
             let person = bench.view.signed_in(&sign_in.issuer, &sign_in.subject);
@@ -129,6 +130,7 @@ impl<'a> Asker<'a> {
             | Read::Usage(_)
             | Read::List { .. }
             | Read::Report { space: Some(_) }
+            | Read::Backups
             | Read::Deployment
             | Read::Hsm
             | Read::Emergencies
@@ -199,11 +201,17 @@ impl<'a> Asker<'a> {
             source: self.peer.and_then(|peer| peer.source).map(|s| s.ip()),
             purpose: self.peer.and_then(|peer| peer.purpose.as_ref()),
             provider: self.bench.provider,
-            authenticated: sign_in.map(|s| s.auth_time),
+            authenticated: sign_in.map(|s| self.seen(s.auth_time)),
             strong: sign_in.is_some_and(|s| s.strong),
             proposed: support.proposed,
             waiting: support.waiting,
         }
+    }
+
+    /// A time by the machine's clock as one of judgement: as long ago.
+    fn seen(&self, time: Time) -> Time {
+        let ahead = self.bench.now.since(self.bench.wall);
+        time.plus_millis(ahead)
     }
 
     /// What the caller is told when nothing allows it. Whoever has the right, and is in the wrong

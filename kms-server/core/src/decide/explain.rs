@@ -30,7 +30,7 @@ pub struct Explained {
     pub roles: Vec<String>,
 }
 
-/// Why this principal may or may not do that, strongly signed in and from nowhere in particular.
+/// Why this principal may or may not do that, strongly signed in.
 ///
 /// # Errors
 /// `Invalid` when the policy is none or the name of the resource is none.
@@ -44,6 +44,7 @@ pub fn explain(
     let who = view.who(&query.principal);
     let binding = view.binding(who);
     let named = Named::parse(view, &query.on)?;
+    let now = query.at.unwrap_or(now);
     let question = |approvals| Question {
         principal: who,
         binding,
@@ -54,7 +55,7 @@ pub fn explain(
             approvals,
             emergency: false,
             now,
-            source: None,
+            source: query.source,
             purpose: query.purpose.as_ref(),
             provider: true,
             authenticated: Some(now),

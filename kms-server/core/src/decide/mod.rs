@@ -11,7 +11,7 @@ mod target;
 
 pub use access::{Access, access};
 pub use explain::{Explained, explain};
-pub use reach::import_token_key;
+pub use reach::{attestation_key, import_token_key};
 pub use rules::{in_force, linkable, sound, with};
 
 use crate::action::Action;
@@ -39,6 +39,9 @@ pub struct Bench<'a> {
     pub view: &'a View,
     /// Now. It never goes back, so that what has expired stays so.
     pub now: Time,
+    /// Now, by the machine's clock: by it certificates and sign-ins are judged, which others have
+    /// dated, so that a clock that once stood too far locks nobody out for ever.
+    pub wall: Time,
     /// Whether people sign in at an OpenID provider.
     pub provider: bool,
     /// The HSM's name of a key yet to be made: 16 random bytes.

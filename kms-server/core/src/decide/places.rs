@@ -1,20 +1,104 @@
-//! On what something may be asked: the deployment, or names; a class stands for its keys.
+//! On what something may be asked: the deployment, or names; a class stands for its keys, but for
+//! those that the policy names or that serve a study.
 
-use super::rules::Rulebook;
-use crate::action::Action;
 use crate::binding::{Binding, Reach};
 use crate::class::Class;
 use crate::error::Result;
+use crate::key::Key;
 use crate::name::{KeyName, Slug, SpaceName};
 use crate::policy::Target;
-use crate::space::SpaceKind;
+use crate::space::{Edge, SpaceKind};
 use crate::value::DEPLOYMENT;
 use crate::view::View;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// For each space the name of a key that stands for all of it.
+pub(super) struct AnyKeys(BTreeMap<SpaceName, KeyName>);
+
+impl AnyKeys {
+    pub(super) fn of(view: &View) -> Result<Self> {
+        let each = view.spaces().map(|space| {
+            let any = space.name.key("any".parse::<Slug>()?);
+            Ok((space.name.clone(), any))
+        });
+        each.collect::<Result<_>>().map(AnyKeys)
+    }
+
+    /// Of this space, if it is there.
+    pub(super) fn get(&self, space: &SpaceName) -> Option<&KeyName> {
+        self.0.get(space)
+    }
+}
+
+/// Everything that something may be asked on.
+pub(super) struct Places<'a> {
+    all: Vec<(String, Target<'a>)>,
+    /// The names that the policy names.
+    policy: BTreeSet<String>,
+}
+
+impl<'a> Places<'a> {
+    pub(super) fn new(view: &'a View, any: &'a AnyKeys, policy: BTreeSet<String>) -> Self {
+        let mut all = vec![(DEPLOYMENT.to_owned(), Target::Deployment)];
+        for space in view.spaces() {
+            let name = &space.name;
+            all.push((name.to_string(), Target::Space(name, space.kind)));
+            for class in Class::OFFERED {
+                let key = any.get(name);
+                let place = format!("{name}/keys/* ({class})");
+                all.extend(key.map(|key| (place, Target::Key(key, class, None))));
+            }
+            let alone = |key: &&Key| key.study.is_some() || policy.contains(&key.name.to_string());
+            let keys = keys(view, name).filter(alone);
+            all.extend(keys.map(|key| {
+                let target = Target::Key(&key.name, key.class, key.study.as_ref());
+                (key.name.to_string(), target)
+            }));
+        }
+        all.extend(view.edges().map(|edge| {
+            let target = edge_target(view, edge);
+            (edge.name.to_string(), target)
+        }));
+        let domains = view.domains();
+        all.extend(domains.map(|domain| (domain.name.to_string(), Target::Domain(&domain.name))));
+        Places { all, policy }
+    }
+
+    /// Those that `ask` has an answer for, with it. Places that are alike have one answer, so that a
+    /// hundred keys are not a hundred questions.
+    pub(super) fn answered<T: Copy>(
+        &self,
+        binding: &Binding,
+        ask: impl Fn(Target<'a>) -> Option<T>,
+    ) -> Vec<(String, T)> {
+        let named = Named {
+            policy: &self.policy,
+            granted: granted(binding),
+        };
+        let mut answers: BTreeMap<Alike, Option<T>> = BTreeMap::new();
+        let answered = self.all.iter().filter_map(|(place, target)| {
+            let answer = answers.entry(named.alike(place, *target));
+            let answer = *answer.or_insert_with(|| ask(*target));
+            answer.map(|answer| (place.clone(), answer))
+        });
+        answered.collect()
+    }
+}
+
+/// The keys of a space.
+pub(super) fn keys<'a>(view: &'a View, space: &SpaceName) -> impl Iterator<Item = &'a Key> {
+    let all = view.under(format!("{space}/keys/"));
+    all.filter_map(|stamped| stamped.value.as_key())
+}
+
+/// An edge, with the study that its key serves.
+pub(super) fn edge_target<'a>(view: &'a View, edge: &'a Edge) -> Target<'a> {
+    let key = view.key(&edge.key);
+    Target::Edge(&edge.name, key.and_then(|(key, _)| key.study.as_ref()))
+}
+
 /// What a policy can tell one place by: its attributes, and its name only where the policy itself or
-/// the roles of whoever asks name it. Places that are alike have one answer, so that a hundred keys
-/// are not a hundred questions.
+/// the roles of whoever asks name it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Alike {
     Itself(String),
@@ -37,8 +121,12 @@ impl Named<'_> {
         let itself = || Alike::Itself(place.to_owned());
         match target {
             Target::Space(name, kind) if !named(&name.to_string()) => Alike::Space(kind),
-            Target::Key(key, class, _) if !named(&key.space().to_string()) => Alike::KeysOf(class),
-            Target::Edge(edge, _)
+            Target::Key(key, class, None)
+                if !named(&key.space().to_string()) && !named(&key.to_string()) =>
+            {
+                Alike::KeysOf(class)
+            }
+            Target::Edge(edge, None)
                 if !named(&edge.to_string()) && !named(&edge.target().to_string()) =>
             {
                 Alike::Edge
@@ -53,43 +141,6 @@ impl Named<'_> {
     }
 }
 
-/// Where this may be asked, and how many others must agree: `named` is what the policy names.
-pub(super) fn places(
-    rules: &Rulebook<'_>,
-    view: &View,
-    named: &BTreeSet<String>,
-    (binding, action): (&Binding, Action),
-) -> Result<Vec<(String, u8)>> {
-    let named = Named {
-        policy: named,
-        granted: granted(binding),
-    };
-    let mut found = Vec::new();
-    let mut answers: BTreeMap<Alike, Option<u8>> = BTreeMap::new();
-    let mut ask = |place: String, target: Target<'_>| {
-        let answer = answers.entry(named.alike(&place, target));
-        let needed = *answer.or_insert_with(|| rules.needed(binding, action, target));
-        found.extend(needed.map(|needed| (place, needed)));
-    };
-    ask(DEPLOYMENT.into(), Target::Deployment);
-    for space in view.spaces() {
-        let name = &space.name;
-        ask(name.to_string(), Target::Space(name, space.kind));
-        let key = some_key(name)?;
-        for class in Class::OFFERED {
-            let place = format!("{name}/keys/* ({class})");
-            ask(place, Target::Key(&key, class, None));
-        }
-    }
-    for edge in view.edges() {
-        ask(edge.name.to_string(), Target::Edge(&edge.name, None));
-    }
-    for domain in view.domains() {
-        ask(domain.name.to_string(), Target::Domain(&domain.name));
-    }
-    Ok(found)
-}
-
 fn granted(binding: &Binding) -> BTreeSet<String> {
     let spaces = binding.grants().iter().flat_map(|grant| &grant.spaces);
     let spaces = spaces.filter_map(|reach| match reach {
@@ -98,9 +149,4 @@ fn granted(binding: &Binding) -> BTreeSet<String> {
     });
     let edges = binding.grants().iter().flat_map(|grant| &grant.edges);
     spaces.chain(edges.map(ToString::to_string)).collect()
-}
-
-/// The name of a key that stands for all of a space: policies speak of spaces and classes.
-pub(super) fn some_key(space: &SpaceName) -> Result<KeyName> {
-    Ok(space.key("any".parse::<Slug>()?))
 }

@@ -6,7 +6,7 @@ use crate::command::{Change, Command, Use};
 use crate::error::{Error, Result};
 use crate::id::KeyId;
 use crate::key::{Key, Origin, Version};
-use crate::name::{IMPORT_TOKEN_KEY, KeyName, SpaceName};
+use crate::name::{ATTESTATION_KEY, IMPORT_TOKEN_KEY, KeyName, SpaceName};
 use crate::state;
 use crate::view::View;
 
@@ -38,6 +38,7 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
             | Change::PutPolicy { .. }
             | Change::PutBindings { .. }
             | Change::PutQuota { .. }
+            | Change::DeclareBackup { .. }
             | Change::DeclareEmergency { .. }
             | Change::EndEmergency { .. }
             | Change::ReviewEmergency { .. }
@@ -88,6 +89,10 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
         },
         Command::Use(usage) => match usage {
             Use::GenerateRandom { .. } => Ok(vec![]),
+            Use::Attest { subject } => {
+                subject.gone(view)?;
+                Ok(vec![attestation_key(view)?.id])
+            }
             Use::Encrypt { key: name, .. } | Use::GenerateDataKey { key: name, .. } => {
                 Ok(vec![protecting(view, name, usage.action())?.id])
             }
@@ -228,10 +233,24 @@ fn usable(version: &Version, action: Action, usage: state::Use) -> Result<()> {
 /// # Errors
 /// `Internal` when `init` did not make it.
 pub fn import_token_key(view: &View) -> Result<&Version> {
-    let name: KeyName = IMPORT_TOKEN_KEY.parse()?;
-    let (key, _) = view
-        .key(&name)
-        .ok_or_else(|| Error::internal("no import-token key"))?;
-    view.primary(key)
-        .ok_or_else(|| Error::internal("the import-token key has no primary version"))
+    own(view, IMPORT_TOKEN_KEY)?.ok_or_else(|| Error::internal("no import-token key"))
+}
+
+/// The deployment's own key that signs attestations.
+///
+/// # Errors
+/// `State` when this deployment has none.
+pub fn attestation_key(view: &View) -> Result<&Version> {
+    own(view, ATTESTATION_KEY)?.ok_or_else(|| {
+        Error::state(
+            "this deployment has no key that signs attestations: when it was made, its HSM had no \
+             ECDSA on P-256, or the service knew no attestations",
+        )
+    })
+}
+
+/// The primary version of a key of the deployment's own.
+fn own<'a>(view: &'a View, name: &str) -> Result<Option<&'a Version>> {
+    let key = view.key(&name.parse()?);
+    Ok(key.and_then(|(key, _)| view.primary(key)))
 }

@@ -1,6 +1,6 @@
 //! Policy and bindings judged themselves: what they may not be.
 
-use super::places::{places, some_key};
+use super::places::{AnyKeys, Places, edge_target, keys};
 use super::support::MOST;
 use crate::action::{Action, Effect};
 use crate::binding::Binding;
@@ -10,12 +10,14 @@ use crate::command::Rules;
 use crate::deployment::Environment;
 use crate::error::{Error, Result};
 use crate::key::Destruction;
-use crate::policy::{Circumstances, Judge, Policy, Question, Target};
+use crate::policy::{Circumstances, Judge, Policy, Question, Regardless, Target};
 use crate::role::Role;
+use crate::space::Edge;
 use crate::time::Time;
 use crate::value::{Document, DocumentName, Value};
 use crate::view::View;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 /// The policy of a view's documents; `None` while there are none.
 ///
@@ -52,37 +54,43 @@ pub fn with(view: &View, rules: &Rules) -> View {
 }
 
 /// The policy of this view, if it and the bindings can be lived with: it is valid, no name is two
-/// people's, somebody can still change it, and nobody may by any combination of roles what no one
-/// person may (SecNumCloud 9.3.f).
+/// people's, somebody who comes from `source`, if that is known, can still change it, and nobody
+/// may, by any combination of roles and in any circumstances, what no one person may (SecNumCloud
+/// 9.3.f).
 ///
 /// # Errors
 /// `Invalid`, with what is wrong.
-pub fn sound(view: &View, environment: Environment, now: Time) -> Result<Policy> {
+pub fn sound(
+    view: &View,
+    environment: Environment,
+    now: Time,
+    source: Option<IpAddr>,
+) -> Result<Policy> {
     let policy = in_force(view)?.ok_or_else(|| Error::invalid("policy", "there is no policy"))?;
     one_name_one_person(view)?;
     let sitting = policy.sitting();
     let bench = Rulebook::new(view, &sitting, environment, now);
     for action in [Action::PutPolicy, Action::PutBindings] {
-        bench.can_still_be_asked(action)?;
+        bench.can_still_be_asked(action, source)?;
     }
-    let names = policy.names();
+    let any = AnyKeys::of(view)?;
+    let places = Places::new(view, &any, policy.names());
     for binding in view.bindings().filter(|b| !b.grants().is_empty()) {
-        bench.compatible(&names, binding)?;
+        bench.compatible(&any, &places, binding)?;
     }
     Ok(policy)
 }
 
 /// Whether, with these spaces, domains and edges, everyone who evaluates an edge may: asked when the
-/// graph grows, of those who are bound to edges.
+/// graph grows.
 ///
 /// # Errors
 /// `Invalid` when somebody could trace a pseudonym back, or follow it across two spaces.
 pub fn linkable(view: &View, judge: &dyn Judge, environment: Environment, now: Time) -> Result<()> {
     let rules = Rulebook::new(view, judge, environment, now);
-    let bound = view.bindings().filter(|b| b.has(Role::Pseudonymiser));
-    bound
-        .into_iter()
-        .try_for_each(|binding| rules.linkable(binding))
+    let any = AnyKeys::of(view)?;
+    let mut bound = view.bindings().filter(|b| !b.grants().is_empty());
+    bound.try_for_each(|binding| rules.linkable(&any, binding))
 }
 
 fn one_name_one_person(view: &View) -> Result<()> {
@@ -106,7 +114,7 @@ fn one_name_one_person(view: &View) -> Result<()> {
     Ok(())
 }
 
-/// What is asked of the rules themselves, in the circumstances that allow most.
+/// What is asked of the rules themselves.
 pub(super) struct Rulebook<'a> {
     judge: &'a dyn Judge,
     view: &'a View,
@@ -129,18 +137,20 @@ impl<'a> Rulebook<'a> {
         }
     }
 
-    fn allows(
+    /// A question of somebody who signed in strongly just now, with so many approvals, or about a
+    /// proposal of this action.
+    fn question<'q>(
         &self,
-        binding: &Binding,
+        binding: &'q Binding,
         action: Action,
-        target: Target<'_>,
+        target: Target<'q>,
         (approvals, proposed): (u8, Option<Action>),
-    ) -> Option<Vec<String>> {
+    ) -> Question<'q> {
         let study = match target {
             Target::Key(_, _, study) | Target::Edge(_, study) => study,
             Target::Deployment | Target::Space(..) | Target::Domain(_) => None,
         };
-        let question = Question {
+        Question {
             principal: binding.principal(),
             binding: Some(binding),
             action,
@@ -158,13 +168,21 @@ impl<'a> Rulebook<'a> {
                 proposed,
                 waiting: Some(Destruction::WAITING),
             },
-        };
-        let answer = self.judge.answer(&question).ok()?;
-        answer.allowed.then_some(answer.policies)
+        }
     }
 
-    fn most(&self, binding: &Binding, action: Action, target: Target<'_>) -> bool {
-        self.allows(binding, action, target, (MOST, None)).is_some()
+    /// Whether it is allowed from wherever they come.
+    fn allows(&self, question: &Question<'_>) -> bool {
+        let answer = self.judge.regardless(Regardless::OfComing, question);
+        answer.unwrap_or(false)
+    }
+
+    /// Whether it is allowed in any circumstances at all.
+    fn ever(&self, binding: &Binding, action: Action, target: Target<'_>) -> bool {
+        let question = self.question(binding, action, target, (MOST, None));
+        let answer = self.judge.regardless(Regardless::OfEverything, &question);
+        // What cannot be told may be.
+        answer.unwrap_or(true)
     }
 
     /// How many must agree; `None` when no number is enough.
@@ -174,33 +192,33 @@ impl<'a> Rulebook<'a> {
         action: Action,
         target: Target<'_>,
     ) -> Option<u8> {
-        let with = |approvals: u8| {
-            self.allows(binding, action, target, (approvals, None))
-                .is_some()
-        };
-        // Most are a plain no, or a plain yes.
-        if !with(MOST) && !with(0) {
-            return None;
-        }
-        (0..=MOST).find(|n| with(*n))
+        fewest(|approvals| self.allows(&self.question(binding, action, target, (approvals, None))))
     }
 
-    /// Whether somebody may ask for this, and enough others may approve it.
-    fn can_still_be_asked(&self, action: Action) -> Result<()> {
+    /// Whether somebody may ask for this, coming from there (or from wherever they come), and enough
+    /// others may approve it.
+    fn can_still_be_asked(&self, action: Action, source: Option<IpAddr>) -> Result<()> {
         let target = Target::Deployment;
         let approvers: BTreeSet<&Principal> = self
             .view
             .bindings()
             .filter(|b| b.principal().sort() == Sort::Person)
-            .filter(|b| {
-                self.allows(b, Action::Approve, target, (0, Some(action)))
-                    .is_some()
-            })
+            .filter(|b| self.allows(&self.question(b, Action::Approve, target, (0, Some(action)))))
             .map(Binding::principal)
             .collect();
-        let mut fewest = None;
+        let needed = |binding| {
+            fewest(|approvals| {
+                let mut question = self.question(binding, action, target, (approvals, None));
+                if source.is_none() {
+                    return self.allows(&question);
+                }
+                question.circumstances.source = source;
+                self.judge.answer(&question).is_ok_and(|a| a.allowed)
+            })
+        };
+        let mut least = None;
         for binding in self.view.bindings() {
-            let Some(needed) = self.needed(binding, action, target) else {
+            let Some(needed) = needed(binding) else {
                 continue;
             };
             let others = approvers
@@ -210,12 +228,13 @@ impl<'a> Rulebook<'a> {
             if others >= usize::from(needed) {
                 return Ok(());
             }
-            fewest = Some(fewest.map_or(needed, |fewest: u8| fewest.min(needed)));
+            least = Some(least.map_or(needed, |least: u8| least.min(needed)));
         }
-        let sentence = match fewest {
-            None => {
-                format!("nobody could ask {action} any more: this would lock every officer out")
-            }
+        let sentence = match least {
+            None => format!(
+                "nobody could ask {action} any more, now and from where you come: this would lock \
+                 every officer out"
+            ),
             Some(needed) => format!(
                 "{action} needs {needed} approval(s), and not so many others could give them: this \
                  would lock every officer out"
@@ -224,19 +243,20 @@ impl<'a> Rulebook<'a> {
         Err(Error::invalid("policy", sentence))
     }
 
-    /// Whether one person or service may have all of this at once.
-    fn compatible(&self, names: &BTreeSet<String>, binding: &Binding) -> Result<()> {
-        self.linkable(binding)?;
+    /// Whether one person or service may have all of this at once, in whatever circumstances.
+    fn compatible(&self, any: &AnyKeys, places: &Places<'_>, binding: &Binding) -> Result<()> {
+        self.linkable(any, binding)?;
         let who = binding.principal();
-        let approves = self
-            .allows(binding, Action::Approve, Target::Deployment, (0, None))
-            .is_some();
+        let anywhere = |action| {
+            let ever = |on| self.ever(binding, action, on).then_some(());
+            !places.answered(binding, ever).is_empty()
+        };
+        let approves = anywhere(Action::Approve);
         let audits = binding.has(Role::Auditor);
         for action in Action::ALL.iter().copied() {
             let asks = approves && asked_of_others(action);
             let changes = audits && action.effect() != Effect::Reads;
-            let places = || places(self, self.view, names, (binding, action));
-            if (asks || changes) && !places()?.is_empty() {
+            if (asks || changes) && anywhere(action) {
                 let sentence = if asks {
                     format!("{who}: whoever approves must not ask {action}; bind two people")
                 } else {
@@ -249,25 +269,23 @@ impl<'a> Rulebook<'a> {
     }
 
     /// Whether what it evaluates cannot be traced back, nor followed across two spaces.
-    fn linkable(&self, binding: &Binding) -> Result<()> {
+    fn linkable(&self, any: &AnyKeys, binding: &Binding) -> Result<()> {
         let who = binding.principal();
         let wrong = |what: String| Err(Error::invalid("roles", format!("{who}: {what}")));
-        let edges: Vec<_> = self.view.edges().collect();
-        let evaluated: Vec<_> = edges
-            .iter()
-            .filter(|edge| {
-                self.most(
-                    binding,
-                    Action::Pseudonymise,
-                    Target::Edge(&edge.name, None),
-                )
-            })
-            .collect();
+        let evaluates = |edge: &&Edge| {
+            let on = edge_target(self.view, edge);
+            let mut shows = [Action::Pseudonymise, Action::Translate].into_iter();
+            shows.any(|action| self.ever(binding, action, on))
+        };
+        let evaluated: Vec<_> = self.view.edges().filter(evaluates).collect();
         for edge in &evaluated {
             let space = edge.name.target();
-            let key = some_key(space)?;
-            let target = Target::Key(&key, Class::DataAtRest, None);
-            if self.most(binding, Action::Decrypt, target) {
+            let alone = keys(self.view, space)
+                .map(|key| Target::Key(&key.name, key.class, key.study.as_ref()));
+            let all = any.get(space);
+            let all = all.map(|key| Target::Key(key, Class::DataAtRest, None));
+            let mut on = all.into_iter().chain(alone);
+            if on.any(|key| self.ever(binding, Action::Decrypt, key)) {
                 return wrong(format!(
                     "whoever evaluates an edge into {space} must not process there: that is how a \
                      pseudonym would be traced back"
@@ -286,6 +304,15 @@ impl<'a> Rulebook<'a> {
         }
         Ok(())
     }
+}
+
+/// The fewest approvals that are enough; `None` when no number is.
+fn fewest(enough: impl Fn(u8) -> bool) -> Option<u8> {
+    // Most are a plain no, or a plain yes.
+    if !enough(MOST) && !enough(0) {
+        return None;
+    }
+    (0..=MOST).find(|approvals| enough(*approvals))
 }
 
 /// Whether whoever approves must not be able to ask it.

@@ -1,6 +1,7 @@
 //! What the policy is asked about.
 
 use crate::action::Action;
+use crate::attestation::Subject;
 use crate::class::Class;
 use crate::command::{Change, Command, Named, Read, Use};
 use crate::name::{EdgeName, KeyName, SpaceName};
@@ -53,6 +54,7 @@ pub(super) fn target<'a>(view: &'a View, command: &'a Command) -> Target<'a> {
             | Change::Withdraw { .. }
             | Change::PutPolicy { .. }
             | Change::PutBindings { .. }
+            | Change::DeclareBackup { .. }
             | Change::DeclareEmergency { .. }
             | Change::EndEmergency { .. }
             | Change::ReviewEmergency { .. } => Target::Deployment,
@@ -74,6 +76,10 @@ pub(super) fn target<'a>(view: &'a View, command: &'a Command) -> Target<'a> {
                 Target::Key(name, Class::DataAtRest, study(name))
             }
             Use::Pseudonymise { edge: name, .. } => edge(name),
+            Use::Attest { subject } => match subject {
+                Subject::Version(name) => key(name.key(), action),
+                Subject::Space(name) => space(name),
+            },
             Use::GenerateRandom { .. } => Target::Deployment,
         },
         Command::Read(read) => match read {
@@ -99,6 +105,7 @@ pub(super) fn target<'a>(view: &'a View, command: &'a Command) -> Target<'a> {
             | Read::Policy
             | Read::History
             | Read::Access(_)
+            | Read::Backups
             | Read::Deployment
             | Read::Hsm
             | Read::Logs

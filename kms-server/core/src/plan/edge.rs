@@ -1,13 +1,36 @@
-//! Plans that make an edge.
+//! Plans that make an identifier domain or an edge.
 
 use super::key::{first_version, new_key, open};
-use super::{Ground, Plan, absent, new};
+use super::{Ground, Plan, absent, new, written};
 use crate::class::Class;
 use crate::command::Change;
 use crate::error::{Error, Result};
 use crate::key::Origin;
-use crate::space::{Edge, InputType};
+use crate::name::{DomainName, SpaceName};
+use crate::space::{Domain, Edge, InputType};
 use crate::value::Value;
+
+pub(super) fn create_domain(
+    ground: Ground<'_>,
+    name: &DomainName,
+    title: &str,
+    source: Option<&SpaceName>,
+) -> Result<Plan> {
+    absent(ground.view, &name.to_string())?;
+    if let Some(source) = source {
+        ground
+            .view
+            .space(source)
+            .ok_or_else(|| Error::not_found(source))?;
+    }
+    let domain = Domain {
+        name: name.clone(),
+        title: title.to_owned(),
+        source: source.cloned(),
+        created: ground.now,
+    };
+    Ok(written(vec![new(Value::Domain(domain))]))
+}
 
 pub(super) fn create_edge(ground: Ground<'_>, change: &Change) -> Result<Plan> {
     let Change::CreateEdge {

@@ -1,7 +1,7 @@
-//! Plans that make a key.
+//! Plans that make or update a key.
 
 use super::version::next_version;
-use super::{Ground, Plan, Write, absent, new, written};
+use super::{Ground, Plan, Write, absent, existing, new, over, written};
 use crate::class::Class;
 use crate::command::Change;
 use crate::error::{Error, Result};
@@ -36,7 +36,7 @@ pub(super) fn create_key(ground: Ground<'_>, change: &Change) -> Result<Plan> {
     lifecycle.suits(Some(*class))?;
     absent(ground.view, &name.to_string())?;
     let wrong = match class {
-        Class::ServiceImportToken | Class::ServiceExchange => {
+        Class::ServiceImportToken | Class::ServiceAttestation | Class::ServiceExchange => {
             Some(("class", "service keys are the deployment's own"))
         }
         Class::Pseudonymisation => Some((
@@ -68,6 +68,32 @@ pub(super) fn create_key(ground: Ground<'_>, change: &Change) -> Result<Plan> {
         Origin::Generated => first_version(ground, key, vec![]),
         Origin::External => Ok(written(vec![new(Value::Key(key))])),
     }
+}
+
+pub(super) fn update_key(ground: Ground<'_>, change: &Change) -> Result<Plan> {
+    let Change::UpdateKey {
+        name,
+        etag,
+        title,
+        labels,
+        study,
+        lifecycle,
+    } = change
+    else {
+        return Err(Error::internal("update_key plans UpdateKey alone"));
+    };
+    let (key, revision) = existing(ground.view, name, *etag)?;
+    let lifecycle = lifecycle.unwrap_or(key.lifecycle);
+    lifecycle.suits(Some(key.class))?;
+    let updated = Key {
+        study: study.clone().unwrap_or_else(|| key.study.clone()),
+        title: title.clone().unwrap_or_else(|| key.title.clone()),
+        labels: labels.clone().unwrap_or_else(|| key.labels.clone()),
+        lifecycle,
+        updated: ground.now,
+        ..key.clone()
+    };
+    Ok(written(vec![over(Value::Key(updated), revision)]))
 }
 
 /// Makes sure that something new may be made in this space.

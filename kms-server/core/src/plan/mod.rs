@@ -1,5 +1,6 @@
 //! What a permitted change will write, and what the HSM has to do for it.
 
+mod backup;
 mod destruction;
 mod edge;
 mod emergency;
@@ -18,20 +19,18 @@ use crate::command::Change;
 use crate::due::{Outlook, Steady};
 use crate::error::{Error, Result};
 use crate::id::{KeyId, KeyUid};
-use crate::key::{Imported, Key, KeySpec, Learned, Moved, Origin};
+use crate::key::{Key, KeySpec, Learned, Moved, Origin};
 use crate::lifecycle::Uses;
 use crate::name::{KeyName, ProposalName};
 use crate::proposal::ProposalState;
 use crate::revision::Revision;
-use crate::space::Domain;
-use crate::state::State;
 use crate::time::Time;
 use crate::value::Value;
 use crate::view::View;
 use edge::create_edge;
 use key::{create_key, first_version, new_key};
 use serde::{Deserialize, Serialize};
-use version::{move_version, next_version};
+use version::{import, move_version, rotate};
 
 /// A planned change: values to write, each on an expected revision, and an act of the HSM before.
 /// This is what an intention records.
@@ -131,11 +130,16 @@ pub struct Ground<'a> {
 }
 
 impl<'a> Ground<'a> {
-    /// Who asks: the person or service, whichever of their certificates they came with.
-    fn who(&self) -> Result<&'a Principal> {
-        let peer = self.caller.peer();
-        let peer = peer.ok_or_else(|| Error::internal("nobody asked for this change"))?;
-        Ok(self.view.who(&peer.identity().principal))
+    /// Who asks: the person or service, whichever of their certificates they came with, or the
+    /// service itself.
+    fn who(&self) -> Result<Principal> {
+        match self.caller {
+            Caller::Peer(peer) => Ok(self.view.who(&peer.identity().principal).clone()),
+            Caller::Scheduler => Principal::scheduler(),
+            Caller::Founder | Caller::Recovery => {
+                Err(Error::internal("nobody asked for this change"))
+            }
+        }
     }
 
     /// What can be due.
@@ -223,66 +227,16 @@ pub fn plan(ground: Ground<'_>, change: &Change) -> Result<Plan> {
             name,
             title,
             source,
-        } => {
-            absent(ground.view, &name.to_string())?;
-            if let Some(source) = source {
-                ground
-                    .view
-                    .space(source)
-                    .ok_or_else(|| Error::not_found(source))?;
-            }
-            let domain = Domain {
-                name: name.clone(),
-                title: title.clone(),
-                source: source.clone(),
-                created: ground.now,
-            };
-            Ok(written(vec![new(Value::Domain(domain))]))
-        }
+        } => edge::create_domain(ground, name, title, source.as_ref()),
         Change::CreateEdge { .. } => create_edge(ground, change),
         Change::CreateKey { .. } => create_key(ground, change),
-        Change::UpdateKey {
-            name,
-            etag,
-            title,
-            labels,
-            study,
-            lifecycle,
-        } => {
-            let (key, revision) = existing(ground.view, name, *etag)?;
-            let lifecycle = lifecycle.unwrap_or(key.lifecycle);
-            lifecycle.suits(Some(key.class))?;
-            let updated = Key {
-                study: study.clone().unwrap_or_else(|| key.study.clone()),
-                title: title.clone().unwrap_or_else(|| key.title.clone()),
-                labels: labels.clone().unwrap_or_else(|| key.labels.clone()),
-                lifecycle,
-                updated: ground.now,
-                ..key.clone()
-            };
-            Ok(written(vec![over(Value::Key(updated), revision)]))
-        }
+        Change::UpdateKey { .. } => key::update_key(ground, change),
         Change::RotateKey {
             name,
             etag,
             reason,
             pre_active,
-        } => {
-            let (key, revision) = existing(ground.view, name, *etag)?;
-            if let Some(why) = key.class.rotation_refusal() {
-                return Err(Error::state(why));
-            }
-            if key.origin == Origin::External {
-                let sentence = "the material of this key comes from outside: import a new version instead of rotating it";
-                return Err(Error::state(sentence));
-            }
-            let state = if *pre_active {
-                State::PreActive
-            } else {
-                State::Active
-            };
-            next_version(ground, (key, revision), state, reason, None)
-        }
+        } => rotate(ground, (name, *etag), reason, *pre_active),
         Change::MoveVersion {
             name,
             etag,
@@ -296,37 +250,7 @@ pub fn plan(ground: Ground<'_>, change: &Change) -> Result<Plan> {
             token,
             reason,
             ..
-        } => {
-            let (key, revision) = existing(ground.view, name, *etag)?;
-            if token.expires <= ground.now {
-                return Err(Error::invalid(
-                    "import_token",
-                    "the import token has expired; get new import parameters",
-                ));
-            }
-            if token.target.uid != key.uid {
-                return Err(Error::invalid(
-                    "import_token",
-                    "the import token is for another key",
-                ));
-            }
-            if token.target != ground.view.next_id(key)? {
-                return Err(Error::conflict(
-                    "the import token is spent: it was used, its import was given up, or another version was made since; get new import parameters",
-                ));
-            }
-            let imported = Imported {
-                wrapping: token.wrapping.clone(),
-                mechanism: token.mechanism,
-            };
-            next_version(
-                ground,
-                (key, revision),
-                State::Active,
-                reason,
-                Some(imported),
-            )
-        }
+        } => import(ground, (name, *etag), token, reason),
         Change::Approve {
             proposal,
             scheme,
@@ -352,6 +276,11 @@ pub fn plan(ground: Ground<'_>, change: &Change) -> Result<Plan> {
             limits,
             reason,
         } => quota::put(ground, name, *etag, limits, reason),
+        Change::DeclareBackup {
+            title,
+            taken,
+            expires,
+        } => backup::declare(ground, title, (*taken, *expires)),
         Change::DeclareEmergency { minutes, reason } => {
             emergency::declare(ground, *minutes, reason)
         }

@@ -1,6 +1,6 @@
 //! Plans that file, answer, end and carry out proposals, and what a proposal would change.
 
-use super::{Ground, Plan, Write, new, over, written};
+use super::{Ground, Plan, Write, new, over, quota, written};
 use crate::certificate::Scheme;
 use crate::command::Change;
 use crate::error::{Error, Result};
@@ -27,7 +27,7 @@ pub fn file(ground: Ground<'_>, change: &Change, planned: &Plan, needed: u8) -> 
     let proposal = Proposal {
         terms: Terms {
             name: ProposalName::fresh(&ground.fresh)?,
-            proposer: ground.who()?.clone(),
+            proposer: ground.who()?,
             action: change.action(),
             command: change.text()?,
             expires: ground.now.plus_millis(LIFETIME),
@@ -51,7 +51,7 @@ pub(super) fn approve(
     reason: &str,
 ) -> Result<Plan> {
     let (proposal, revision) = waiting(ground, name)?;
-    let custodian = ground.who()?.clone();
+    let custodian = ground.who()?;
     if custodian == proposal.terms.proposer {
         return Err(Error::refused(
             "you filed this proposal, so somebody else must approve it",
@@ -172,8 +172,15 @@ pub fn difference(view: &View, plan: &Plan) -> Result<Vec<Difference>> {
     let mut found = Vec::new();
     for write in &plan.writes {
         let name = write.value.name();
-        let before = view.get(&name).map(|s| fields(&s.value)).transpose()?;
-        let (before, after) = (before.unwrap_or_default(), fields(&write.value)?);
+        let (before, after) = if let Value::Quota(quota) = &write.value {
+            let (before, after) = quota::holding(view, quota);
+            (Some(Value::Quota(before)), Value::Quota(after))
+        } else {
+            let before = view.get(&name).map(|s| s.value.clone());
+            (before, write.value.clone())
+        };
+        let before = before.as_ref().map(fields).transpose()?;
+        let (before, after) = (before.unwrap_or_default(), fields(&after)?);
         let all = before.keys().chain(after.keys());
         let all: std::collections::BTreeSet<&String> = all.collect();
         for field in all {

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::quota::{Limits, Metered, Quota, QuotaName};
 use crate::revision::Revision;
 use crate::value::Value;
+use crate::view::View;
 
 pub(super) fn put(
     ground: Ground<'_>,
@@ -42,6 +43,22 @@ pub(super) fn put(
     }]))
 }
 
+/// A quota as it holds now and as it would: what is set stands in the place of all that holds without
+/// it, and what is taken back lets that hold again.
+pub(super) fn holding(view: &View, quota: &Quota) -> (Quota, Quota) {
+    let name = &quota.name;
+    let set = |name: &QuotaName| view.quota(name).map(|(quota, _)| quota.limits);
+    let limiting = |limits: &Limits| !limits.is_none();
+    let each = name.who().map(|_| QuotaName::new(name.on().clone(), None));
+    let without = each.as_ref().and_then(set).filter(limiting);
+    let without = without.unwrap_or(*name.on().by_default());
+    let of = |limits: Option<Limits>| Quota {
+        limits: limits.filter(limiting).unwrap_or(without),
+        ..quota.clone()
+    };
+    (of(set(name)), of(Some(quota.limits)))
+}
+
 /// Whether callers name this when they use it.
 fn metered(ground: Ground<'_>, on: &Metered) -> Result<()> {
     let view = ground.view;
@@ -61,7 +78,7 @@ fn metered(ground: Ground<'_>, on: &Metered) -> Result<()> {
             "imports count with the key that receives them: set its quota on that one"
         }
         Class::Pseudonymisation => "this is an edge's own key: set the quota on the edge",
-        Class::ServiceImportToken | Class::ServiceExchange => {
+        Class::ServiceImportToken | Class::ServiceAttestation | Class::ServiceExchange => {
             "this is the deployment's own key: no caller uses it"
         }
     };

@@ -1,10 +1,12 @@
 //! Plans that make or move a version.
 
-use super::{Act, Ground, Plan, Write, new, over, unchanged, written};
+use super::key::open;
+use super::{Act, Ground, Plan, Write, existing, new, over, unchanged, written};
 use crate::action::Action;
 use crate::error::{Error, Result};
+use crate::import_token::ImportToken;
 use crate::key::{Imported, Key, KeySpec, Origin, Version};
-use crate::name::VersionName;
+use crate::name::{KeyName, VersionName};
 use crate::revision::Revision;
 use crate::state::State;
 use crate::time::Time;
@@ -112,6 +114,70 @@ pub(super) fn primary_lost(ground: Ground<'_>, version: &Version) -> Result<Opti
         };
         over(Value::Key(key), revision)
     }))
+}
+
+/// A new version, generated in the HSM.
+pub(super) fn rotate(
+    ground: Ground<'_>,
+    (name, etag): (&KeyName, Option<Revision>),
+    reason: &str,
+    pre_active: bool,
+) -> Result<Plan> {
+    let (key, revision) = existing(ground.view, name, etag)?;
+    if let Some(why) = key.class.rotation_refusal() {
+        return Err(Error::state(why));
+    }
+    if key.origin == Origin::External {
+        let sentence = "the material of this key comes from outside: import a new version instead of rotating it";
+        return Err(Error::state(sentence));
+    }
+    let space = ground.view.space(name.space()).map(|(space, _)| space);
+    if space.is_some_and(|space| space.erased.is_some()) {
+        return Err(Error::state(format!(
+            "{} was erased: no key is made there any more",
+            name.space()
+        )));
+    }
+    let state = if pre_active {
+        State::PreActive
+    } else {
+        State::Active
+    };
+    next_version(ground, (key, revision), state, reason, None)
+}
+
+/// A new version, of material that comes from outside.
+pub(super) fn import(
+    ground: Ground<'_>,
+    (name, etag): (&KeyName, Option<Revision>),
+    token: &ImportToken,
+    reason: &str,
+) -> Result<Plan> {
+    let (key, revision) = existing(ground.view, name, etag)?;
+    open(ground, name.space())?;
+    if token.expires <= ground.now {
+        return Err(Error::invalid(
+            "import_token",
+            "the import token has expired; get new import parameters",
+        ));
+    }
+    if token.target.uid != key.uid {
+        return Err(Error::invalid(
+            "import_token",
+            "the import token is for another key",
+        ));
+    }
+    if token.target != ground.view.next_id(key)? {
+        return Err(Error::conflict(
+            "the import token is spent: it was used, its import was given up, or another version was made since; get new import parameters",
+        ));
+    }
+    let imported = Imported {
+        wrapping: token.wrapping.clone(),
+        mechanism: token.mechanism,
+    };
+    let state = State::Active;
+    next_version(ground, (key, revision), state, reason, Some(imported))
 }
 
 /// A new version of a key that exists. An active one becomes primary and retires the former.

@@ -2,11 +2,13 @@
 
 mod entities;
 mod question;
+mod regardless;
 mod schema;
 mod sitting;
 mod speaking;
 
 pub use question::{Answer, Circumstances, Question, Target};
+pub use regardless::Regardless;
 pub use sitting::Sitting;
 
 use crate::action::Action;
@@ -16,6 +18,7 @@ use cedar_policy::{
 };
 use entities::{context, entities, fault, named_resource, request};
 use miette::Diagnostic;
+use regardless::regardless;
 use schema::{applies, conforms};
 use speaking::{Speaking, speaking};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +33,13 @@ pub trait Judge: fmt::Debug + Send + Sync {
     /// resource is no question.
     fn answer(&self, question: &Question<'_>) -> Result<Answer>;
 
+    /// Whether a question is answered with yes, whatever these circumstances are: where they would
+    /// make the difference, it is.
+    ///
+    /// # Errors
+    /// `Internal` when a policy is in error over it.
+    fn regardless(&self, of: Regardless, question: &Question<'_>) -> Result<bool>;
+
     /// What to do about a no, for whoever has the right and is only in the wrong circumstances:
     /// the forbidding policies' `@advice`. `None`: nothing permits it.
     fn forbidden(&self, question: &Question<'_>) -> Option<String>;
@@ -42,6 +52,9 @@ pub struct Policy {
     set: PolicySet,
     /// The policies that speak of each action: a decision is linear in their number.
     speaking: BTreeMap<&'static str, Speaking>,
+    /// The same where circumstances are left open.
+    of_coming: BTreeMap<&'static str, Speaking>,
+    of_everything: BTreeMap<&'static str, Speaking>,
     authorizer: Authorizer,
 }
 
@@ -78,6 +91,8 @@ impl Policy {
             Ok(Policy {
                 applies,
                 speaking: speaking(&set)?,
+                of_coming: speaking(&regardless(&set, Regardless::OfComing)?)?,
+                of_everything: speaking(&regardless(&set, Regardless::OfEverything)?)?,
                 set,
                 authorizer: Authorizer::new(),
             })
@@ -114,8 +129,16 @@ impl Policy {
     }
 
     fn about(&self, action: Action) -> Result<&Speaking> {
-        let speaking = self.speaking.get(action.name());
-        speaking.ok_or_else(|| fault(&"an action that no schema has"))
+        about(&self.speaking, action)
+    }
+
+    /// The policies that speak of this action where these circumstances are left open.
+    fn open(&self, of: Regardless, action: Action) -> Result<&PolicySet> {
+        let speaking = match of {
+            Regardless::OfComing => &self.of_coming,
+            Regardless::OfEverything => &self.of_everything,
+        };
+        about(speaking, action).map(|speaking| &speaking.all)
     }
 
     fn ask(&self, set: &PolicySet, question: &Question<'_>) -> Result<Answer> {
@@ -156,9 +179,25 @@ fn placed(text: &str, finding: &(impl Diagnostic + fmt::Display)) -> String {
     }
 }
 
+fn about<'a>(
+    speaking: &'a BTreeMap<&'static str, Speaking>,
+    action: Action,
+) -> Result<&'a Speaking> {
+    let speaking = speaking.get(action.name());
+    speaking.ok_or_else(|| fault(&"an action that no schema has"))
+}
+
 impl Judge for Policy {
     fn answer(&self, question: &Question<'_>) -> Result<Answer> {
         self.ask(&self.about(question.action)?.all, question)
+    }
+
+    fn regardless(&self, of: Regardless, question: &Question<'_>) -> Result<bool> {
+        if self.is_asked(question).is_err() {
+            return Ok(false);
+        }
+        let open = self.open(of, question.action)?;
+        self.ask(open, question).map(|answer| answer.allowed)
     }
 
     fn forbidden(&self, question: &Question<'_>) -> Option<String> {

@@ -2,9 +2,9 @@
 
 use super::entities::{context, entities};
 use super::question::{Answer, Question};
-use super::{Judge, Policy};
+use super::{Judge, Policy, Regardless};
 use crate::error::{Error, Result};
-use cedar_policy::{Context, Entities};
+use cedar_policy::{Context, Entities, PolicySet};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,12 +31,8 @@ impl<'p> Sitting<'p> {
             entities: Mutex::default(),
         }
     }
-}
 
-impl Judge for Sitting<'_> {
-    fn answer(&self, question: &Question<'_>) -> Result<Answer> {
-        // First, because most questions end here.
-        self.policy.is_asked(question)?;
+    fn put(&self, set: &PolicySet, question: &Question<'_>) -> Result<Answer> {
         let circumstances = &question.circumstances;
         let context = once(&self.contexts, format!("{circumstances:?}"), || {
             context(circumstances)
@@ -45,8 +41,23 @@ impl Judge for Sitting<'_> {
         let entities = once(&self.entities, about, || {
             entities(question, None).map(Arc::new)
         })?;
-        let speaking = &self.policy.about(question.action)?.all;
-        self.policy.put(speaking, question, context, &entities)
+        self.policy.put(set, question, context, &entities)
+    }
+}
+
+impl Judge for Sitting<'_> {
+    fn answer(&self, question: &Question<'_>) -> Result<Answer> {
+        // First, because most questions end here.
+        self.policy.is_asked(question)?;
+        self.put(&self.policy.about(question.action)?.all, question)
+    }
+
+    fn regardless(&self, of: Regardless, question: &Question<'_>) -> Result<bool> {
+        if self.policy.is_asked(question).is_err() {
+            return Ok(false);
+        }
+        let open = self.policy.open(of, question.action)?;
+        self.put(open, question).map(|answer| answer.allowed)
     }
 
     fn forbidden(&self, question: &Question<'_>) -> Option<String> {

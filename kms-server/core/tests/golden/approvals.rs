@@ -41,14 +41,14 @@ fn object() -> KeyName {
     "spaces/lab/keys/object".parse().unwrap()
 }
 
-struct World {
-    view: View,
+pub(crate) struct World {
+    pub(crate) view: View,
     now: Time,
     made: u8,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut view = deployment(Environment::Production);
         let olivia = r#"{"principal":"person/olivia","aliases":["person/olivia-spare"],"roles":[{"role":"key-operator"}]}"#;
         put(
@@ -127,7 +127,7 @@ impl World {
         }
     }
 
-    fn proposals(&self) -> Vec<Proposal> {
+    pub(crate) fn proposals(&self) -> Vec<Proposal> {
         let mut found: Vec<Proposal> = self.view.proposals().cloned().collect();
         found.sort_by_key(|p| (p.filed, p.terms.name.clone()));
         found
@@ -162,7 +162,7 @@ fn sign(key: &KeyPair, message: &[u8]) -> Vec<u8> {
 }
 
 /// An approval of these terms, signed as a client signs.
-fn approval(view: &View, who: &str, terms: &Terms, key: &KeyPair) -> Change {
+pub(crate) fn approval(view: &View, who: &str, terms: &Terms, key: &KeyPair) -> Change {
     let name: Principal = who.parse().unwrap();
     let deployment = &view.founded().unwrap().name;
     Change::Approve {
@@ -184,7 +184,7 @@ fn compromise(number: u32) -> Change {
 }
 
 /// A compromise that olivia asked for: its terms.
-fn filed(world: &mut World) -> Terms {
+pub(crate) fn filed(world: &mut World) -> Terms {
     let waits = world.ask("person/olivia", &compromise(2)).unwrap_err();
     assert_eq!(waits.kind(), Kind::Pending);
     let proposal = world.proposals().pop().unwrap();

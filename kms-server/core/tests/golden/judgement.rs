@@ -184,6 +184,7 @@ fn decide_permits_what_the_tables_allow() {
                     Class::ImportWrapping => Role::SpaceSteward,
                     Class::Pseudonymisation
                     | Class::ServiceImportToken
+                    | Class::ServiceAttestation
                     | Class::ServiceExchange => Role::Pseudonymiser,
                 };
                 put(

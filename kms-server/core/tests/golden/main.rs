@@ -9,8 +9,10 @@
 )]
 
 mod approvals;
+mod attestation;
 mod burnt;
 mod grid;
+mod invented;
 mod judgement;
 mod life;
 mod lifecycle;

@@ -73,7 +73,7 @@ fn world(policy: &str) -> View {
 }
 
 fn judged(view: &View) -> Result<Policy> {
-    sound(view, Environment::Production, NOW)
+    sound(view, Environment::Production, NOW, None)
 }
 
 #[test]
@@ -200,6 +200,103 @@ fn rules_that_cannot_be_lived_with_are_refused_with_the_reason() {
     }
 }
 
+/// What hides a pair from one day, one network or one key does not hide it from the rules.
+#[test]
+fn no_circumstance_hides_what_nobody_may() {
+    let approve = |when: &str| {
+        format!(
+            "@id(\"more\") permit (principal, action == Kms::Action::\"Approve\", resource) when {{ \
+             resource in principal.hsmOfficer && {when} }};"
+        )
+    };
+    let officer = "person/hugo: whoever approves must not ask";
+    for (more, why) in [
+        (approve("context.emergency"), officer),
+        (approve("!(context.environment == \"production\")"), officer),
+        (approve("(context.approvals > 4 || context.strong)"), officer),
+        (
+            approve("context has source && context.source.isInRange(ip(\"192.0.2.0/24\"))"),
+            officer,
+        ),
+        (
+            approve("context has proposed && context.proposed == \"RotateKey\""),
+            officer,
+        ),
+        (
+            approve("(if context.now < datetime(\"2020-01-01\") then true else context.emergency)"),
+            officer,
+        ),
+        // On one space, on one key.
+        (approve("resource in Kms::Space::\"lab\""), officer),
+        (
+            approve("resource == Kms::Key::\"spaces/lab/keys/cohort\""),
+            officer,
+        ),
+        // Allowed to all officers, and forbidden on the day that it is asked about.
+        (
+            format!(
+                "{} @id(\"not-today\") forbid (principal, action == Kms::Action::\"Approve\", \
+                 resource) when {{ resource in principal.hsmOfficer }} \
+                 unless {{ context.now > datetime(\"2090-01-01\") }};",
+                approve("true")
+            ),
+            officer,
+        ),
+        (
+            "@id(\"more\") permit (principal == Kms::Person::\"ada\", \
+             action == Kms::Action::\"RotateKey\", resource == Kms::Key::\"spaces/lab/keys/cohort\");"
+                .to_owned(),
+            "person/ada: an auditor changes nothing, and this allows RotateKey",
+        ),
+        (
+            "@id(\"more\") permit (principal, action == Kms::Action::\"Translate\", resource) when { \
+             resource in principal.dataService && context has purpose };"
+                .to_owned(),
+            "traced back",
+        ),
+    ] {
+        let refused = judged(&world(&format!("{POLICY}{more}"))).unwrap_err();
+        assert!(refused.message().contains(why), "{more}: {refused}");
+    }
+    // A person who has two roles: the importer of a space never approves, the reader of one may.
+    for (role, refused) in [("ingest-service", true), ("data-reader", false)] {
+        let mut view = world(POLICY);
+        let both = format!(
+            r#"{{"principal":"person/both","roles":[{{"role":"key-custodian"}},{{"role":"{role}","spaces":["lab"]}}]}}"#
+        );
+        put(&mut view, bound(&both));
+        assert_eq!(judged(&view).is_err(), refused, "{role}");
+    }
+    // What is not so in any circumstances is no reason to refuse.
+    judged(&world(&format!(
+        "{POLICY}{}",
+        approve("false && context.emergency")
+    )))
+    .unwrap();
+}
+
+/// Whoever restricts the rules to a network must come from there.
+#[test]
+fn nobody_locks_themselves_out_of_a_network() {
+    let view = world(&format!(
+        "{POLICY}@id(\"inside\") forbid (principal, action, resource) \
+         unless {{ context has source && context.source.isInRange(ip(\"192.0.2.0/24\")) }};"
+    ));
+    let from = |source: &str| {
+        let source = Some(source.parse().unwrap());
+        sound(&view, Environment::Production, NOW, source)
+    };
+    from("192.0.2.7").unwrap();
+    let refused = from("198.51.100.7").unwrap_err();
+    assert!(
+        refused.message().contains("from where you come"),
+        "{refused}"
+    );
+    // The review says what they may from wherever they come.
+    let found = access(&view, Environment::Production, NOW).unwrap();
+    assert!(found.iter().any(|a| a.action == Action::PutPolicy));
+}
+
 /// Two edges of which the second leads on from where the first led.
 #[test]
 fn nobody_evaluates_two_consecutive_edges() {
@@ -242,31 +339,44 @@ fn decrypt() -> Command {
     })
 }
 
+fn re_encrypt() -> Command {
+    Command::Use(Use::ReEncrypt {
+        key: "spaces/lab/keys/cohort".parse().unwrap(),
+        items: vec![],
+    })
+}
+
 #[test]
 fn a_key_of_a_study_serves_that_study_until_it_ends() {
     let view = world(POLICY);
-    let ask = |purpose: Option<&str>, now: Time| {
-        let mut peer = peer("service/notebook");
+    let asks = |who: &str, command: &Command, purpose: Option<&str>, now: Time| {
+        let mut peer = peer(who);
         peer.purpose = purpose.map(|p| p.parse().unwrap());
         let bench = Bench {
             now,
             ..bench(&view, KeyUid([1; 16]))
         };
-        decide(bench, &Caller::Peer(Arc::new(peer)), &decrypt())
+        decide(bench, &Caller::Peer(Arc::new(peer)), command)
     };
-    assert!(ask(Some("sepsis-2026"), NOW).is_ok());
-    for (purpose, now) in [
-        (None, NOW),
-        (Some("another"), NOW),
-        (Some("sepsis-2026"), NOW.plus_millis(24 * HOUR)),
-    ] {
-        let refused = ask(purpose, now).unwrap_err();
-        assert_eq!(refused.kind(), Kind::Refused);
-        assert!(
-            refused.message().contains("serves one study only"),
-            "{refused}"
-        );
+    for command in [decrypt(), re_encrypt()] {
+        let ask = |purpose, now| asks("service/notebook", &command, purpose, now);
+        assert!(ask(Some("sepsis-2026"), NOW).is_ok());
+        for (purpose, now) in [
+            (None, NOW),
+            (Some("another"), NOW),
+            (Some("sepsis-2026"), NOW.plus_millis(24 * HOUR)),
+        ] {
+            let refused = ask(purpose, now).unwrap_err();
+            assert_eq!(refused.kind(), Kind::Refused);
+            assert!(
+                refused.message().contains("serves one study only"),
+                "{refused}"
+            );
+        }
     }
+    // A version that has to go is left behind also when the study is over.
+    let over = NOW.plus_millis(24 * HOUR);
+    assert!(asks("person/olivia", &re_encrypt(), None, over).is_ok());
     // Whoever has no right there does not hear of a study.
     let stranger = decide(
         bench(&view, KeyUid([1; 16])),
@@ -349,6 +459,22 @@ fn people_sign_in_strongly_and_lately_where_there_is_a_provider() {
         asked.map_err(|e| e.message().to_owned())
     };
     let waits = |asked| matches!(asked, Ok(Verdict::Approvals(_)));
+    // The machine's clock once stood a year ahead: how long ago somebody signed in is as it was.
+    let ahead = |ago| {
+        let peer = Peer {
+            sign_in: Some(signed_in("42", ago, true)),
+            ..peer("person/olivia")
+        };
+        let bench = Bench {
+            provider: true,
+            now: NOW.plus_millis(365 * 24 * HOUR),
+            ..bench(&view, KeyUid([1; 16]))
+        };
+        let asked = decide(bench, &Caller::Peer(Arc::new(peer)), &compromise);
+        asked.map_err(|e| e.message().to_owned())
+    };
+    assert!(waits(ahead(HOUR - 1)));
+    assert!(ahead(HOUR + 1).unwrap_err().contains("sign in again"));
     assert!(waits(ask(false, None)), "no provider, no sign-in");
     assert!(waits(ask(true, Some(signed_in("42", 0, true)))));
     for (what, sign_in, why) in [
@@ -387,13 +513,19 @@ fn a_certificate_that_has_ended_is_nobodys() {
     let view = world(POLICY);
     let caller = Caller::Peer(Arc::new(peer("person/olivia")));
     let ends = caller.peer().unwrap().certificate.expires();
-    let bench = Bench {
-        now: ends,
-        ..bench(&view, KeyUid([1; 16]))
-    };
     let command = Command::Read(kms_core::command::Read::Deployment);
-    let refused = decide(bench, &caller, &command).unwrap_err();
+    let ask = |now, wall| {
+        let bench = Bench {
+            now,
+            wall,
+            ..bench(&view, KeyUid([1; 16]))
+        };
+        decide(bench, &caller, &command)
+    };
+    let refused = ask(ends, ends).unwrap_err();
     assert!(refused.message().contains("expired"), "{refused}");
+    // The machine's clock once stood too far, and was set right.
+    assert!(ask(ends, NOW).is_ok());
 }
 
 /// What an emergency changes, and that it ends, is reviewed by somebody else, and is off.
@@ -498,6 +630,8 @@ fn why_and_why_not_is_told_with_the_lines() {
             on: on.into(),
             purpose: purpose.map(|p| p.parse().unwrap()),
             approvals,
+            at: None,
+            source: None,
         };
         explain(&view, Environment::Production, NOW, &query)
     };
@@ -608,7 +742,21 @@ fn what_a_policy_names_is_told_apart_from_its_like() {
         "{POLICY}\n@id(\"one\") permit (principal == Kms::Person::\"olivia\", \
          action == Kms::Action::\"Decrypt\", resource in Kms::Space::\"lab\");"
     );
-    let found = access(&world(&named), Environment::Production, NOW).unwrap();
+    let named = format!(
+        "{named}\n@id(\"key\") permit (principal == Kms::Person::\"ada\", \
+         action == Kms::Action::\"Decrypt\", resource == Kms::Key::\"spaces/elsewhere/keys/one\");"
+    );
+    let mut view = world(&named);
+    for slug in ["one", "other"] {
+        let name = format!("spaces/elsewhere/keys/{slug}").parse().unwrap();
+        key(
+            &mut view,
+            &name,
+            Class::DataAtRest,
+            &[(State::Active, false)],
+        );
+    }
+    let found = access(&view, Environment::Production, NOW).unwrap();
     let may = |who: &str, action: Action| -> Vec<String> {
         let access = found
             .iter()
@@ -618,11 +766,17 @@ fn what_a_policy_names_is_told_apart_from_its_like() {
     };
     let decrypts = may("person/olivia", Action::Decrypt);
     assert!(
-        !decrypts.is_empty()
-            && decrypts
-                .iter()
-                .all(|on| on.starts_with("spaces/lab/keys/*")),
+        !decrypts.is_empty() && decrypts.iter().all(|on| on.starts_with("spaces/lab/keys/")),
         "{decrypts:?}"
+    );
+    assert_eq!(
+        may("person/ada", Action::Decrypt),
+        ["spaces/elsewhere/keys/one"]
+    );
+    // A key of a study is told by its own name, for whoever states its purpose.
+    assert_eq!(
+        may("service/notebook", Action::Decrypt),
+        ["spaces/lab/keys/* (data-at-rest)", "spaces/lab/keys/cohort"]
     );
     let rotates = may("person/olivia", Action::RotateKey);
     for space in ["lab", "elsewhere"] {

@@ -85,6 +85,7 @@ pub(crate) fn bench(view: &View, fresh: KeyUid) -> Bench<'_> {
         policy: Some(&*POLICY),
         view,
         now: NOW,
+        wall: NOW,
         provider: false,
         fresh,
     }

@@ -12,14 +12,16 @@ mod kit;
 
 use std::path::Path;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rsa::{
     OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OaepAlgorithm, OaepPublicEncryptingKey,
     PublicEncryptingKey,
 };
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use kit::{MODULE, TestToken, aes, gcm_key, pin, protected, unwrapping_pair};
 use kms_pkcs11::{
     Attribute, AttributeName, Error, Handle, KeyType, Kind, Mechanism, MechanismType, Module,
-    OaepHash, ObjectClass, Reading, Session, Template,
+    OaepHash, ObjectClass, P256, Reading, Session, Template,
 };
 use secrecy::SecretString;
 
@@ -318,6 +320,37 @@ fn an_unwrap_template_is_shown_and_enforced() {
             session.unwrap(&oaep, private, &blob, &template).is_err(),
             "{other:?} instead"
         );
+    }
+}
+
+/// What the token signs, another implementation verifies: key and signature in the forms that
+/// others read.
+#[test]
+fn what_an_ec_key_signs_verifies_elsewhere() {
+    let token = TestToken::new("ec");
+    let session = token.session();
+    let public = Template::from([
+        Attribute::Token(false),
+        Attribute::Private(false),
+        Attribute::EcParams(P256.to_vec()),
+    ]);
+    let private = protected([
+        Attribute::Sign(true),
+        Attribute::AllowedMechanisms(vec![MechanismType::ECDSA]),
+    ]);
+    let generate = Mechanism::Plain(MechanismType::EC_KEY_PAIR_GEN);
+    let (public, private) = session.generate_pair(&generate, &public, &private).unwrap();
+    let spki = session.public_key(public).unwrap();
+    assert_eq!(spki.len(), 91);
+    // The private half does not hold the point.
+    refused(session.public_key(private));
+    let theirs = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, spki);
+    // Half of the halves begin with a set bit, one in 256 with a zero.
+    for number in 0..64_u8 {
+        let digest = digest(&SHA256, &[number]);
+        let signature = session.sign_ecdsa(private, digest.as_ref()).unwrap();
+        theirs.verify(&[number], &signature).unwrap();
+        assert!(theirs.verify(&[number, 0], &signature).is_err());
     }
 }
 

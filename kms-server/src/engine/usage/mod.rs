@@ -121,6 +121,16 @@ impl Engine {
                     versions,
                 })
             }
+            Use::Attest { subject } => {
+                let attestation = self.attest(bench.permit, bench.view, subject).await?;
+                let mut versions = Touched::default();
+                versions.protected(&attestation.signer);
+                Ok(Done {
+                    reply: Reply::Attestation(Box::new(attestation)),
+                    items: vec![Ok(0)],
+                    versions,
+                })
+            }
             Use::GenerateRandom { length } => {
                 let permit = Permit::system(SystemOp::Random);
                 let random = self.parts.hsm.random(&permit, length).await?;

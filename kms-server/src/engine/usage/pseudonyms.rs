@@ -67,9 +67,10 @@ fn fits(view: &View, edge: &kms_core::space::Edge, identifier: &Identifier) -> R
         .edge_of_code(&parent.code)
         .filter(|e| Some(e.name.target()) == source);
     let way_in = way_in.ok_or_else(|| {
+        let space = source.map_or_else(|| "its source space".to_owned(), ToString::to_string);
         let sentence = format!(
-            "this is not a pseudonym of {}'s source space",
-            edge.name.domain()
+            "this is not a pseudonym of {space}, and {} evaluates no others",
+            edge.name
         );
         Error::invalid("identifier", sentence)
     })?;

@@ -267,7 +267,7 @@ impl<'a> Draft<'a> {
             self.fault(
                 at,
                 format!(
-                    "! {what}: {field} is {} and can never change, the file says {}",
+                    "{what}: {field} is {} and can never change, the file says {}",
                     shown(now),
                     shown(declared)
                 ),

@@ -381,7 +381,7 @@ keys:
             .replace("code: p01", "code: p1")
             .replace("origin: external", "origin: generated");
         let told = fault(&text, &whole());
-        assert!(told.contains("line 2: ! space ingest-lyon: kind is ingest and can never change, the file says project"), "{told}");
+        assert!(told.contains("line 2: space ingest-lyon: kind is ingest and can never change, the file says project"), "{told}");
         assert!(
             told.contains("code is p01 and can never change, the file says p1"),
             "{told}"

@@ -36,7 +36,7 @@ pub(super) fn read(
         let line = record.position().map_or(0, csv::Position::line);
         let text = std::str::from_utf8(record.get(column).unwrap_or_default());
         let Ok(text) = text else {
-            let wrong = format!("line {line}: the identifier is not UTF-8");
+            let wrong = format!("line {line}: the identifier is not UTF-8; save the file in UTF-8");
             drop(sender.blocking_send(Err(Error::new(Kind::Invalid, wrong))));
             return;
         };
@@ -87,12 +87,18 @@ pub(super) fn position(header: &ByteRecord, column: &str) -> Result<usize, Error
         )),
         (None, _) => {
             let names: Vec<_> = header.iter().map(String::from_utf8_lossy).collect();
+            let names = names.join(", ");
+            // One column that holds what usually stands between columns.
+            let between = [';', '\t', '|', ','].iter().find(|c| names.contains(**c));
+            let hint = match between {
+                Some(c) if header.len() == 1 => {
+                    format!(": if {c:?} separates its fields, say so (kms: --delimiter)")
+                }
+                Some(_) | None => String::new(),
+            };
             Err(Error::new(
                 Kind::Invalid,
-                format!(
-                    "the file has no column {column:?}; it has {}",
-                    names.join(", ")
-                ),
+                format!("the file has no column {column:?}; it has {names}{hint}"),
             ))
         }
     }

@@ -1,10 +1,10 @@
 //! `kms import`.
 
 use super::{Move, Once, version};
+use crate::pem::pem;
 use crate::session::Session;
 use crate::table::{Table, time_and_age};
 use clap::{Args, Subcommand, ValueEnum};
-use data_encoding::BASE64;
 use kms_client::{Client, Error, Output, name, v1};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -167,38 +167,4 @@ impl From<Mechanism> for v1::WrappingMechanism {
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
     std::fs::read(path).map_err(|e| Error::file(&format!("read {}", path.display()), &e))
-}
-
-/// RFC 7468, section 13.
-fn pem(der: &[u8]) -> String {
-    let text = BASE64.encode(der);
-    let mut pem = "-----BEGIN PUBLIC KEY-----\n".to_owned();
-    let mut rest = text.as_str();
-    while !rest.is_empty() {
-        let (line, after) = rest.split_at_checked(64).unwrap_or((rest, ""));
-        pem.push_str(line);
-        pem.push('\n');
-        rest = after;
-    }
-    pem.push_str("-----END PUBLIC KEY-----\n");
-    pem
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may panic")]
-mod tests {
-    use super::pem;
-    use rustls_pki_types::SubjectPublicKeyInfoDer;
-    use rustls_pki_types::pem::PemObject;
-
-    #[test]
-    fn a_public_key_reads_back_from_its_pem() {
-        for length in [1, 47, 48, 49, 422] {
-            let der: Vec<u8> = (0..=255).cycle().take(length).collect();
-            let text = pem(&der);
-            assert!(text.lines().all(|line| line.len() <= 64));
-            let read = SubjectPublicKeyInfoDer::from_pem_slice(text.as_bytes()).unwrap();
-            assert_eq!(read.as_ref(), der);
-        }
-    }
 }

@@ -39,7 +39,7 @@ Examples:
   kms inventory apply -f inventory.yaml --wait
   kms inventory apply plan.json")]
     Apply(Apply),
-    /// Write what there is in the same form.
+    /// Write what there is in the same form. Quotas are not in it: kms quota list.
     #[command(after_help = "Examples:\n  kms inventory export > inventory.yaml")]
     Export,
 }

@@ -1,7 +1,10 @@
 //! One file for each noun: what its verbs ask, and how the answers look.
 
 pub(crate) mod access;
+mod aftermath;
+pub(crate) mod attestation;
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod context;
 mod csv_batch;

@@ -1,6 +1,6 @@
 //! `kms version`.
 
-use super::Move;
+use super::{Move, aftermath};
 use crate::confirm::confirm;
 use crate::lifecycle::{Length, length, period};
 use crate::session::Setting;
@@ -62,7 +62,8 @@ pub(crate) enum Verb {
     )]
     Resume(One),
     /// Mark a version as compromised, for ever: what it protects stays closed until an approved
-    /// campaign.
+    /// campaign. Its successor is made at once; then it is told what it protected, who used it, and
+    /// what is to be re-wrapped.
     #[command(
         after_help = "Examples:\n  kms version compromise ingest-lyon/object/2 --reason \"PIN leaked, incident 43\""
     )]
@@ -192,9 +193,12 @@ impl Verb {
             }
             Self::Resume(one) => session.carry(one.request(), Client::resume_version).await?,
             Self::Compromise { one, yes: _ } => {
-                session
+                let version = one.version.clone();
+                let moved = session
                     .carry(one.request(), Client::compromise_version)
-                    .await?
+                    .await?;
+                session.screen.show(&moved, fields)?;
+                return aftermath::tell(&session, &version).await;
             }
             Self::Suspend {
                 one,

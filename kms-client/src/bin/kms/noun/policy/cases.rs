@@ -1,9 +1,11 @@
 //! What the policy should say, case by case.
 
 use crate::session::Session;
+use crate::study;
 use crate::table::{Table, thing};
 use crate::waiting::approvals;
 use crate::yaml;
+use jiff::Timestamp;
 use kms_client::{Error, Kind, name, v1};
 use kms_core::action::Action;
 use kms_core::caller::Principal;
@@ -11,6 +13,7 @@ use kms_core::name::Slug;
 use serde::Deserialize;
 use serde_json::json;
 use serde_saphyr::Spanned;
+use std::net::IpAddr;
 use std::path::Path;
 use v1::explain_access_request::Question;
 use v1::explain_access_response::Answer;
@@ -21,7 +24,7 @@ struct Document {
     cases: Vec<Spanned<Case>>,
 }
 
-/// A case: who can do what on which, for what; and whether that is right.
+/// A case: who can do what on which, for what, from where and when; and whether that is right.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
@@ -30,7 +33,21 @@ struct Case {
     can: Action,
     on: String,
     purpose: Option<Slug>,
+    from: Option<IpAddr>,
+    at: Option<Moment>,
     expect: Expected,
+}
+
+/// A day or a moment, as `--at` takes it.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Moment(Timestamp);
+
+impl TryFrom<String> for Moment {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        study::day(&text).map(Self)
+    }
 }
 
 /// What is expected of a case.
@@ -142,6 +159,8 @@ fn question(case: &Case) -> Question {
             .map(ToString::to_string)
             .unwrap_or_default(),
         approvals: 0,
+        time: case.at.map(|at| study::stamp(at.0)),
+        source: case.from.map(|from| from.to_string()).unwrap_or_default(),
     }
 }
 
@@ -250,6 +269,14 @@ mod tests {
             (
                 "{as: person/o, can: RotateKey, on: a/b, expect: approvals x}",
                 "approvals N",
+            ),
+            (
+                "{as: person/o, can: RotateKey, on: a/b, from: inside, expect: allowed}",
+                "IP address",
+            ),
+            (
+                "{as: person/o, can: RotateKey, on: a/b, at: noon, expect: allowed}",
+                "2027-01-01",
             ),
         ] {
             let refused = told(&format!("cases:\n  - {case}\n")).unwrap_err();

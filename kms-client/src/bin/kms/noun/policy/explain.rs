@@ -2,6 +2,7 @@
 
 use super::Explain;
 use crate::session::Session;
+use crate::study::stamp;
 use crate::table::{Table, thing};
 use crate::waiting::approvals;
 use console::style;
@@ -20,6 +21,8 @@ pub(super) async fn run(
         resource: asked.on.clone(),
         purpose: purpose.clone().unwrap_or_default(),
         approvals,
+        time: asked.at.map(stamp),
+        source: asked.from.map(|from| from.to_string()).unwrap_or_default(),
     };
     let answer = one(session, question(0)).await?;
     if session.screen.is_json() {
@@ -43,6 +46,11 @@ pub(super) async fn run(
     let facts = Table::fields([
         ("roles", roles),
         ("purpose", purpose.clone().unwrap_or_default()),
+        (
+            "from",
+            asked.from.map(|from| from.to_string()).unwrap_or_default(),
+        ),
+        ("at", asked.at.map(|at| at.to_string()).unwrap_or_default()),
         (
             "needs",
             if needed > 0 {

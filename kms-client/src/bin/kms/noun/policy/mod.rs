@@ -9,10 +9,13 @@ pub(super) mod plan;
 use super::access::principal;
 use crate::rules;
 use crate::session::Setting;
+use crate::study;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use kms_client::{Error, name, v1};
 use kms_core::action::Action;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -67,6 +70,11 @@ as on the command line. A development deployment asks for no approvals.
     - {as: person/olivia, can: Decrypt, on: ingest-lyon/object, expect: refused}
     - {as: person/hugo, can: PutPolicy, on: deployment, expect: approvals 2}
     - {as: service/nb, can: Decrypt, on: p-01/object, purpose: cardio, expect: allowed}
+    - {as: service/nb, can: Decrypt, on: p-01/object, from: 192.0.2.7, expect: refused}
+    - {as: person/olivia, can: RotateKey, on: p-01/object, at: 2027-01-01T23:00:00Z, expect: refused}
+
+`from` is the address that they would come from (left out: none, which is in no network), `at` when
+(left out: now), `purpose` what they would state.
 
 It exits with 3 when a case does not hold.
 
@@ -91,7 +99,9 @@ Examples:
     #[command(after_help = "Examples:
   kms policy explain --as person/olivia --can RotateKey --on ingest-lyon/object
   kms policy explain --as person/hugo --can PutPolicy --on deployment
-  kms policy explain --as service/nb --can Decrypt --on p-01/object --purpose cardio-2025")]
+  kms policy explain --as service/nb --can Decrypt --on p-01/object --purpose cardio-2025
+  kms policy explain --as service/nb --can Decrypt --on p-01/object --from 192.0.2.7
+  kms policy explain --as person/olivia --can RotateKey --on p-01/object --at 2027-01-01T23:00:00Z")]
     Explain(Explain),
 }
 
@@ -122,6 +132,12 @@ pub(crate) struct Explain {
     /// `deployment`.
     #[arg(long, value_name = "NAME", value_parser = name::resource)]
     pub(super) on: String,
+    /// The address that they would come from; without it from nowhere, which is in no network.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) from: Option<IpAddr>,
+    /// When they would ask: a day (2027-01-01) or a moment (2027-01-01T23:00:00Z); now without it.
+    #[arg(long, value_name = "TIME", value_parser = study::day)]
+    pub(super) at: Option<Timestamp>,
 }
 
 impl Files {

@@ -3,6 +3,7 @@
 mod shown;
 mod watch;
 
+use super::aftermath;
 use super::policy::plan::meaning;
 use crate::confirm::confirm;
 use crate::screen::aside;
@@ -133,11 +134,14 @@ impl Verb {
                     let answer = session.carry(request, Client::execute_proposal).await?;
                     session.screen.show(&answer, |done| {
                         Table::fields([
-                            ("carried out", name),
+                            ("carried out", name.clone()),
                             ("on", done.resource.clone()),
                             ("etag", done.etag.clone()),
                         ])
                     })?;
+                    if session.proposal(name).await?.action == aftermath::ACTION {
+                        aftermath::tell(session, &answer.resource).await?;
+                    }
                 }
                 Ok(())
             }

@@ -1,0 +1,61 @@
+//! That the table of calls and actions, which a security officer reads, is what the server does.
+
+use softhsm_tests::{Deployment, gateway::Gateway, program::repository};
+use tonic::{Request, client::Grpc, codegen::http::uri::PathAndQuery};
+use tonic_prost::ProstCodec;
+
+/// Each call of the interface, and the action that it asks for: the golden table.
+fn table() -> Vec<(String, String)> {
+    let golden = repository()
+        .join("kms-server/tests/snapshots/interface__every_call_asks_for_an_action.snap");
+    let text = std::fs::read_to_string(golden).unwrap();
+    let mut service = "";
+    let mut calls = Vec::new();
+    for line in text.lines() {
+        match line.split_whitespace().collect::<Vec<_>>()[..] {
+            [name] if name.ends_with("Service") => service = name,
+            [method, action, ..] if line.starts_with("  ") => {
+                calls.push((
+                    format!("/emc2.kms.v1.{service}/{method}"),
+                    action.to_owned(),
+                ));
+            }
+            _ => {}
+        }
+    }
+    calls
+}
+
+/// Asked for nothing in particular by somebody who may nothing, each call leaves one record: of the
+/// action that the table says.
+#[test]
+fn each_call_is_recorded_as_the_action_of_the_table() {
+    let mut kms = Deployment::emc2().start();
+    kms.issue("person/nobody");
+    let nobody = Gateway::connect(&mut kms, "nobody");
+    let calls = table();
+    assert!(calls.len() > 30, "the table is not read: {calls:?}");
+    for (path, _) in &calls {
+        let path = PathAndQuery::try_from(path.as_str()).unwrap();
+        // An empty message is the same for every call, and so is an answer that nobody reads.
+        let asked = nobody.call(async |channel| {
+            let mut grpc = Grpc::new(channel);
+            grpc.ready().await.unwrap();
+            let codec = ProstCodec::<(), ()>::default();
+            grpc.server_streaming(Request::new(()), path.clone(), codec)
+                .await
+                .map(drop)
+        });
+        let refused = asked.expect_err(path.as_str());
+        assert_ne!(refused.code(), tonic::Code::Unimplemented, "{path}");
+    }
+    let records = Gateway::connect(&mut kms, "ada")
+        .records(kms_proto::v1::Log::Uses)
+        .unwrap();
+    let recorded = records.iter().filter(|r| crate::is_by(r, "nobody"));
+    let recorded: Vec<&str> = recorded
+        .map(|r| r["api"]["operation"].as_str().unwrap())
+        .collect();
+    let wanted: Vec<&str> = calls.iter().map(|(_, action)| action.as_str()).collect();
+    assert_eq!(recorded, wanted, "{calls:#?}");
+}
