@@ -17,6 +17,7 @@ mod invariants;
 mod kind;
 mod random;
 mod script;
+mod statistics;
 mod world;
 
 use invariants::Orphans;
