@@ -51,6 +51,7 @@ pub mod program;
 pub mod script;
 pub mod server;
 pub mod setting;
+pub mod sound;
 pub mod store_contract;
 pub mod token;
 pub mod wait;
