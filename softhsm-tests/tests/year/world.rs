@@ -61,6 +61,7 @@ pub(crate) struct Life {
     pub(crate) store: Arc<FaultyStore>,
     disk: Arc<SledStore>,
     changes: Arc<DiskJournal>,
+    uses: Arc<DiskJournal>,
     runtime: Runtime,
 }
 
@@ -123,6 +124,7 @@ impl World {
         }));
         let log = |name| until("a log to open", || DiskJournal::open(data, name).ok());
         let changes = Arc::new(log(LogName::Changes));
+        let uses = Arc::new(log(LogName::Uses));
         let script = Arc::new(Script::default());
         let hsm = Arc::new(FaultyHsm::new(self.pool.clone(), &script));
         hsm.goes(self.hsm_away);
@@ -133,7 +135,7 @@ impl World {
             hsm: hsm.clone(),
             store: store.clone(),
             changes: journal(changes.clone()),
-            uses: journal(Arc::new(log(LogName::Uses))),
+            uses: journal(uses.clone()),
             clock: self.clock.clone(),
             metrics: Arc::new(Metrics::default()),
             provider: false,
@@ -150,6 +152,7 @@ impl World {
             store,
             disk,
             changes,
+            uses,
             runtime,
         });
     }
@@ -244,6 +247,27 @@ impl World {
             panic!("what is due was asked for");
         };
         (due, now)
+    }
+
+    /// What the service was told when it asked itself for something, lately.
+    pub(crate) fn told_lately(&self) -> Vec<String> {
+        let life = self.life();
+        let from = life.uses.size().saturating_sub(30);
+        let entries = self.wait(life.uses.read(from, usize::MAX)).unwrap();
+        let records = entries
+            .into_iter()
+            .map(|(_, bytes)| Record::decode(&bytes).unwrap());
+        records
+            .filter(|record| record.actor() == "scheduler")
+            .map(|record| {
+                format!(
+                    "{} {:?}: {:?}",
+                    record.time(),
+                    record.resource(),
+                    record.error()
+                )
+            })
+            .collect()
     }
 
     /// The log of changes, whole.

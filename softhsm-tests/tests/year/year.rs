@@ -160,7 +160,11 @@ fn settles(world: &World) -> usize {
         .into_iter()
         .filter(|(due, waits)| due.task.by_itself() && waits.is_none())
         .collect();
-    assert!(left.is_empty(), "at {now}: {left:?}");
+    assert!(
+        left.is_empty(),
+        "at {now}: {left:?}: {:#?}",
+        world.told_lately()
+    );
     done
 }
 

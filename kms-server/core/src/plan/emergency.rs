@@ -33,7 +33,7 @@ pub(super) fn declare(ground: Ground<'_>, minutes: u32, reason: &str) -> Result<
     };
     let emergency = Emergency {
         name: EmergencyName::fresh(&ground.fresh)?,
-        declarer: ground.who()?.clone(),
+        declarer: ground.who()?,
         approvers,
         reason: reason.to_owned(),
         from: ground.now,
@@ -68,7 +68,7 @@ pub(super) fn review(ground: Ground<'_>, name: &EmergencyName, findings: &str) -
         return Err(Error::conflict(format!("{name} was reviewed already")));
     }
     let reviewer = ground.who()?;
-    if *reviewer == emergency.declarer || emergency.approvers.contains(reviewer) {
+    if reviewer == emergency.declarer || emergency.approvers.contains(&reviewer) {
         return Err(Error::refused(format!(
             "you declared or approved {name}; somebody else must review it"
         )));

@@ -13,6 +13,7 @@ mod version;
 
 pub use proposal::{Difference, carried_out, difference, file};
 
+use crate::action::Action;
 use crate::caller::{Caller, Principal};
 use crate::command::Change;
 use crate::due::{Outlook, Steady};
@@ -132,10 +133,14 @@ pub struct Ground<'a> {
 
 impl<'a> Ground<'a> {
     /// Who asks: the person or service, whichever of their certificates they came with.
-    fn who(&self) -> Result<&'a Principal> {
-        let peer = self.caller.peer();
-        let peer = peer.ok_or_else(|| Error::internal("nobody asked for this change"))?;
-        Ok(self.view.who(&peer.identity().principal))
+    fn who(&self) -> Result<Principal> {
+        match self.caller {
+            Caller::Peer(peer) => Ok(self.view.who(&peer.identity().principal).clone()),
+            Caller::Scheduler => Principal::scheduler(),
+            Caller::Founder | Caller::Recovery => {
+                Err(Error::internal("nobody asked for this change"))
+            }
+        }
     }
 
     /// What can be due.
@@ -165,7 +170,9 @@ impl<'a> Ground<'a> {
 /// `Conflict` when something exists already or changed since the caller looked; `NotFound` when
 /// something that it builds on is missing; `Invalid` or `State` when it cannot be.
 pub fn plan(ground: Ground<'_>, change: &Change) -> Result<Plan> {
-    if *ground.caller == Caller::Scheduler {
+    // Nobody destroys before its day, whatever a policy says.
+    let destroys = matches!(change.action(), Action::DestroyVersion | Action::EraseSpace);
+    if destroys || *ground.caller == Caller::Scheduler {
         ground.outlook().demand(change)?;
     }
     match change {

@@ -27,7 +27,7 @@ pub fn file(ground: Ground<'_>, change: &Change, planned: &Plan, needed: u8) -> 
     let proposal = Proposal {
         terms: Terms {
             name: ProposalName::fresh(&ground.fresh)?,
-            proposer: ground.who()?.clone(),
+            proposer: ground.who()?,
             action: change.action(),
             command: change.text()?,
             expires: ground.now.plus_millis(LIFETIME),
@@ -51,7 +51,7 @@ pub(super) fn approve(
     reason: &str,
 ) -> Result<Plan> {
     let (proposal, revision) = waiting(ground, name)?;
-    let custodian = ground.who()?.clone();
+    let custodian = ground.who()?;
     if custodian == proposal.terms.proposer {
         return Err(Error::refused(
             "you filed this proposal, so somebody else must approve it",
