@@ -50,6 +50,9 @@ pub(super) fn move_version(
         let sentence = format!("{name} will be destroyed; take that back first (kms version keep)");
         return Err(Error::state(sentence));
     }
+    if to == State::Active && ground.view.is_burnt(&version.id) {
+        return Err(super::space::begun(name));
+    }
     let mut moved = step(version, to, ground, reason);
     moved.suspended_processing = to == State::Suspended && keep_processing;
     let mut writes = vec![over(Value::Version(moved), revision)];
@@ -188,6 +191,13 @@ pub(super) fn next_version(
     reason: &str,
     imported: Option<Imported>,
 ) -> Result<Plan> {
+    let space = ground.view.space(key.name.space());
+    if let Some(erased) = space.and_then(|(space, _)| space.erased.as_ref()) {
+        let (space, day) = (key.name.space(), erased.time.date());
+        return Err(Error::state(format!(
+            "{space} was erased on {day}: nothing is made there any more"
+        )));
+    }
     let id = ground.view.next_id(key)?;
     let number = id.version;
     let origin = key.origin;
