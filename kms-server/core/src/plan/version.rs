@@ -134,13 +134,6 @@ pub(super) fn rotate(
         let sentence = "the material of this key comes from outside: import a new version instead of rotating it";
         return Err(Error::state(sentence));
     }
-    let space = ground.view.space(name.space()).map(|(space, _)| space);
-    if space.is_some_and(|space| space.erased.is_some()) {
-        return Err(Error::state(format!(
-            "{} was erased: no key is made there any more",
-            name.space()
-        )));
-    }
     let state = if pre_active {
         State::PreActive
     } else {
