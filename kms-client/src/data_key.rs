@@ -72,9 +72,16 @@ impl Context {
         Ok(self)
     }
 
-    /// As the service gets it: with `kms.file`, so that the data key of a file opens as nothing
-    /// else, and nothing else as the data key of a file.
-    pub(crate) fn of_file(&self) -> BTreeMap<String, String> {
+    /// The pairs as they were given.
+    #[must_use]
+    pub fn pairs(&self) -> &BTreeMap<String, String> {
+        &self.pairs
+    }
+
+    /// As the service gets it with the data key of a file: with `kms.file`, so that it opens as
+    /// nothing else, and nothing else as the data key of a file.
+    #[must_use]
+    pub fn of_file(&self) -> BTreeMap<String, String> {
         let mut pairs = self.pairs.clone();
         pairs.insert("kms.file".to_owned(), "1".to_owned());
         pairs

@@ -1,11 +1,11 @@
 //! Envelope encryption of files and streams.
 
 use crate::data_key::{Cache, DataKey};
-use crate::header::{HEADER_LENGTH, Header, SLOT_LENGTH, Slots};
+use crate::header::Header;
+use crate::sealed_file::{SealedFile, read_slots};
 use crate::{Bounds, Client, Context, Error, Kind, Output, seal, v1};
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::os::unix::fs::FileExt;
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -177,31 +177,19 @@ impl Envelopes {
     /// [`Kind::Invalid`] when it is no sealed file or the context is not the one it was sealed
     /// with; what the service answers; [`Kind::Io`].
     pub async fn rewrap(&self, path: &Path, context: &Context) -> Result<Rewrapped, Error> {
-        let doing = "re-wrap the file";
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(path)
-            .map_err(|e| Error::file(doing, &e))?;
-        let slots = read_slots(&mut &file)?;
+        let place = path.to_owned();
+        let file = in_background(move || SealedFile::open(&place)).await?;
         let answer = self
             .client
             .re_encrypt(v1::ReEncryptRequest {
-                name: slots.header.key().to_owned(),
-                ciphertext: slots.header.wrapped().to_vec(),
+                name: file.key().to_owned(),
+                ciphertext: file.wrapped().to_vec(),
                 context: context.of_file(),
             })
             .await?;
-        let written = answer.version != answer.former_version || !slots.agree;
+        let written = answer.version != answer.former_version || !file.is_whole();
         if written {
-            let slot = Header::new(slots.header.key(), &answer.ciphertext)
-                .and_then(|header| header.to_slot())
-                .map_err(|e| Error::new(Kind::Internal, format!("cannot {doing}: {e}")))?;
-            in_background(move || {
-                replace_slots(&file, &slot, slots.first_is_whole)
-                    .map_err(|e| Error::file(doing, &e))
-            })
-            .await?;
+            in_background(move || file.replace(&answer.ciphertext)).await?;
         }
         Ok(Rewrapped {
             former_version: answer.former_version,
@@ -252,31 +240,6 @@ impl Envelopes {
 }
 
 const BUFFER: usize = 128 * 1024;
-
-/// The slot that is not whole, or not the one that is read, goes first: at every moment one slot
-/// is whole on the disk.
-fn replace_slots(file: &File, slot: &[u8], first_is_whole: bool) -> io::Result<()> {
-    let second = u64::try_from(SLOT_LENGTH).unwrap_or(u64::MAX);
-    let order = if first_is_whole {
-        [second, 0]
-    } else {
-        [0, second]
-    };
-    for offset in order {
-        file.write_all_at(slot, offset)?;
-        file.sync_data()?;
-    }
-    Ok(())
-}
-
-fn read_slots(input: &mut impl Read) -> Result<Slots, Error> {
-    let mut bytes = Vec::with_capacity(HEADER_LENGTH);
-    input
-        .take(u64::try_from(HEADER_LENGTH).unwrap_or(u64::MAX))
-        .read_to_end(&mut bytes)
-        .map_err(|e| Error::file("read the sealed content", &e))?;
-    Slots::read(&bytes).map_err(|e| Error::new(Kind::Invalid, e.to_string()))
-}
 
 fn open_file(path: &Path) -> Result<BufReader<File>, Error> {
     File::open(path)

@@ -46,6 +46,7 @@ mod output;
 mod private;
 mod retry;
 mod seal;
+mod sealed_file;
 mod tls;
 mod watch;
 
@@ -63,4 +64,5 @@ pub use login::{Login, OpenId, SignIn};
 pub use output::{Output, discard_unfinished};
 pub use private::read_private;
 pub use retry::Backoff;
+pub use sealed_file::SealedFile;
 pub use watch::Proposals;

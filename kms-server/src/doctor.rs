@@ -125,7 +125,11 @@ pub async fn doctor(config: Config, orphans: &[String]) -> Result<Diagnosis, Str
     Ok(diagnosis)
 }
 
-async fn compare(view: &View, hsm: &dyn Hsm) -> Result<Diagnosis, String> {
+/// Compares what a deployment says with what its token holds, both ways; changes nothing.
+///
+/// # Errors
+/// One sentence when the token cannot be read.
+pub async fn compare(view: &View, hsm: &dyn Hsm) -> Result<Diagnosis, String> {
     let objects = hsm.objects().await.map_err(|e| said(&e))?;
     let mut by_id: BTreeMap<KeyId, Vec<&TokenObject>> = BTreeMap::new();
     let mut diagnosis = Diagnosis {

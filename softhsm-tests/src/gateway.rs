@@ -169,6 +169,22 @@ impl Gateway {
             .map(|answer| answer.into_inner().versions)
     }
 
+    /// How a version, named in full, was used.
+    ///
+    /// # Errors
+    /// The service's answer.
+    pub fn usage(&self, version: &str) -> Result<v1::VersionUsage, Status> {
+        let request = v1::GetVersionUsageRequest {
+            name: version.to_owned(),
+        };
+        self.call(async |channel| {
+            KeyServiceClient::new(channel)
+                .get_version_usage(request)
+                .await
+        })
+        .map(tonic::Response::into_inner)
+    }
+
     /// Every record of a log that the caller may see, parsed, in order.
     ///
     /// # Errors

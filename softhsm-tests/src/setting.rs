@@ -18,10 +18,27 @@ pub fn keep() -> bool {
     is_set("KMS_TEST_KEEP")
 }
 
+/// Where chance begins: another each time, unless `KMS_TEST_SEED` says where.
+///
+/// # Panics
+/// When that is no number, or the operating system gives no random bytes.
+pub fn seed() -> u64 {
+    if let Some(seed) = value("KMS_TEST_SEED") {
+        return seed.parse().expect("KMS_TEST_SEED is a number");
+    }
+    let mut bytes = [0; 4];
+    getrandom::fill(&mut bytes).expect("random bytes");
+    u32::from_le_bytes(bytes).into()
+}
+
 #[allow(
     clippy::disallowed_methods,
     reason = "a test run has no configuration file: these are its switches"
 )]
+fn value(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 fn is_set(name: &str) -> bool {
-    std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0")
+    value(name).is_some_and(|value| !value.is_empty() && value != "0")
 }

@@ -330,9 +330,28 @@ impl CryptoService for Fake {
 
     async fn batch_re_encrypt(
         &self,
-        _: Request<v1::BatchReEncryptRequest>,
+        request: Request<v1::BatchReEncryptRequest>,
     ) -> Answer<v1::BatchReEncryptResponse> {
-        Err(Status::unimplemented("not in this test"))
+        use v1::batch_re_encrypt_response::{Result as Each, result::Result as Told};
+        let v1::BatchReEncryptRequest { name, items } = request.into_inner();
+        let mut results = Vec::new();
+        for item in items {
+            let one = v1::ReEncryptRequest {
+                name: name.clone(),
+                ciphertext: item.ciphertext,
+                context: item.context,
+            };
+            let told = match self.re_encrypt(Request::new(one)).await {
+                Ok(moved) => Told::Ok(moved.into_inner()),
+                Err(status) => Told::Error(v1::ItemError {
+                    code: status.code().into(),
+                    message: status.message().to_owned(),
+                    ..v1::ItemError::default()
+                }),
+            };
+            results.push(Each { result: Some(told) });
+        }
+        Ok(Response::new(v1::BatchReEncryptResponse { results }))
     }
 
     async fn batch_generate_data_key(

@@ -229,12 +229,16 @@ impl Outlook<'_> {
         if let Some(archived) = &space.archived {
             for key in self.view.keys_in(&space.name) {
                 let versions = self.view.versions(&key.name);
-                // What was compromised is re-wrapped to an active version first.
-                if versions.iter().any(|v| v.state == State::Compromised) {
-                    continue;
-                }
+                // What was compromised is re-wrapped to an active version first, until the space
+                // is erased.
+                let harmed = versions.iter().any(|v| v.state == State::Compromised);
+                let at = match &space.decommission {
+                    _ if !harmed => archived.time,
+                    Some(decided) => decided.erase,
+                    None => continue,
+                };
                 for version in versions.iter().filter(|v| v.state == State::Active) {
-                    push(archived.time, version.name.to_string(), Task::Deactivate);
+                    push(at, version.name.to_string(), Task::Deactivate);
                 }
             }
         }

@@ -6,6 +6,7 @@ use super::ledger::{Count, Keep, Spending};
 use kms_core::error::{Error, Result};
 use kms_core::id::KeyId;
 use kms_core::lifecycle::{ENCRYPTIONS_MAX, InForce, Spent};
+use serde::Deserialize;
 
 /// Written down ahead, at most: encryptions, and bytes.
 const BLOCK: Spent = Spent {
@@ -65,6 +66,14 @@ impl Engine {
     }
 }
 
+/// As the store may hold it: before bytes were counted, it held a number.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Spent(Spent),
+    Encryptions(u64),
+}
+
 /// Where it is counted.
 pub(super) fn name(id: &KeyId) -> String {
     format!("local/encryptions/{id}")
@@ -105,6 +114,14 @@ impl Count for Spent {
     }
 
     fn decode(bytes: &[u8]) -> Result<Self> {
-        serde_json::from_slice(bytes).map_err(|e| Error::internal(e.to_string()))
+        let spent: Written =
+            serde_json::from_slice(bytes).map_err(|e| Error::internal(e.to_string()))?;
+        Ok(match spent {
+            Written::Spent(spent) => spent,
+            Written::Encryptions(encryptions) => Spent {
+                encryptions,
+                bytes: 0,
+            },
+        })
     }
 }

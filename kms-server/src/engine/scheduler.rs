@@ -13,6 +13,7 @@ use kms_core::command::{Change, Command};
 use kms_core::due::{Due, Outlook, Steady};
 use kms_core::error::{Error, Kind, Result};
 use kms_core::revision::Revision;
+use kms_core::time::{HOUR, Time};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -27,9 +28,14 @@ const EVERY: Duration = Duration::from_secs(30);
 pub(super) struct Clockwork {
     /// Rings when something became due before its time: a version has protected enough.
     pub(super) bell: Notify,
-    /// As of which revision a command was answered with something else than its result.
-    answered: Mutex<HashMap<String, Revision>>,
+    /// As of which revision, and when by the second clock, a command was answered with something
+    /// else than its result.
+    answered: Mutex<HashMap<String, (Revision, Time)>>,
 }
+
+/// So long it is not asked again while nothing has changed, in milliseconds: then time itself may
+/// have changed the answer.
+const PATIENCE: u64 = HOUR;
 
 /// What a look at what is due came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -83,7 +89,7 @@ impl Engine {
                 Attempt::Done => round.done += 1,
                 Attempt::Waits => round.waiting += 1,
                 Attempt::Overtaken => {}
-                Attempt::Failed => round.failed += 1,
+                Attempt::Failed | Attempt::NoHsm => round.failed += 1,
                 // Nothing else will go better.
                 Attempt::Away => {
                     round.failed += 1;
@@ -126,7 +132,7 @@ impl Engine {
         }
         if *self.parts.hsm.health().borrow() != Health::Serving && change.needs_hsm() {
             tracing::warn!(task = task.name(), "something is due, and the HSM is away");
-            return Attempt::Away;
+            return Attempt::NoHsm;
         }
         let call = Call {
             caller: Caller::Scheduler,
@@ -150,11 +156,11 @@ impl Engine {
         match error.kind() {
             Kind::Pending => {
                 tracing::info!(task, on = due.resource, "waits for approvals");
-                self.clockwork.answered(text, self.view().revision());
+                self.answered(text);
                 Attempt::Waits
             }
             Kind::State | Kind::Conflict | Kind::NotFound => {
-                self.clockwork.answered(text, self.view().revision());
+                self.answered(text);
                 Attempt::Overtaken
             }
             Kind::Unavailable | Kind::Exhausted | Kind::Unknown => {
@@ -170,7 +176,7 @@ impl Engine {
                     sentence,
                     "the policy does not allow it, or the service is broken"
                 );
-                self.clockwork.answered(text, self.view().revision());
+                self.answered(text);
                 Attempt::Failed
             }
         }
@@ -189,8 +195,18 @@ impl Engine {
         let enough = |given: usize, needed: u8| given >= usize::from(needed);
         match filed {
             Some(filed) if !enough(filed.approvals.len(), filed.needed) => true,
-            Some(_) | None => self.clockwork.has_answered(text, seat.view.revision()),
+            Some(_) | None => {
+                let answered = self.clockwork.answered(text);
+                answered.is_some_and(|(revision, when)| {
+                    revision == seat.view.revision() && self.steady().now.since(when) < PATIENCE
+                })
+            }
         }
+    }
+
+    fn answered(&self, text: String) {
+        let when = (self.view().revision(), self.steady().now);
+        self.clockwork.remember(text, when);
     }
 }
 
@@ -201,19 +217,21 @@ enum Attempt {
     /// Somebody else did it, or it is no longer due.
     Overtaken,
     Failed,
-    /// The HSM, the store or a log is away.
+    /// It needs the HSM, which is away; what needs none goes on.
+    NoHsm,
+    /// The HSM, the store or a log did not do its part.
     Away,
 }
 
 impl Clockwork {
-    fn answered(&self, text: String, revision: Revision) {
+    fn remember(&self, text: String, when: (Revision, Time)) {
         let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
-        answered.insert(text, revision);
+        answered.insert(text, when);
     }
 
-    fn has_answered(&self, text: &str, revision: Revision) -> bool {
+    fn answered(&self, text: &str) -> Option<(Revision, Time)> {
         let answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
-        answered.get(text) == Some(&revision)
+        answered.get(text).copied()
     }
 
     fn forget(&self, text: &str) {

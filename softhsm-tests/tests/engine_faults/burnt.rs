@@ -3,7 +3,6 @@
 
 use crate::invariants::{self, Orphans};
 use crate::kind::{Kind, import, opens, seal};
-use crate::script::Fault;
 use crate::world::{Answer, Token, World};
 use kms_core::action::Action;
 use kms_core::command::Change;
@@ -14,6 +13,7 @@ use kms_core::permit::{Permit, SystemOp};
 use kms_core::state::State;
 use kms_server::engine::Reply;
 use kms_server::hsm::Hsm;
+use softhsm_tests::script::Fault;
 use uuid::Uuid;
 
 /// The outside calls of a rotation: the store, the intention, the HSM; and the HSM again, when it

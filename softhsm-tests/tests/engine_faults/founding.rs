@@ -1,9 +1,9 @@
 //! A deployment whose `init` fails at every outside call, and is made by the next one.
 
 use crate::invariants::{self, Orphans};
-use crate::script::Fault;
 use crate::world::{Token, World};
 use kms_core::name::IMPORT_TOKEN_KEY;
+use softhsm_tests::script::Fault;
 use softhsm_tests::setting::full;
 
 #[test]

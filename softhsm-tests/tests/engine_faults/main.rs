@@ -11,12 +11,11 @@
 
 mod burnt;
 mod clock;
-mod faulty;
 mod founding;
 mod invariants;
 mod kind;
 mod random;
-mod script;
+mod statistics;
 mod world;
 
 use invariants::Orphans;
@@ -27,7 +26,7 @@ use kms_core::quota::QuotaName;
 use kms_core::value::{Stamped, Value};
 use kms_core::view::View;
 use kms_server::engine::Reply;
-use script::Fault;
+use softhsm_tests::script::Fault;
 use uuid::Uuid;
 use world::{Answer, Token, World};
 

@@ -2,7 +2,6 @@
 
 use crate::invariants::{self, Orphans};
 use crate::kind::import;
-use crate::script::Fault;
 use crate::world::{Answer, Token, World};
 use kms_core::action::Action;
 use kms_core::class::Class;
@@ -14,6 +13,7 @@ use kms_server::engine::Reply;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use softhsm_tests::script::Fault;
 use softhsm_tests::setting::scaled;
 use std::collections::BTreeMap;
 use uuid::Uuid;

@@ -2,8 +2,6 @@
 //! killed at any outside call and opened again.
 
 use crate::clock::Set;
-use crate::faulty::{FaultyHsm, FaultyJournal, FaultyStore};
-use crate::script::{Fault, Script};
 use kms_core::caller::{Caller, Peer};
 use kms_core::certificate::Scheme;
 use kms_core::command::{Change, Command, LogName};
@@ -22,12 +20,13 @@ use kms_server::metrics::Metrics;
 use kms_server::store::SledStore;
 use softhsm_tests::InProcessToken;
 use softhsm_tests::certificate;
+use softhsm_tests::faulty::{FaultyHsm, FaultyJournal, FaultyStore};
 use softhsm_tests::program::repository;
+use softhsm_tests::script::{Fault, Script};
 use softhsm_tests::wait::until;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
@@ -226,22 +225,10 @@ impl World {
         let (store, changes) = (Arc::new(store), Arc::new(log(LogName::Changes)));
         let script = Arc::new(Script::default());
         script.start(faults.iter().copied());
-        let journal = |inner: Arc<dyn Journal>| {
-            Arc::new(FaultyJournal {
-                inner,
-                script: Arc::clone(&script),
-                in_doubt: AtomicBool::new(false),
-            })
-        };
+        let journal = |inner: Arc<dyn Journal>| Arc::new(FaultyJournal::new(inner, &script));
         let parts = Parts {
-            hsm: Arc::new(FaultyHsm {
-                inner: self.hsm.pool.clone(),
-                script: Arc::clone(&script),
-            }),
-            store: Arc::new(FaultyStore {
-                inner: store.clone(),
-                script: Arc::clone(&script),
-            }),
+            hsm: Arc::new(FaultyHsm::new(self.hsm.pool.clone(), &script)),
+            store: Arc::new(FaultyStore::new(store.clone(), &script)),
             changes: journal(changes.clone()),
             uses: journal(Arc::new(log(LogName::Uses))),
             clock: self.clock.clone(),

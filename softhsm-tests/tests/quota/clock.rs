@@ -8,52 +8,24 @@ use kms_core::lifecycle::Lifecycle;
 use kms_core::plane::Plane;
 use kms_core::pseudonym::Identifier;
 use kms_core::space::{InputType, SpaceKind};
-use kms_core::time::Time;
+use kms_core::time::HOUR;
 use kms_server::audit::DiskJournal;
-use kms_server::clock::Clock;
 use kms_server::engine::{Call, Engine, Parts};
 use kms_server::hsm::Pool;
 use kms_server::init::{Founding, found};
 use kms_server::metrics::Metrics;
 use kms_server::store::SledStore;
-use softhsm_tests::{InProcessToken, certificate, program::repository, wait::until};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use softhsm_tests::{
+    InProcessToken, certificate, manual_clock::ManualClock, program::repository, wait::until,
+};
+use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-/// The wall is set by hand; the monotonic clock goes on as real time does.
-#[derive(Debug)]
-struct Manual {
-    wall: Mutex<u64>,
-    monotonic: Mutex<Duration>,
-}
-
-impl Clock for Manual {
-    fn now(&self) -> Time {
-        Time(*self.wall.lock().unwrap())
-    }
-
-    fn monotonic(&self) -> Duration {
-        *self.monotonic.lock().unwrap()
-    }
-}
-
-const HOUR: i64 = 3_600_000;
-
-impl Manual {
-    fn jumps(&self, millis: i64) {
-        let mut wall = self.wall.lock().unwrap();
-        *wall = wall.saturating_add_signed(millis);
-    }
-
-    fn goes_on(&self, millis: i64) {
-        self.jumps(millis);
-        *self.monotonic.lock().unwrap() += Duration::from_millis(millis.unsigned_abs());
-    }
-}
+/// As a clock jumps.
+const AN_HOUR: i64 = 3_600_000;
 
 const BINDINGS: &str = "\
 bindings:
@@ -81,7 +53,7 @@ struct World {
     // Fields drop in this order: the engine, the token's threads, the library.
     engine: Option<Arc<Engine>>,
     runtime: Runtime,
-    clock: Arc<Manual>,
+    clock: Arc<ManualClock>,
     data: TempDir,
     pool: Arc<Pool>,
     _token: InProcessToken,
@@ -105,10 +77,7 @@ impl World {
         let mut world = World {
             engine: None,
             runtime: Runtime::new().unwrap(),
-            clock: Arc::new(Manual {
-                wall: Mutex::new(1_770_000_000_000),
-                monotonic: Mutex::default(),
-            }),
+            clock: Arc::default(),
             data,
             pool: Arc::new(token.pool()),
             _token: token,
@@ -228,18 +197,18 @@ fn a_clock_that_is_set_gives_nothing_and_a_day_that_passes_does() {
     let mut world = World::new("quota-clock");
     assert_eq!(world.passes(), 10);
     // While it runs, neither forward nor back.
-    world.clock.jumps(30 * 24 * HOUR);
+    world.clock.jumps(30 * 24 * AN_HOUR);
     assert_eq!(world.passes(), 0);
-    world.clock.jumps(-60 * 24 * HOUR);
+    world.clock.jumps(-60 * 24 * AN_HOUR);
     assert_eq!(world.passes(), 0);
     // Set back, and the service started again, as often as one likes.
     for _ in 0..3 {
-        world.clock.jumps(-24 * HOUR);
+        world.clock.jumps(-24 * AN_HOUR);
         world.starts();
         assert_eq!(world.passes(), 0);
     }
     // Put right again, a day that really passes is a new window; less is not.
-    world.clock.jumps(33 * 24 * HOUR);
+    world.clock.jumps(33 * 24 * AN_HOUR);
     world.starts();
     world.clock.goes_on(23 * HOUR);
     assert_eq!(world.passes(), 0);
@@ -251,7 +220,7 @@ fn a_clock_that_is_set_gives_nothing_and_a_day_that_passes_does() {
     // beginning.
     world.clock.goes_on(10 * 24 * HOUR);
     assert_eq!(world.passes(), 10);
-    world.clock.jumps(-5 * 24 * HOUR);
+    world.clock.jumps(-5 * 24 * AN_HOUR);
     world.starts();
     assert_eq!(world.passes(), 0);
     world.clock.goes_on((5 * 24 + 23) * HOUR);
@@ -260,7 +229,7 @@ fn a_clock_that_is_set_gives_nothing_and_a_day_that_passes_does() {
     assert_eq!(world.passes(), 10);
     // Whoever sets the clock forward and starts the service again has one window more: nothing
     // tells it from a day that has passed.
-    world.clock.jumps(24 * HOUR);
+    world.clock.jumps(24 * AN_HOUR);
     world.starts();
     assert_eq!(world.passes(), 10);
     assert_eq!(world.passes(), 0);

@@ -2,8 +2,8 @@
 
 use crate::noun::{
     access, attestation, audit, backup, completions, context, domain, edge, emergency, file, hsm,
-    import, inventory, key, login, policy, proposal, pseudonym, quota, random, report, rotation,
-    space, status, version,
+    import, inventory, key, login, policy, proposal, pseudonym, quota, random, report, rewrap,
+    rotation, space, status, version,
 };
 use crate::screen::Form;
 use crate::session::Setting;
@@ -139,7 +139,7 @@ enum Noun {
     /// Open a sealed file.
     Decrypt(file::Decrypt),
     /// Move sealed files to the primary version of their key; the content is not touched.
-    Rewrap(file::Rewrap),
+    Rewrap(rewrap::Rewrap),
     /// Random bytes of the HSM.
     Random(random::Random),
     /// A completion script for a shell.

@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         Some(Ok(())) => ExitCode::SUCCESS,
         Some(Err(error)) => told(&error),
         None => {
-            screen::complain("interrupted; no half file is left");
+            screen::complain("interrupted; nothing that is half done has the name of a result");
             ExitCode::from(130)
         }
     };

@@ -184,6 +184,8 @@ fn processing(bench: Bench<'_>, name: &KeyName, action: Action) -> Result<Vec<Ke
     let fit = versions
         .iter()
         .filter(|v| v.allows(state::Use::Process) || rewrapped(v))
+        // The HSM may have lost it: its destruction was begun.
+        .filter(|v| !bench.view.is_burnt(&v.id))
         .map(|v| v.id)
         .collect();
     Ok(fit)

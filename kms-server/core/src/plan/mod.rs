@@ -14,6 +14,7 @@ mod version;
 
 pub use proposal::{Difference, carried_out, difference, file};
 
+use crate::action::Action;
 use crate::caller::{Caller, Principal};
 use crate::command::Change;
 use crate::due::{Outlook, Steady};
@@ -169,7 +170,9 @@ impl<'a> Ground<'a> {
 /// `Conflict` when something exists already or changed since the caller looked; `NotFound` when
 /// something that it builds on is missing; `Invalid` or `State` when it cannot be.
 pub fn plan(ground: Ground<'_>, change: &Change) -> Result<Plan> {
-    if *ground.caller == Caller::Scheduler {
+    // Nobody destroys before its day, whatever a policy says.
+    let destroys = matches!(change.action(), Action::DestroyVersion | Action::EraseSpace);
+    if destroys || *ground.caller == Caller::Scheduler {
         ground.outlook().demand(change)?;
     }
     match change {

@@ -10,8 +10,12 @@ use crate::space::{Decommission, KEPT, Space, SpaceKind};
 use crate::state::State;
 use crate::value::Value;
 
-/// So many versions are destroyed in one change: the intention holds each of them in full.
+/// So many versions are destroyed in one change at the most, and no more than fit: the intention
+/// holds each of them in full, and their keys.
 const AT_ONCE: usize = 40;
+
+/// So much of an intention, in bytes; a version and its key are always less.
+const ROOM: usize = 40 * 1024;
 
 pub(super) fn create(
     ground: Ground<'_>,
@@ -132,7 +136,7 @@ pub(super) fn erase(ground: Ground<'_>, name: &SpaceName, reason: &str) -> Resul
             used.name
         )));
     }
-    let (now, later) = left.split_at(left.len().min(AT_ONCE));
+    let (now, later) = left.split_at(fit(ground, &left)?);
     let mut writes = Vec::new();
     let mut ids = Vec::new();
     for version in now {
@@ -176,6 +180,22 @@ pub(super) fn erase(ground: Ground<'_>, name: &SpaceName, reason: &str) -> Resul
         writes,
         subject,
     })
+}
+
+/// How many of these versions one change destroys, each with its key.
+fn fit(ground: Ground<'_>, left: &[&Version]) -> Result<usize> {
+    let mut room = ROOM;
+    for (count, version) in left.iter().enumerate() {
+        let key = ground.view.get(&version.name.key().to_string());
+        let key = key.map(|key| key.value.encode()).transpose()?;
+        let version = Value::Version((*version).clone()).encode()?;
+        let needed = version.len().saturating_add(key.map_or(0, |key| key.len()));
+        if count > 0 && (needed > room || count == AT_ONCE) {
+            return Ok(count);
+        }
+        room = room.saturating_sub(needed);
+    }
+    Ok(left.len())
 }
 
 /// What a change that gave up half-way leaves.

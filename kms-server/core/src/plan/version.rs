@@ -50,6 +50,9 @@ pub(super) fn move_version(
         let sentence = format!("{name} will be destroyed; take that back first (kms version keep)");
         return Err(Error::state(sentence));
     }
+    if to == State::Active && ground.view.is_burnt(&version.id) {
+        return Err(super::space::begun(name));
+    }
     let mut moved = step(version, to, ground, reason);
     moved.suspended_processing = to == State::Suspended && keep_processing;
     let mut writes = vec![over(Value::Version(moved), revision)];
@@ -131,13 +134,6 @@ pub(super) fn rotate(
         let sentence = "the material of this key comes from outside: import a new version instead of rotating it";
         return Err(Error::state(sentence));
     }
-    let space = ground.view.space(name.space()).map(|(space, _)| space);
-    if space.is_some_and(|space| space.erased.is_some()) {
-        return Err(Error::state(format!(
-            "{} was erased: no key is made there any more",
-            name.space()
-        )));
-    }
     let state = if pre_active {
         State::PreActive
     } else {
@@ -188,6 +184,13 @@ pub(super) fn next_version(
     reason: &str,
     imported: Option<Imported>,
 ) -> Result<Plan> {
+    let space = ground.view.space(key.name.space());
+    if let Some(erased) = space.and_then(|(space, _)| space.erased.as_ref()) {
+        let (space, day) = (key.name.space(), erased.time.date());
+        return Err(Error::state(format!(
+            "{space} was erased on {day}: nothing is made there any more"
+        )));
+    }
     let id = ground.view.next_id(key)?;
     let number = id.version;
     let origin = key.origin;

@@ -280,6 +280,9 @@ fn protected_by<'a>(bench: &Bench<'a>, key: &Key, envelope: &Envelope) -> Result
     } else {
         let why = match version.destruction {
             Some(_) => "will be destroyed and does nothing until then".to_owned(),
+            None if bench.view.is_burnt(&version.id) => {
+                "is being destroyed: the HSM may have lost it already".to_owned()
+            }
             None => format!("is {}, which does not allow decryption", version.state),
         };
         Err(Error::state(format!("{name} {why}")))

@@ -59,6 +59,15 @@ pub(super) fn read(
     }
 }
 
+/// What separates fields, as it is given.
+pub(super) fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        [one] if one.is_ascii() && !matches!(one, b'"' | b'\r' | b'\n') => Ok(*one),
+        _ if text == "\\t" => Ok(b'\t'),
+        _ => Err("one ASCII character, or \\t".to_owned()),
+    }
+}
+
 pub(super) fn position(header: &ByteRecord, column: &str) -> Result<usize, Error> {
     let mut found = header
         .iter()

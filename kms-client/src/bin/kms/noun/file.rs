@@ -1,9 +1,8 @@
-//! `kms encrypt`, `kms decrypt`, `kms rewrap`.
+//! `kms encrypt`, `kms decrypt`.
 
 use super::key::pair;
 use crate::progress::{self, Counted};
 use crate::session::Session;
-use crate::table::Table;
 use clap::Args;
 use indicatif::ProgressBar;
 use kms_client::{Bounds, Context, Envelopes, Error, Kind, Output, Sealed, name};
@@ -51,20 +50,8 @@ pub(crate) struct Decrypt {
     place: Place,
 }
 
-/// Asks the service to wrap each file's data key anew, under the primary version, and replaces the
-/// file's header in place. Interrupted at any moment, every file opens; run it again to finish.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  kms rewrap /srv/out/*.kms")]
-pub(crate) struct Rewrap {
-    /// The sealed files.
-    #[arg(required = true)]
-    files: Vec<PathBuf>,
-    #[command(flatten)]
-    binding: Binding,
-}
-
-#[derive(Debug, Args)]
-struct Binding {
+pub(super) struct Binding {
     /// The encryption context: bound to the file, stored nowhere, and asked again to open it. May
     /// be given several times.
     #[arg(long = "context", id = "pairs", value_name = "NAME=VALUE", value_parser = pair)]
@@ -137,73 +124,8 @@ impl Decrypt {
     }
 }
 
-impl Rewrap {
-    pub(crate) async fn run(self, session: &Session) -> Result<(), Error> {
-        let context = self.binding.context()?;
-        let envelopes = Envelopes::new(session.client.clone(), Bounds::default());
-        let mut done = Vec::new();
-        let mut failed: Vec<Error> = Vec::new();
-        let bar = progress::steps(self.files.len());
-        for file in &self.files {
-            bar.set_message(file.display().to_string());
-            match envelopes.rewrap(file, &context).await {
-                Ok(rewrapped) => done.push((file, rewrapped)),
-                Err(e) => failed.push(e.within(file.display())),
-            }
-            bar.inc(1);
-        }
-        bar.finish_and_clear();
-        if session.screen.is_json() {
-            let files: Vec<_> = done
-                .iter()
-                .map(|(file, rewrapped)| {
-                    json!({
-                        "file": file,
-                        "formerVersion": rewrapped.former_version,
-                        "version": rewrapped.version,
-                        "written": rewrapped.written,
-                    })
-                })
-                .collect();
-            session.screen.json(&json!({ "files": files }))?;
-        } else if !done.is_empty() {
-            let rows = done.iter().map(|(file, rewrapped)| {
-                let what = if rewrapped.written {
-                    "re-wrapped"
-                } else {
-                    "was current already"
-                };
-                let versions = [&rewrapped.former_version, &rewrapped.version];
-                let [former, now] = versions.map(|version| name::short(version));
-                [file.display().to_string(), former, now, what.to_owned()]
-            });
-            let table = Table::columns(["FILE", "FROM", "TO", ""]).rows(rows);
-            session.screen.line(&table.to_string())?;
-        }
-        summary(failed, self.files.len())
-    }
-}
-
-/// Every failure is told; the first decides the exit code.
-fn summary(failed: Vec<Error>, asked: usize) -> Result<(), Error> {
-    let Some(first) = failed.first() else {
-        return Ok(());
-    };
-    if asked == 1 {
-        return Err(first.clone());
-    }
-    for error in &failed {
-        crate::screen::complain(&error.to_string());
-    }
-    let count = failed.len();
-    Err(Error::new(
-        first.kind(),
-        format!("{count} of {asked} files were not re-wrapped"),
-    ))
-}
-
 impl Binding {
-    fn context(&self) -> Result<Context, Error> {
+    pub(super) fn context(&self) -> Result<Context, Error> {
         let begin = Context::none();
         self.pairs
             .iter()

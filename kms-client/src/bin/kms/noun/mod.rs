@@ -25,6 +25,7 @@ mod pseudonym_part;
 pub(crate) mod quota;
 pub(crate) mod random;
 pub(crate) mod report;
+pub(crate) mod rewrap;
 pub(crate) mod rotation;
 pub(crate) mod space;
 pub(crate) mod status;

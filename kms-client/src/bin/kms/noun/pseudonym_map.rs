@@ -5,7 +5,7 @@
 //! only if every line was pseudonymised: a file of which a part is still identifying must not look
 //! like a result. What a quota cut short is kept under another name and can be gone on with.
 
-use super::csv_batch::{Batch, position, read, unreadable};
+use super::csv_batch::{Batch, delimiter, position, read, unreadable};
 use super::edge::Input;
 use super::pseudonym::{MOST, evaluate};
 use super::pseudonym_part::{Finished, Part};
@@ -295,14 +295,6 @@ fn unwritten(error: &csv::Error) -> Error {
 
 fn is_standard(path: &Path) -> bool {
     path == Path::new("-")
-}
-
-fn delimiter(text: &str) -> Result<u8, String> {
-    match text.as_bytes() {
-        [one] if one.is_ascii() && !matches!(one, b'"' | b'\r' | b'\n') => Ok(*one),
-        _ if text == "\\t" => Ok(b'\t'),
-        _ => Err("one ASCII character, or \\t".to_owned()),
-    }
 }
 
 fn batch(text: &str) -> Result<usize, String> {

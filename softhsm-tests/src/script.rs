@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// How an outside call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// It says that nothing was done, and nothing was.
     NotDone,
     /// It is done, and nobody hears of it.
@@ -19,14 +19,17 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 4] = [
+    /// Every way.
+    pub const ALL: [Fault; 4] = [
         Fault::NotDone,
         Fault::InDoubt,
         Fault::CrashBefore,
         Fault::CrashAfter,
     ];
 
-    pub(crate) fn is_crash(self) -> bool {
+    /// Whether the process dies of it.
+    #[must_use]
+    pub fn is_crash(self) -> bool {
         match self {
             Fault::CrashBefore | Fault::CrashAfter => true,
             Fault::NotDone | Fault::InDoubt => false,
@@ -36,7 +39,7 @@ impl Fault {
 
 /// Counts the outside calls of one life of the engine and makes some of them fail.
 #[derive(Debug, Default)]
-pub(crate) struct Script {
+pub struct Script {
     state: Mutex<State>,
     died: Notify,
 }
@@ -52,33 +55,37 @@ struct State {
 
 impl Script {
     /// From now on calls are counted, from 0, and these fail.
-    pub(crate) fn start(&self, faults: impl IntoIterator<Item = (usize, Fault)>) {
-        let mut state = self.state.lock().unwrap();
+    pub fn start(&self, faults: impl IntoIterator<Item = (usize, Fault)>) {
+        let mut state = self.held();
         state.listening = true;
         state.calls.clear();
         state.faults = faults.into_iter().collect();
     }
 
     /// From now on no call fails. Gives the names of those that were counted.
-    pub(crate) fn stop(&self) -> Vec<String> {
-        let mut state = self.state.lock().unwrap();
+    pub fn stop(&self) -> Vec<String> {
+        let mut state = self.held();
         state.listening = false;
         state.faults.clear();
         std::mem::take(&mut state.calls)
     }
 
     /// Whether a call of this name has ever failed.
-    pub(crate) fn has_failed(&self, name: &str) -> bool {
-        self.state.lock().unwrap().failed.contains(name)
+    #[must_use]
+    pub fn has_failed(&self, name: &str) -> bool {
+        self.held().failed.contains(name)
     }
 
     /// Returns when the process is to die.
-    pub(crate) async fn death(&self) {
+    pub async fn death(&self) {
         self.died.notified().await;
     }
 
     /// Carries out an outside call, or not.
-    pub(crate) async fn call<T, E>(
+    ///
+    /// # Errors
+    /// What the call says, or what the script says instead.
+    pub async fn call<T, E>(
         &self,
         name: &str,
         work: impl Future<Output = Result<T, E>>,
@@ -101,13 +108,17 @@ impl Script {
         }
     }
 
+    fn held(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn die<T>(&self) -> T {
         self.died.notify_one();
         std::future::pending().await
     }
 
     fn turn(&self, name: &str) -> Turn {
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.held();
         if state.dead {
             return Turn::Dead;
         }

@@ -27,39 +27,72 @@ fn lost() -> Error {
 
 /// A real HSM behind a script.
 #[derive(Debug)]
-pub(crate) struct FaultyHsm {
-    pub(crate) inner: Arc<dyn Hsm>,
-    pub(crate) script: Arc<Script>,
+pub struct FaultyHsm {
+    inner: Arc<dyn Hsm>,
+    script: Arc<Script>,
+    away: AtomicBool,
+    /// What is said of it then.
+    down: watch::Sender<Health>,
+}
+
+impl FaultyHsm {
+    /// This one, after this script.
+    pub fn new(inner: Arc<dyn Hsm>, script: &Arc<Script>) -> Self {
+        FaultyHsm {
+            inner,
+            script: Arc::clone(script),
+            away: AtomicBool::new(false),
+            down: watch::Sender::new(Health::Down("scripted: the HSM is away".into())),
+        }
+    }
+
+    /// From now on it does not answer, or does again.
+    pub fn goes(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    fn here(&self) -> Result<()> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(away());
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
 impl Hsm for FaultyHsm {
     async fn generate(&self, permit: &Permit, spec: &KeySpec) -> Result<Learned> {
+        self.here()?;
         let work = self.inner.generate(permit, spec);
         self.script.call("hsm.generate", work, away, lost).await
     }
 
     async fn find(&self, permit: &Permit, spec: &KeySpec) -> Result<Option<Learned>> {
+        self.here()?;
         let work = self.inner.find(permit, spec);
         self.script.call("hsm.find", work, away, away).await
     }
 
     async fn unwrap(&self, permit: &Permit, wrapped: &Wrapped, spec: &KeySpec) -> Result<Learned> {
+        self.here()?;
         let work = self.inner.unwrap(permit, wrapped, spec);
         self.script.call("hsm.unwrap", work, away, lost).await
     }
 
     async fn destroy(&self, permit: &Permit, id: &KeyId) -> Result<()> {
+        self.here()?;
         let work = self.inner.destroy(permit, id);
         self.script.call("hsm.destroy", work, away, lost).await
     }
 
     async fn apply(&self, permit: &Permit, work: Vec<Work>) -> Result<Vec<Result<Output>>> {
+        self.here()?;
         let work = self.inner.apply(permit, work);
         self.script.call("hsm.apply", work, away, away).await
     }
 
     async fn random(&self, permit: &Permit, length: usize) -> Result<Zeroizing<Vec<u8>>> {
+        self.here()?;
         let work = self.inner.random(permit, length);
         self.script.call("hsm.random", work, away, away).await
     }
@@ -69,6 +102,9 @@ impl Hsm for FaultyHsm {
     }
 
     fn health(&self) -> watch::Receiver<Health> {
+        if self.away.load(Ordering::SeqCst) {
+            return self.down.subscribe();
+        }
         self.inner.health()
     }
 
@@ -79,9 +115,27 @@ impl Hsm for FaultyHsm {
 
 /// A real store behind a script.
 #[derive(Debug)]
-pub(crate) struct FaultyStore {
-    pub(crate) inner: Arc<dyn Store>,
-    pub(crate) script: Arc<Script>,
+pub struct FaultyStore {
+    inner: Arc<dyn Store>,
+    script: Arc<Script>,
+    /// Its disk has no room for a change.
+    full: AtomicBool,
+}
+
+impl FaultyStore {
+    /// This one, after this script.
+    pub fn new(inner: Arc<dyn Store>, script: &Arc<Script>) -> Self {
+        FaultyStore {
+            inner,
+            script: Arc::clone(script),
+            full: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on its disk is full, or is no longer.
+    pub fn fills(&self, full: bool) {
+        self.full.store(full, Ordering::SeqCst);
+    }
 }
 
 type Stored<T> = std::result::Result<T, StoreError>;
@@ -112,6 +166,9 @@ impl Store for FaultyStore {
     }
 
     fn has_room(&self) -> std::result::Result<(), StoreError> {
+        if self.full.load(Ordering::SeqCst) {
+            return Err(shut());
+        }
         self.inner.has_room()
     }
 
@@ -122,10 +179,21 @@ impl Store for FaultyStore {
 
 /// A real log behind a script. As a real one, it takes nothing more once it is in doubt.
 #[derive(Debug)]
-pub(crate) struct FaultyJournal {
-    pub(crate) inner: Arc<dyn Journal>,
-    pub(crate) script: Arc<Script>,
-    pub(crate) in_doubt: AtomicBool,
+pub struct FaultyJournal {
+    inner: Arc<dyn Journal>,
+    script: Arc<Script>,
+    in_doubt: AtomicBool,
+}
+
+impl FaultyJournal {
+    /// This one, after this script.
+    pub fn new(inner: Arc<dyn Journal>, script: &Arc<Script>) -> Self {
+        FaultyJournal {
+            inner,
+            script: Arc::clone(script),
+            in_doubt: AtomicBool::new(false),
+        }
+    }
 }
 
 fn full() -> Error {
