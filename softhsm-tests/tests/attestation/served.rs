@@ -6,7 +6,7 @@ use std::fs;
 
 #[test]
 fn what_is_there_has_no_attestation_and_its_key_is_for_anybody() {
-    let mut kms = Deployment::emc2().start();
+    let kms = Deployment::emc2().start();
     kms.furnish();
     let ada = kms.cli("ada");
     let get = ["attestation", "get", "warehouse/object/1", "-O", "kept"];

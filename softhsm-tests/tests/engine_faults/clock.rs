@@ -8,7 +8,7 @@ use kms_core::proposal::LIFETIME;
 use kms_core::time::Time;
 use kms_server::clock::{Clock, SystemClock};
 use kms_server::engine::{Reply, Standing};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -17,20 +17,30 @@ use uuid::Uuid;
 pub(crate) struct Set {
     machine: SystemClock,
     wrong: AtomicI64,
+    /// So many milliseconds went by in no time.
+    went: AtomicU64,
 }
 
 impl Clock for Set {
     fn now(&self) -> Time {
         let wrong = self.wrong.load(Ordering::Relaxed);
-        Time(self.machine.now().0.saturating_add_signed(wrong))
+        let now = self
+            .machine
+            .now()
+            .plus_millis(self.went.load(Ordering::Relaxed));
+        Time(now.0.saturating_add_signed(wrong))
     }
 
     fn monotonic(&self) -> Duration {
-        self.machine.monotonic()
+        self.machine.monotonic() + Duration::from_millis(self.went.load(Ordering::Relaxed))
     }
 }
 
 impl Set {
+    pub(crate) fn goes_on(&self, millis: u64) {
+        self.went.fetch_add(millis, Ordering::Relaxed);
+    }
+
     pub(crate) fn jumps(&self, millis: i64) {
         self.wrong.fetch_add(millis, Ordering::Relaxed);
     }

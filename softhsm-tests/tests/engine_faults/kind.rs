@@ -33,10 +33,15 @@ pub(crate) enum Kind {
     Approve,
     PutQuota,
     ImportKey,
+    ScheduleDestruction,
+    CancelDestruction,
+    ArchiveSpace,
+    DecommissionSpace,
+    StartRewrap,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 16] = [
+    pub(crate) const ALL: [Kind; 21] = [
         Kind::CreateSpace,
         Kind::CreateDomain,
         Kind::CreateEdge,
@@ -53,6 +58,11 @@ impl Kind {
         Kind::Approve,
         Kind::PutQuota,
         Kind::ImportKey,
+        Kind::ScheduleDestruction,
+        Kind::CancelDestruction,
+        Kind::ArchiveSpace,
+        Kind::DecommissionSpace,
+        Kind::StartRewrap,
     ];
 
     /// How many versions there are more when it is done.
@@ -62,6 +72,8 @@ impl Kind {
             | Kind::CreateKey
             | Kind::RotateKey
             | Kind::RotateKeyHeldBack
+            // The successor.
+            | Kind::Compromise
             | Kind::ImportKey => 1,
             Kind::CreateSpace
             | Kind::CreateDomain
@@ -71,9 +83,13 @@ impl Kind {
             | Kind::Suspend
             | Kind::Resume
             | Kind::Deactivate
-            | Kind::Compromise
             | Kind::Approve
-            | Kind::PutQuota => 0,
+            | Kind::PutQuota
+            | Kind::ScheduleDestruction
+            | Kind::CancelDestruction
+            | Kind::ArchiveSpace
+            | Kind::DecommissionSpace
+            | Kind::StartRewrap => 0,
         }
     }
 
@@ -104,12 +120,7 @@ impl Kind {
             keep_processing: false,
         };
         match self {
-            Kind::CreateSpace => Change::CreateSpace {
-                name: format!("spaces/{slug}").parse().unwrap(),
-                title: "A space".into(),
-                kind: SpaceKind::Ingest,
-                lifecycle: Lifecycle::default(),
-            },
+            Kind::CreateSpace => space(slug),
             Kind::CreateDomain => domain(slug),
             Kind::CreateEdge => {
                 world.must(domain(slug));
@@ -185,7 +196,82 @@ impl Kind {
                 world.must(made(Origin::External));
                 import(world, &name, &[7; 32])
             }
+            Kind::ScheduleDestruction => {
+                world.must(made(Origin::Generated));
+                world.must(moved(1, Action::DeactivateVersion));
+                schedule(&name)
+            }
+            Kind::CancelDestruction => {
+                let scheduled = Kind::ScheduleDestruction.prepare(world, slug);
+                world.must(scheduled);
+                cancel(&name)
+            }
+            Kind::ArchiveSpace => {
+                world.must(space(slug));
+                archive(slug)
+            }
+            Kind::DecommissionSpace => {
+                world.must(space(slug));
+                world.must(archive(slug));
+                decommission(slug)
+            }
+            Kind::StartRewrap => {
+                let compromise = Kind::Compromise.prepare(world, slug);
+                world.must(compromise);
+                Change::StartRewrap {
+                    name,
+                    etag: None,
+                    versions: vec![1],
+                    lasting: 3_600_000,
+                    reason: "a test".into(),
+                }
+            }
         }
+    }
+}
+
+fn space(slug: &str) -> Change {
+    Change::CreateSpace {
+        name: format!("spaces/{slug}").parse().unwrap(),
+        title: "A space".into(),
+        kind: SpaceKind::Ingest,
+        lifecycle: Lifecycle::default(),
+    }
+}
+
+fn archive(slug: &str) -> Change {
+    Change::ArchiveSpace {
+        name: format!("spaces/{slug}").parse().unwrap(),
+        etag: None,
+        reason: "a test".into(),
+    }
+}
+
+fn decommission(slug: &str) -> Change {
+    Change::DecommissionSpace {
+        name: format!("spaces/{slug}").parse().unwrap(),
+        etag: None,
+        reason: "a test".into(),
+    }
+}
+
+/// The first version of a key, in a minute.
+fn schedule(name: &KeyName) -> Change {
+    Change::ScheduleDestruction {
+        name: name.version(1),
+        etag: None,
+        waiting: 60_000,
+        force: false,
+        reason: "a test".into(),
+    }
+}
+
+/// Takes that back.
+pub(crate) fn cancel(name: &KeyName) -> Change {
+    Change::CancelDestruction {
+        name: name.version(1),
+        etag: None,
+        reason: "a test".into(),
     }
 }
 

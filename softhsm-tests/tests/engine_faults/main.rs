@@ -11,6 +11,7 @@
 
 mod burnt;
 mod clock;
+mod clockwork;
 mod founding;
 mod invariants;
 mod kind;
@@ -58,6 +59,11 @@ every_fault! {
     approving_a_proposal: Approve;
     setting_a_quota: PutQuota;
     importing_a_key: ImportKey;
+    scheduling_a_destruction: ScheduleDestruction;
+    taking_a_destruction_back: CancelDestruction;
+    archiving_a_space: ArchiveSpace;
+    decommissioning_a_space: DecommissionSpace;
+    starting_a_re_wrap_campaign: StartRewrap;
 }
 
 /// What the caller's side does after a fault that leaves the process alive.

@@ -10,10 +10,11 @@ use kms_core::id::KeyId;
 use kms_core::lifecycle::Lifecycle;
 use kms_core::plane::Plane;
 use kms_core::proposal::Terms;
+use kms_core::record::Record;
 use kms_core::view::View;
 use kms_pkcs11::{Attribute, Mechanism, MechanismType, Template};
 use kms_server::audit::{DiskJournal, Journal};
-use kms_server::engine::{Call, Engine, Parts, Refusal, Reply};
+use kms_server::engine::{Call, Engine, Parts, Refusal, Reply, Round};
 use kms_server::hsm::{Hsm, Pool};
 use kms_server::init::{Founding, found};
 use kms_server::metrics::Metrics;
@@ -55,6 +56,8 @@ side: warehouse
 /// Who may do what is not what these tests are about, and a policy that is quickly read lets an
 /// engine be opened hundreds of times.
 const POLICY: &str = "\
+@id(\"clockwork\")
+permit (principal == Kms::Service::\"scheduler\", action, resource);
 @id(\"everyone\")
 permit (principal, action, resource) when { principal.bound };
 @id(\"another\")
@@ -312,6 +315,25 @@ impl World {
                 () = life.script.death() => Answer::Died,
             }
         })
+    }
+
+    /// One round of the clockwork; `None`: the process died first.
+    pub(crate) fn round(&self) -> Option<Round> {
+        let life = self.life();
+        life.runtime.block_on(async {
+            tokio::select! {
+                round = life.engine.carry_out_due() => Some(round),
+                () = life.script.death() => None,
+            }
+        })
+    }
+
+    /// The log of changes, whole.
+    pub(crate) fn log(&self) -> Vec<Record> {
+        let life = self.life();
+        let entries = life.runtime.block_on(life.changes.read(0, usize::MAX));
+        let decode = |(_, bytes): (u64, Vec<u8>)| Record::decode(&bytes).unwrap();
+        entries.unwrap().into_iter().map(decode).collect()
     }
 
     /// Asks for a change.

@@ -1,12 +1,13 @@
 //! Whoever has the PIN, PKCS#11 and not our code: the token refuses, by the keys' own attributes.
 
 use kms_core::class::{Algorithm, Class};
+use kms_core::error::Kind as ErrorKind;
 use kms_core::key::KeySpec;
 use kms_pkcs11::{
     Attribute, AttributeName, Error, Handle, KeyType, Kind, Mechanism, MechanismType, OaepHash,
-    ObjectClass, Reading, Session, Template,
+    ObjectClass, P256, Reading, Session, Template,
 };
-use softhsm_tests::hsm_bench::{any, oaep, spec, wrap_for};
+use softhsm_tests::hsm_bench::{any, oaep, one, sign, spec, wrap_for};
 use softhsm_tests::hsm_contract::Bench;
 
 use crate::SoftHsm;
@@ -181,6 +182,54 @@ async fn a_partners_blob_does_not_unwrap_as_readable() {
         );
     }
     refused("decrypted", session.decrypt(&mechanism, key, &blob));
+}
+
+/// Somebody puts another public key beside our private one: what we would hand out to verify with.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_public_key_that_was_swapped_is_noticed() {
+    let bench = SoftHsm::empty("abuse-swapping");
+    let outsider = bench.token.outsider();
+    let session = &outsider.session;
+    let spec = spec(Class::ServiceAttestation);
+    let learned = bench.hsm().generate(&any(), &spec).await.unwrap();
+    let public = Template::from([
+        Attribute::Token(true),
+        Attribute::Id(spec.id.to_bytes().to_vec()),
+        Attribute::Class(ObjectClass::PublicKey),
+    ]);
+    let ours = session.find(&public, 2).unwrap();
+    session.destroy(ours[0]).unwrap();
+    let theirs = public.with(Attribute::EcParams(P256.to_vec()));
+    let private = Template::from([Attribute::Token(false), Attribute::Sign(true)]);
+    let generate = Mechanism::Plain(MechanismType::EC_KEY_PAIR_GEN);
+    session.generate_pair(&generate, &theirs, &private).unwrap();
+    let told = bench.hsm().find(&any(), &spec).await.unwrap_err();
+    assert_eq!(told.kind(), ErrorKind::Internal, "{told:?}");
+    // Nor does a pool that has not seen it yet sign with it.
+    let signing = one(bench.hsm(), spec.id, &learned, sign(b"a statement")).await;
+    assert_eq!(signing.unwrap_err().kind(), ErrorKind::Internal);
+}
+
+/// More objects under an id than a key can have: what is left after a destruction is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destruction_that_leaves_something_is_none() {
+    let bench = SoftHsm::empty("abuse-leftovers");
+    let outsider = bench.token.outsider();
+    let spec = spec(Class::DataAtRest);
+    let planted = Template::from([
+        Attribute::Token(true),
+        Attribute::Id(spec.id.to_bytes().to_vec()),
+        Attribute::ValueLen(32),
+    ]);
+    let generate = Mechanism::Plain(MechanismType::AES_KEY_GEN);
+    for _ in 0..9 {
+        outsider.session.generate(&generate, &planted).unwrap();
+    }
+    let told = bench.hsm().destroy(&any(), &spec.id).await.unwrap_err();
+    assert_eq!(told.kind(), ErrorKind::Internal, "{told:?}");
+    assert_eq!(bench.hsm().objects().await.unwrap().len(), 1);
+    bench.hsm().destroy(&any(), &spec.id).await.unwrap();
+    assert!(bench.hsm().objects().await.unwrap().is_empty());
 }
 
 /// The token says no, and is not in doubt about itself.

@@ -38,13 +38,11 @@ impl Vault {
     }
 
     /// Some of what callers do in a day.
-    pub(crate) fn day(&mut self, world: &mut World, dice: &mut Dice, tally: &mut Tally) {
-        for _ in 0..2 {
-            self.protect(world, dice, tally);
-            self.process(world, dice, tally);
-        }
+    pub(crate) fn day(&mut self, world: &mut World, now: Time, dice: &mut Dice, tally: &mut Tally) {
+        self.protect(world, dice, tally);
+        self.process(world, dice, tally);
         if dice.one_in(2) {
-            self.re_wrap(world, dice, tally);
+            self.re_wrap(world, now, dice, tally);
         }
         if dice.one_in(3) {
             self.evaluate(world, dice, tally);
@@ -90,9 +88,9 @@ impl Vault {
         }
     }
 
-    fn re_wrap(&mut self, world: &mut World, dice: &mut Dice, tally: &mut Tally) {
+    fn re_wrap(&mut self, world: &mut World, now: Time, dice: &mut Dice, tally: &mut Tally) {
         // Those whose version is compromised are the ones that need it.
-        let (view, now) = (world.view(), world.due(0).1);
+        let view = world.view();
         let state = |held: &Held| view.version(&held.version).unwrap().0.state;
         let harmed = self
             .held

@@ -70,8 +70,6 @@ pub(crate) fn make(world: &World) -> usize {
         space(world, supplier, SpaceKind::Ingest, 180);
         keys(world, supplier, &INGEST_KEYS);
     }
-    // A pair takes long to make, and lives a week.
-    key(world, "leon", "import", Class::ImportWrapping);
     space(world, "warehouse", SpaceKind::Warehouse, 365);
     keys(world, "warehouse", &WAREHOUSE_KEYS);
     space(world, "platform", SpaceKind::Platform, 90);
@@ -103,6 +101,15 @@ pub(crate) fn make(world: &World) -> usize {
     let all = view.all().filter_map(|s| s.value.as_key());
     all.filter(|key| Class::OFFERED.contains(&key.class))
         .count()
+}
+
+/// A partner comes, whose keys come in. It is late, because a pair takes long to make, and lives a
+/// week.
+pub(crate) fn imports(world: &mut World) {
+    world.hsm_away = false;
+    world.disk_full = false;
+    world.starts();
+    key(world, "leon", "import", Class::ImportWrapping);
 }
 
 fn space(world: &World, name: &str, kind: SpaceKind, days: u64) {

@@ -14,7 +14,7 @@ use kms_core::key::{Key, Version};
 use kms_core::lifecycle::Lifecycle;
 use kms_core::proposal::{Proposal, Terms};
 use kms_core::state::State;
-use kms_core::time::DAY;
+use kms_core::time::{DAY, Time};
 use kms_core::view::View;
 use kms_server::engine::Reply;
 use softhsm_tests::certificate;
@@ -62,14 +62,14 @@ pub(crate) fn approval(terms: &Terms, custodian: &str) -> Change {
 }
 
 /// What people do in a day.
-pub(crate) fn day(world: &mut World, dice: &mut Dice, tally: &mut Tally) {
+pub(crate) fn day(world: &mut World, now: Time, dice: &mut Dice, tally: &mut Tally) {
     for _ in 0..2 {
         if let Some(change) = idea(&world.view(), dice) {
             asked(world, dice, tally, "person/olga", &change);
         }
     }
-    agree(world, dice, tally);
-    carry_out(world, dice, tally);
+    agree(world, now, dice, tally);
+    carry_out(world, now, dice, tally);
 }
 
 /// Somebody asks, and is told something that makes sense.
@@ -109,8 +109,8 @@ fn count(tally: &mut Tally, told: Option<Result<Reply>>, change: &Change) {
 
 /// Custodians look at what waits: they agree to most, turn some down, and leave some for another
 /// day.
-fn agree(world: &mut World, dice: &mut Dice, tally: &mut Tally) {
-    let (view, now) = (world.view(), world.due(0).1);
+fn agree(world: &mut World, now: Time, dice: &mut Dice, tally: &mut Tally) {
+    let view = world.view();
     let waiting = |p: &&Proposal| p.waits(now) && p.still_applies(&view);
     let waiting: Vec<Proposal> = view.proposals().filter(waiting).cloned().collect();
     for proposal in waiting {
@@ -142,8 +142,8 @@ fn agree(world: &mut World, dice: &mut Dice, tally: &mut Tally) {
 }
 
 /// Who proposed something that was agreed to carries it out.
-fn carry_out(world: &mut World, dice: &mut Dice, tally: &mut Tally) {
-    let (view, now) = (world.view(), world.due(0).1);
+fn carry_out(world: &mut World, now: Time, dice: &mut Dice, tally: &mut Tally) {
+    let view = world.view();
     let ripe: Vec<Terms> = view
         .proposals()
         .filter(|p| p.waits(now) && p.approvals.len() >= usize::from(p.needed))

@@ -64,24 +64,18 @@ pub(crate) fn read(world: &World) -> Story {
     let mut story = Story::default();
     let mut replay = Replay::default();
     for record in world.log() {
-        let before = replay.view().clone();
-        let opened = replay.open().cloned();
-        let outcome = match record.detail() {
-            Detail::Outcome(outcome) => Some(outcome.settled.clone()),
-            Detail::Intention(_) | Detail::Use(_) => None,
-        };
+        if let (Detail::Outcome(outcome), Some(open)) = (record.detail(), replay.open()) {
+            match outcome.settled {
+                Settled::Committed { .. } => {
+                    story.changes += 1;
+                    story.was_allowed(&open.record, &open.intention, replay.view());
+                }
+                Settled::Abandoned { .. } => story.given_up += 1,
+            }
+        }
         // Every approval in it is verified here, and every digest.
         if let Err(broken) = replay.feed(record) {
             panic!("the log does not replay: {:?}", broken.cause());
-        }
-        match (outcome, opened) {
-            (Some(Settled::Committed { .. }), Some(open)) => {
-                story.changes += 1;
-                let change = (&open.record, &open.intention);
-                story.was_allowed(change, &before, replay.view());
-            }
-            (Some(Settled::Abandoned { .. }), _) => story.given_up += 1,
-            (Some(Settled::Committed { .. }) | None, _) => {}
         }
     }
     assert!(replay.open().is_none(), "a change is not settled");
@@ -112,15 +106,10 @@ fn agrees(world: &World, replay: &Replay) {
 }
 
 impl Story {
-    fn was_allowed(
-        &mut self,
-        (record, intention): (&Record, &Intention),
-        before: &View,
-        after: &View,
-    ) {
+    fn was_allowed(&mut self, record: &Record, intention: &Intention, before: &View) {
         let action = action(record);
-        if let Some(needed) = approvals(action, intention, after) {
-            people_agreed(record, intention, after, needed);
+        if let Some(needed) = approvals(action, intention, before) {
+            people_agreed(record, intention, before, needed);
         }
         let itself = record.actor() == "scheduler";
         match action {
@@ -150,7 +139,7 @@ impl Story {
             assert!(day <= record.time(), "{name} was erased before its day");
         }
         if action == Action::RotateKey && itself {
-            was_due(record, before, after);
+            was_due(record, before);
         }
     }
 
@@ -216,9 +205,9 @@ fn action(record: &Record) -> Action {
 }
 
 /// How many custodians it takes, as the policy of production says; `None`: it says nothing.
-fn approvals(action: Action, intention: &Intention, after: &View) -> Option<usize> {
+fn approvals(action: Action, intention: &Intention, before: &View) -> Option<usize> {
     let pair = |name: &VersionName| {
-        let class = after.key(name.key()).unwrap().0.class;
+        let class = before.key(name.key()).unwrap().0.class;
         class == Class::ImportWrapping
     };
     match action {
@@ -240,7 +229,7 @@ fn approvals(action: Action, intention: &Intention, after: &View) -> Option<usiz
 }
 
 /// Distinct custodians, none of whom asked; that their signatures hold was verified.
-fn people_agreed(record: &Record, intention: &Intention, after: &View, needed: usize) {
+fn people_agreed(record: &Record, intention: &Intention, before: &View, needed: usize) {
     let what = format!(
         "entry {}: {} by {}",
         record.index(),
@@ -249,7 +238,7 @@ fn people_agreed(record: &Record, intention: &Intention, after: &View, needed: u
     );
     let name = intention.proposal.as_ref();
     let name = name.unwrap_or_else(|| panic!("{what}: nobody agreed"));
-    let (proposal, _) = after.proposal(name).unwrap();
+    let (proposal, _) = before.proposal(name).unwrap();
     let agreed: BTreeSet<String> = proposal
         .approvals
         .iter()
@@ -265,16 +254,9 @@ fn people_agreed(record: &Record, intention: &Intention, after: &View, needed: u
 
 /// The clockwork rotates once for each time that it is due: what it retired had protected for
 /// nineteen twentieths of its time at least.
-fn was_due(record: &Record, before: &View, after: &View) {
+fn was_due(record: &Record, before: &View) {
     let (_, name) = record.resource().unwrap();
-    let name: VersionName = match name.parse() {
-        Ok(version) => version,
-        Err(_) => {
-            let (key, _) = after.key(&name.parse().unwrap()).unwrap();
-            key.name.version(key.latest)
-        }
-    };
-    let (key, _) = before.key(name.key()).unwrap();
+    let (key, _) = before.key(&name.parse().unwrap()).unwrap();
     let primary = before.primary(key).expect("there was one to rotate");
     assert_eq!(primary.state, State::Active, "{}", primary.name);
     let period = before.lifecycle(key).protecting;

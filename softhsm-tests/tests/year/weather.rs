@@ -24,7 +24,7 @@ impl Weather {
         self.of_the_hsm(world, dice, tally);
         self.of_the_disk(world, dice, tally);
         self.of_the_clock(world, dice, tally);
-        if dice.one_in(20) {
+        if dice.one_in(30) {
             starts(world, tally);
         }
     }
@@ -102,7 +102,7 @@ pub(crate) fn through<T>(
     tally: &mut Tally,
     act: impl FnOnce(&World) -> Answer<T>,
 ) -> (Option<T>, bool) {
-    let planned = dice.one_in(15);
+    let planned = dice.one_in(20);
     let (at, fault) = (dice.below(CALLS), *dice.pick(&Fault::ALL).unwrap());
     let script = &world.life().script;
     script.start(planned.then_some((at, fault)));

@@ -10,6 +10,7 @@ use kms_core::record::Record;
 use kms_core::time::Time;
 use kms_core::view::View;
 use kms_server::audit::{DiskJournal, Journal};
+use kms_server::clock::Clock;
 use kms_server::engine::{Call, Engine, Parts, Reply, Round};
 use kms_server::hsm::Pool;
 use kms_server::init::{Founding, found};
@@ -21,6 +22,7 @@ use softhsm_tests::program::repository;
 use softhsm_tests::script::Script;
 use softhsm_tests::wait::until;
 use softhsm_tests::{InProcessToken, certificate};
+use std::cell::Cell;
 use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -45,6 +47,8 @@ bindings:
 pub(crate) struct World {
     life: Option<Life>,
     pub(crate) clock: Arc<ManualClock>,
+    /// The latest time that the engine has seen.
+    latest: Cell<Time>,
     data: TempDir,
     pub(crate) pool: Arc<Pool>,
     pub(crate) hsm_away: bool,
@@ -92,6 +96,7 @@ impl World {
         let mut world = World {
             life: None,
             clock: Arc::default(),
+            latest: Cell::default(),
             data,
             pool: Arc::new(token.pool()),
             hsm_away: false,
@@ -141,6 +146,13 @@ impl World {
             provider: false,
         };
         let runtime = Runtime::new().unwrap();
+        // In the log of changes time never goes back.
+        let last = changes.size().saturating_sub(1);
+        let last = runtime.block_on(changes.read(last, 1)).unwrap();
+        let last = last
+            .first()
+            .map(|(_, bytes)| Record::decode(bytes).unwrap().time());
+        self.latest.set(last.unwrap_or_default());
         let engine = match runtime.block_on(Engine::open(parts)) {
             Ok(engine) => Arc::new(engine),
             Err(refusal) => panic!("what a crash leaves must open: {refusal}"),
@@ -170,6 +182,13 @@ impl World {
 
     pub(crate) fn life(&self) -> &Life {
         self.life.as_ref().unwrap()
+    }
+
+    /// Now, as the engine judges: it never goes back while it runs.
+    pub(crate) fn now(&self) -> Time {
+        let latest = self.latest.get().max(self.clock.now());
+        self.latest.set(latest);
+        latest
     }
 
     pub(crate) fn view(&self) -> View {
