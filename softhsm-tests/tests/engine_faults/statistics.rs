@@ -2,7 +2,6 @@
 //! numbers are those of the log.
 
 use crate::kind::{Kind, opens, seal};
-use crate::script::Fault;
 use crate::world::{Token, World};
 use kms_core::command::{Command, LogName, Read};
 use kms_core::name::{KeyName, VersionName};
@@ -10,6 +9,7 @@ use kms_core::record::Record;
 use kms_core::usage::{Usage, Usages};
 use kms_server::engine::Reply;
 use kms_server::store::{Store as _, Write};
+use softhsm_tests::script::Fault;
 
 /// As the log tells it.
 fn logged(world: &World, version: &VersionName) -> Option<Usage> {
@@ -34,10 +34,11 @@ fn logged(world: &World, version: &VersionName) -> Option<Usage> {
 
 fn told(world: &World, version: &VersionName) -> Option<Usage> {
     let read = Read::Usage(version.clone());
-    match world.get("person/olga", Command::Read(read)) {
-        Reply::Usage(told) => told.usage,
-        other => panic!("{other:?}"),
-    }
+    let answer = world.get("person/olga", Command::Read(read));
+    let Reply::Usage(told) = answer else {
+        panic!("{answer:?}");
+    };
+    told.usage
 }
 
 fn used(world: &World, key: &KeyName) {
