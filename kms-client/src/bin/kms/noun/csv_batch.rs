@@ -86,19 +86,21 @@ pub(super) fn position(header: &ByteRecord, column: &str) -> Result<usize, Error
             ),
         )),
         (None, _) => {
-            let names: Vec<_> = header.iter().map(String::from_utf8_lossy).collect();
-            let names = names.join(", ");
-            // One column that holds what usually stands between columns.
-            let between = [';', '\t', '|', ','].iter().find(|c| names.contains(**c));
-            let hint = match between {
-                Some(c) if header.len() == 1 => {
-                    format!(": if {c:?} separates its fields, say so (kms: --delimiter)")
+            // What stands there is not repeated: in a file without a header these are identifiers.
+            let between = [b';', b'\t', b'|', b','];
+            let holds = |c: &&u8| header.iter().any(|name| name.contains(*c));
+            let hint = match (header.len(), between.iter().find(holds)) {
+                // One column that holds what usually stands between columns.
+                (1, Some(c)) => {
+                    let c = char::from(*c);
+                    format!("1 column: if {c:?} separates its fields, say so (kms: --delimiter)")
                 }
-                Some(_) | None => String::new(),
+                (1, None) => "1 column, of another name".to_owned(),
+                (many, _) => format!("{many} columns, of other names"),
             };
             Err(Error::new(
                 Kind::Invalid,
-                format!("the file has no column {column:?}; it has {names}{hint}"),
+                format!("the file has no column {column:?}; its first line names {hint}"),
             ))
         }
     }
@@ -133,10 +135,10 @@ mod tests {
     use csv::ReaderBuilder;
 
     #[test]
-    fn a_column_that_is_not_there_names_those_that_are() {
+    fn a_column_that_is_not_there_is_told_without_what_stands_there() {
         let refused = position(&record(&["ID", "SEX"]), "id").unwrap_err();
         assert_eq!(refused.kind(), Kind::Invalid);
-        assert!(refused.to_string().ends_with("it has ID, SEX"), "{refused}");
+        assert!(refused.to_string().ends_with("names 2 columns, of other names"), "{refused}");
         assert!(position(&record(&["ID", "ID"]), "ID").is_err());
         assert_eq!(position(&record(&["SEX", "ID"]), "ID").unwrap(), 1);
     }
