@@ -10,7 +10,9 @@
 
 mod approvals;
 mod burnt;
+mod due;
 mod grid;
+mod invariants;
 mod judgement;
 mod life;
 mod lifecycle;
