@@ -11,6 +11,7 @@
 mod approvals;
 mod burnt;
 mod due;
+mod erasure;
 mod grid;
 mod invariants;
 mod judgement;
