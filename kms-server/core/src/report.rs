@@ -116,7 +116,7 @@ impl Outlook<'_> {
             findings.extend(self.of_protection(primary, life));
         }
         for version in &versions {
-            findings.extend(self.of_version(version, life));
+            findings.extend(self.of_version(version, key.class, life));
         }
         KeyReport {
             class: key.class,
@@ -165,7 +165,7 @@ impl Outlook<'_> {
         findings
     }
 
-    fn of_version(&self, version: &Version, life: InForce) -> Vec<Finding> {
+    fn of_version(&self, version: &Version, class: Class, life: InForce) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut say = |deviation, sentence: &str| {
             findings.push(Finding {
@@ -204,10 +204,7 @@ impl Outlook<'_> {
                     version.retired,
                     life.processing.map(|p| p.saturating_add(DAY)),
                 ) {
-                    say(
-                        Deviation::ProcessingOver,
-                        "its processing period is over: re-wrap what it protects, then schedule its destruction",
-                    );
+                    say(Deviation::ProcessingOver, processing_over(class));
                 }
             }
             (None, State::PreActive | State::Active | State::Destroyed) => {}
@@ -226,5 +223,20 @@ impl Outlook<'_> {
             );
         }
         findings
+    }
+}
+
+fn processing_over(class: Class) -> &'static str {
+    match class {
+        Class::ImportWrapping => {
+            "its last import token has expired, and it is still there: the service destroys it once \
+             it has run for as long as a token is good, with the HSM at hand"
+        }
+        Class::DataAtRest
+        | Class::Pseudonymisation
+        | Class::ServiceImportToken
+        | Class::ServiceExchange => {
+            "its processing period is over: re-wrap what it protects, then schedule its destruction"
+        }
     }
 }

@@ -11,7 +11,10 @@
 mod approvals;
 mod attestation;
 mod burnt;
+mod due;
+mod erasure;
 mod grid;
+mod invariants;
 mod invented;
 mod judgement;
 mod life;

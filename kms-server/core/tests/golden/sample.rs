@@ -197,7 +197,11 @@ pub(crate) fn key(view: &mut View, name: &KeyName, class: Class, states: &[(Stat
             origin: Origin::Generated,
             created: NOW,
             activated: (*state != State::PreActive).then_some(NOW),
-            retired: state.may_become(State::Destroyed).then_some(NOW),
+            retired: matches!(
+                state,
+                State::Deactivated | State::Compromised | State::Destroyed
+            )
+            .then_some(NOW),
             moved: Moved {
                 time: NOW,
                 actor: "someone".into(),
