@@ -30,7 +30,7 @@ fn somebody_comes_and_somebody_goes() {
         &[
             "+ person/zoe: key-operator; also called person/zoe-spare",
             "+ person/zoe gains ",
-            "CompromiseVersion on keys in 2 spaces, with 1 approval",
+            "CompromiseVersion, StartRewrap on keys in 2 spaces, with 1 approval",
         ],
     );
     let bind = ["access", "bind", "-f", "zoe.yaml", "--reason", "HR 311"];

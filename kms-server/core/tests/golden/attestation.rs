@@ -8,7 +8,7 @@ use kms_core::backup::Backup;
 use kms_core::class::Class;
 use kms_core::command::{Change, LogName};
 use kms_core::deployment::Environment;
-use kms_core::due::Steady;
+use kms_core::due::{Steady, Task};
 use kms_core::error::{Kind, Result};
 use kms_core::id::KeyUid;
 use kms_core::lifecycle::Unused;
@@ -175,7 +175,7 @@ impl Story {
             name: version(number),
             etag: None,
             transition: Action::DestroyVersion,
-            reason: "its day has come".into(),
+            reason: Task::Destroy.reason().into(),
             keep_processing: false,
         };
         self.does("service/scheduler", &change, &["person/carl"]);
@@ -202,7 +202,7 @@ impl Story {
         self.now = self.now.plus_millis(KEPT);
         let erase = Change::EraseSpace {
             name: "spaces/lab".parse().unwrap(),
-            reason: "its day has come".into(),
+            reason: Task::Erase.reason().into(),
         };
         self.does("service/scheduler", &erase, &["person/carol"]);
     }

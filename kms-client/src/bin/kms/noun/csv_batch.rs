@@ -138,7 +138,12 @@ mod tests {
     fn a_column_that_is_not_there_is_told_without_what_stands_there() {
         let refused = position(&record(&["ID", "SEX"]), "id").unwrap_err();
         assert_eq!(refused.kind(), Kind::Invalid);
-        assert!(refused.to_string().ends_with("names 2 columns, of other names"), "{refused}");
+        assert!(
+            refused
+                .to_string()
+                .ends_with("names 2 columns, of other names"),
+            "{refused}"
+        );
         assert!(position(&record(&["ID", "ID"]), "ID").is_err());
         assert_eq!(position(&record(&["SEX", "ID"]), "ID").unwrap(), 1);
     }
