@@ -60,6 +60,12 @@ const POLICY: &str = "\
 permit (principal == Kms::Service::\"scheduler\", action, resource);
 @id(\"everyone\")
 permit (principal, action, resource) when { principal.bound };
+@id(\"nobody-evaluates\")
+forbid (
+  principal,
+  action in [Kms::Action::\"Pseudonymise\", Kms::Action::\"Translate\"],
+  resource
+);
 @id(\"another\")
 forbid (principal, action == Kms::Action::\"CompromiseVersion\", resource)
 unless { context.approvals >= 1 };
