@@ -4,10 +4,10 @@ use crate::bench::{Bench, SHORT};
 use kms_client::{HEADER_LENGTH, SealedFile};
 use kms_core::envelope::Envelope;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The version that wraps a sealed file's data key.
-fn version(path: &PathBuf) -> u32 {
+fn version(path: &Path) -> u32 {
     let file = SealedFile::open(path).unwrap();
     assert!(file.is_whole());
     Envelope::parse(file.wrapped()).unwrap().id.version
@@ -46,7 +46,7 @@ fn killed_in_the_middle_every_file_opens_and_another_run_finishes() {
         "-o",
         "json",
     ];
-    let begun = |_: &std::path::Path| fs::read(&paths[100]).is_ok_and(|now| now != sealed);
+    let begun = |_: &Path| fs::read(&paths[100]).is_ok_and(|now| now != sealed);
     let ended = bench.killed("olivia", &arguments, begun);
     assert!(!ended, "it was over before it could be killed");
     let old = paths
