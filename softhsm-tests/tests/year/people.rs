@@ -63,7 +63,7 @@ pub(crate) fn approval(terms: &Terms, custodian: &str) -> Change {
 
 /// What people do in a day.
 pub(crate) fn day(world: &mut World, now: Time, dice: &mut Dice, tally: &mut Tally) {
-    for _ in 0..2 {
+    for _ in 0..=dice.below(2) {
         if let Some(change) = idea(&world.view(), dice) {
             asked(world, dice, tally, "person/olga", &change);
         }

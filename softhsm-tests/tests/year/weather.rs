@@ -102,7 +102,7 @@ pub(crate) fn through<T>(
     tally: &mut Tally,
     act: impl FnOnce(&World) -> Answer<T>,
 ) -> (Option<T>, bool) {
-    let planned = dice.one_in(20);
+    let planned = dice.one_in(25);
     let (at, fault) = (dice.below(CALLS), *dice.pick(&Fault::ALL).unwrap());
     let script = &world.life().script;
     script.start(planned.then_some((at, fault)));

@@ -21,10 +21,10 @@ use softhsm_tests::sound::{no_key_has_two_primaries, nothing_was_taken_back};
 use std::time::Instant;
 
 /// At least so many days: what is decommissioned in the first weeks is erased a year later.
-const DAYS: usize = 420;
+const DAYS: usize = 370;
 
 /// At most so many, until custodians have agreed to the last erasure.
-const MOST: usize = 480;
+const MOST: usize = 450;
 
 #[test]
 fn a_hundred_keys_look_after_themselves() {
@@ -110,20 +110,20 @@ fn steward(world: &mut World, days: usize, dice: &mut Dice, tally: &mut Tally) {
     for (at, name) in ending().enumerate() {
         let (view, reason) = (world.view(), "the study is over".to_owned());
         let (space, _) = view.space(&name).unwrap();
-        let ends = 5 + 4 * at;
+        let ends = 2 + 2 * at;
         let change = if days >= ends && space.archived.is_none() {
             Change::ArchiveSpace {
                 name,
                 etag: None,
                 reason,
             }
-        } else if days >= ends + 3 && space.decommission.is_none() {
+        } else if days >= ends + 2 && space.decommission.is_none() {
             Change::DecommissionSpace {
                 name,
                 etag: None,
                 reason,
             }
-        } else if days == 25 && at == 1 {
+        } else if days == 10 && at == 1 {
             Change::KeepSpace {
                 name,
                 etag: None,
