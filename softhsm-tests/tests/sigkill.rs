@@ -17,6 +17,7 @@ use std::{
     thread,
 };
 
+use kms_core::lifecycle::Spent;
 use kms_core::{envelope::Envelope, id::KeyId};
 use kms_proto::v1::{self, crypto_service_client::CryptoServiceClient};
 use kms_server::store::{SledStore, Store as _};
@@ -202,7 +203,8 @@ fn counts_cover<'a>(kms: &Deployment, sealed: impl Iterator<Item = &'a Vec<u8>>)
         let name = format!("local/encryptions/{version}");
         let count = runtime.block_on(store.get(&name)).unwrap();
         let count = count.unwrap_or_else(|| panic!("{version} was used and is not counted"));
-        let count: u64 = String::from_utf8(count.value).unwrap().parse().unwrap();
+        let count: Spent = serde_json::from_slice(&count.value).unwrap();
+        let count = count.encryptions;
         assert!(count >= acknowledged, "{version}: {count} < {acknowledged}");
     }
 }

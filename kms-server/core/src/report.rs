@@ -235,7 +235,8 @@ fn processing_over(class: Class) -> &'static str {
         Class::DataAtRest
         | Class::Pseudonymisation
         | Class::ServiceImportToken
-        | Class::ServiceExchange => {
+        | Class::ServiceExchange
+        | Class::ServiceAttestation => {
             "its processing period is over: re-wrap what it protects, then schedule its destruction"
         }
     }
