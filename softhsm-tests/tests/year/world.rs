@@ -24,6 +24,7 @@ use softhsm_tests::wait::until;
 use softhsm_tests::{InProcessToken, certificate};
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
@@ -47,8 +48,8 @@ bindings:
 pub(crate) struct World {
     life: Option<Life>,
     pub(crate) clock: Arc<ManualClock>,
-    /// The latest time that the engine has seen.
-    latest: Cell<Time>,
+    /// The latest time that the engine has seen, and when by the second clock.
+    latest: Cell<(Time, Duration)>,
     data: TempDir,
     pub(crate) pool: Arc<Pool>,
     pub(crate) hsm_away: bool,
@@ -152,7 +153,8 @@ impl World {
         let last = last
             .first()
             .map(|(_, bytes)| Record::decode(bytes).unwrap().time());
-        self.latest.set(last.unwrap_or_default());
+        self.latest
+            .set((last.unwrap_or_default(), self.clock.monotonic()));
         let engine = match runtime.block_on(Engine::open(parts)) {
             Ok(engine) => Arc::new(engine),
             Err(refusal) => panic!("what a crash leaves must open: {refusal}"),
@@ -184,10 +186,13 @@ impl World {
         self.life.as_ref().unwrap()
     }
 
-    /// Now, as the engine judges: it never goes back while it runs.
+    /// Now, as the engine judges: it never goes back, and goes on where the clock was set back.
     pub(crate) fn now(&self) -> Time {
-        let latest = self.latest.get().max(self.clock.now());
-        self.latest.set(latest);
+        let (seen, at) = self.latest.get();
+        let monotonic = self.clock.monotonic();
+        let went = u64::try_from(monotonic.saturating_sub(at).as_millis()).unwrap();
+        let latest = self.clock.now().max(seen.plus_millis(went));
+        self.latest.set((latest, monotonic));
         latest
     }
 
