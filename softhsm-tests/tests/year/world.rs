@@ -153,8 +153,8 @@ impl World {
         let last = last
             .first()
             .map(|(_, bytes)| Record::decode(bytes).unwrap().time());
-        self.latest
-            .set((last.unwrap_or_default(), self.clock.monotonic()));
+        let last = last.unwrap_or_default().max(self.clock.now());
+        self.latest.set((last, self.clock.monotonic()));
         let engine = match runtime.block_on(Engine::open(parts)) {
             Ok(engine) => Arc::new(engine),
             Err(refusal) => panic!("what a crash leaves must open: {refusal}"),
