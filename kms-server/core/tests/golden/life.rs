@@ -222,12 +222,22 @@ impl Life {
         for _ in 0..4 {
             let due = self.outlook().due(self.now);
             for change in due.iter().filter_map(|due| due.change().unwrap()) {
+                let before = self.view.clone();
                 self.judge(&Caller::Scheduler, &change, false);
+                self.follows(&before);
             }
         }
         let left = self.outlook().due(self.now);
         let left: Vec<_> = left.iter().filter(|due| due.task.by_itself()).collect();
         assert!(left.is_empty(), "{left:?} is never done");
+    }
+
+    /// Every version went one step forward at the most.
+    fn follows(&self, before: &View) {
+        for old in before.versions_in(&lab()) {
+            let (new, _) = self.view.version(&old.name).unwrap();
+            went_forward(old, new, self.now);
+        }
     }
 
     /// Does it, if it is permitted; if it burns, it is begun and given up.
@@ -319,10 +329,10 @@ proptest! {
                 let key = name(key);
                 numbers_are_never_given_out_again(&life, &key);
                 there_are_never_two_primaries(&life.view, &key);
-                for old in before.versions(&key) {
-                    let (new, _) = life.view.version(&old.name).unwrap();
-                    went_forward(old, new, life.now);
-                }
+            }
+            // In a round each change was looked at by itself.
+            if !matches!(step, Step::Round) {
+                life.follows(&before);
             }
             what_is_erased_is_gone(&life.view);
         }
