@@ -94,8 +94,7 @@ pub(super) fn a_csv_file_is_refused_whole_and_no_value_of_it_is_told(kms: &Deplo
     map("PATIENT")
         .fails(3)
         .saying("PATIENT")
-        .saying("ID")
-        .saying("SITE");
+        .saying("names 2 columns");
     assert!(!out.exists());
 
     fs::write(
