@@ -6,6 +6,7 @@ use crate::command::Change;
 use crate::error::{Error, Result};
 use crate::key::{Key, Origin, Version};
 use crate::lifecycle::{InForce, Uses};
+use crate::name::SpaceName;
 use crate::space::Space;
 use crate::state::State;
 use crate::time::Time;
@@ -195,8 +196,16 @@ impl Outlook<'_> {
     /// stands there as often as it comes.
     #[must_use]
     pub fn due(&self, until: Time) -> Vec<Due> {
+        let spaces = self.view.spaces();
+        let mut found: Vec<Due> = spaces.flat_map(|space| self.due_in(space, until)).collect();
+        found.sort();
+        found
+    }
+
+    /// Everything that is due in a space until then, the earliest first.
+    pub(crate) fn due_in(&self, space: &Space, until: Time) -> Vec<Due> {
         let mut found = Vec::new();
-        for space in self.view.spaces().filter(|s| s.erased.is_none()) {
+        if space.erased.is_none() {
             self.of_space(space, &mut found);
             for key in self.view.keys_in(&space.name) {
                 self.of_key(space, key, until, &mut found);
@@ -212,14 +221,15 @@ impl Outlook<'_> {
     /// # Errors
     /// `State` when it is not.
     pub fn demand(&self, change: &Change) -> Result<()> {
-        let text = change.text()?;
-        for due in self.due(self.now) {
+        let (text, (_, name)) = (change.text()?, change.resource());
+        let space = SpaceName::of_resource(&name);
+        let space = space.and_then(|space| self.view.space(&space));
+        for due in space.map_or(vec![], |(space, _)| self.due_in(space, self.now)) {
             let asked = due.change()?.map(|change| change.text()).transpose()?;
             if asked.as_ref() == Some(&text) {
                 return Ok(());
             }
         }
-        let (_, name) = change.resource();
         let action = change.action();
         Err(Error::state(format!("{action} of {name} is not due")))
     }

@@ -129,6 +129,13 @@ impl SpaceName {
         SpaceName(slug)
     }
 
+    /// The space that the name of a resource begins with.
+    #[must_use]
+    pub fn of_resource(name: &str) -> Option<Self> {
+        let slug = name.strip_prefix("spaces/")?.split('/').next()?;
+        slug.parse().ok().map(SpaceName)
+    }
+
     /// The last part.
     #[must_use]
     pub fn slug(&self) -> &Slug {

@@ -80,9 +80,9 @@ impl Outlook<'_> {
     /// Every key that callers use, in the order of its name.
     #[must_use]
     pub fn report(&self) -> Vec<KeyReport> {
-        let all = self.due(self.now.plus_millis(HORIZON));
         let mut found = Vec::new();
         for space in self.view.spaces() {
+            let all = self.due_in(space, self.now.plus_millis(HORIZON));
             for key in self.view.keys_in(&space.name) {
                 if Class::OFFERED.contains(&key.class) {
                     found.push(self.of_one(key, space.archived.is_some(), &all));

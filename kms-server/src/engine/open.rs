@@ -3,7 +3,7 @@
 use super::answers::Answers;
 use super::ledger::Ledger;
 use super::onward::Onward;
-use super::quota::Pace;
+use super::pace::Pace;
 use super::scheduler::Clockwork;
 use super::settle::{Go, Lane, STAMP};
 use super::statistics::Statistics;

@@ -16,7 +16,9 @@ impl Engine {
         let all = outlook.due(outlook.now.plus_millis(horizon));
         let mine = all
             .into_iter()
-            .filter(|due| space_of(&due.resource).is_some_and(|space| visible.space(&space)))
+            .filter(|due| {
+                SpaceName::of_resource(&due.resource).is_some_and(|space| visible.space(&space))
+            })
             .map(|due| {
                 let waits = self.waits_in(seat, &due)?;
                 Ok((due, waits))
@@ -63,10 +65,4 @@ impl Engine {
         });
         Ok(found.map(|p| p.terms.name.clone()))
     }
-}
-
-fn space_of(name: &str) -> Option<SpaceName> {
-    let mut parts = name.splitn(3, '/');
-    let (sort, space) = (parts.next()?, parts.next()?);
-    format!("{sort}/{space}").parse().ok()
 }

@@ -4,7 +4,6 @@ use super::{Engine, Reply, Seat, Standing};
 use kms_core::caller::{Caller, Peer};
 use kms_core::decide::sees_proposal;
 use kms_core::error::{Error, Result};
-use kms_core::lifecycle::Unused;
 use kms_core::name::ProposalName;
 use kms_core::plan::{Difference, Ground, difference, plan};
 use kms_core::proposal::{Proposal, ProposalState};
@@ -69,7 +68,7 @@ impl Engine {
             caller: &asker,
             now: self.latest(),
             steady: self.steady(),
-            uses: &Unused,
+            uses: &self.known_at_hand(),
             fresh: Self::no_uid(),
             carried: None,
         };

@@ -1,7 +1,7 @@
 //! Quotas: a use is charged before the HSM is visited, all of it or nothing, whatever becomes of
 //! it then.
 //!
-//! Windows follow [`Pace`], not the machine's clock: that a clock is set forward while the service
+//! Windows follow the second clock (`pace`), not the machine's clock: that a clock is set forward while the service
 //! runs begins no window anew, and that it is set back neither. A start takes the clock as it is,
 //! but for a window that was written down and is not over: it goes on, and where it lies in the
 //! future it is the present one. So whoever can set the machine's clock *and* restart the service
@@ -11,23 +11,12 @@
 
 use super::ledger::{Count, Keep, Spending};
 use super::{Call, Engine, Reply, Seat};
-use crate::clock::Clock;
 use kms_core::caller::Principal;
 use kms_core::command::Use;
-use kms_core::due::Steady;
 use kms_core::error::{Error, Kind, Result};
 use kms_core::quota::{Account, Limits, Metered, Tally};
 use kms_core::time::Time;
 use kms_core::view::View;
-use std::time::Duration;
-
-/// Time that goes on at the pace of the monotonic clock, from what it was when the service
-/// started.
-#[derive(Debug)]
-pub(super) struct Pace {
-    from: Time,
-    since: Duration,
-}
 
 /// One use.
 struct Charge<'a> {
@@ -116,29 +105,6 @@ impl Engine {
 /// Under `local/`: it is outside the view.
 fn name(on: &Metered, who: &Principal) -> String {
     format!("local/quotas/{on}/{who}")
-}
-
-impl Pace {
-    pub(super) fn new(from: Time, clock: &dyn Clock) -> Self {
-        Pace {
-            from,
-            since: clock.monotonic(),
-        }
-    }
-
-    /// As the second clock.
-    pub(super) fn steady(&self, clock: &dyn Clock) -> Steady {
-        Steady {
-            started: self.from,
-            now: self.now(clock),
-        }
-    }
-
-    fn now(&self, clock: &dyn Clock) -> Time {
-        let went = clock.monotonic().saturating_sub(self.since);
-        self.from
-            .plus_millis(u64::try_from(went.as_millis()).unwrap_or(u64::MAX))
-    }
 }
 
 impl Spending for Charge<'_> {

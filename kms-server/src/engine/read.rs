@@ -274,13 +274,8 @@ fn concerns(bench: Bench<'_>, caller: &Caller, me: &str, record: &Record) -> boo
     if record.actor() == me {
         return true;
     }
-    let space = record.resource().and_then(|(_, name)| space_of(name));
+    let space = record
+        .resource()
+        .and_then(|(_, name)| SpaceName::of_resource(name));
     space.is_some_and(|space| sees(bench, caller, Action::ReadAudit, Some(&space)))
-}
-
-/// The space that a resource's name begins with.
-fn space_of(name: &str) -> Option<SpaceName> {
-    let mut parts = name.splitn(3, '/');
-    let (sort, space) = (parts.next()?, parts.next()?);
-    format!("{sort}/{space}").parse().ok()
 }

@@ -49,10 +49,11 @@ pub struct Round {
 }
 
 impl Engine {
-    /// Carries out what is due, again and again, until the service stops.
+    /// Carries out what is due, again and again, until the service stops: what is under way then is
+    /// finished, and nothing more begun.
     pub async fn keep_time(self: Arc<Self>, mut stopping: watch::Receiver<bool>) {
         loop {
-            self.carry_out_due().await;
+            self.round(|| *stopping.borrow()).await;
             let woken = async {
                 tokio::select! {
                     () = self.clockwork.bell.notified() => {}
@@ -71,6 +72,10 @@ impl Engine {
 
     /// Carries out what is due now, one thing after the other.
     pub async fn carry_out_due(self: &Arc<Self>) -> Round {
+        self.round(|| false).await
+    }
+
+    async fn round(self: &Arc<Self>, stops: impl Fn() -> bool) -> Round {
         let mut round = Round::default();
         let due = match self.due_now().await {
             Ok(due) => due,
@@ -82,6 +87,9 @@ impl Engine {
         };
         self.parts.metrics.due_now(due.iter().map(|due| due.task));
         for due in due {
+            if stops() {
+                return round;
+            }
             let Ok(Some(change)) = due.change() else {
                 continue;
             };

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test says what it expects")]
 
 use super::*;
+use crate::clock::Clock;
 use crate::engine::ledger::Ledger;
+use crate::engine::pace::Pace;
 use crate::health::Health;
 use crate::store::{Check, Entry, Store, StoreError, Write};
 use async_trait::async_trait;
@@ -12,6 +14,7 @@ use kms_core::revision::Revision;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// What the next commit does.

@@ -1,5 +1,6 @@
 //! The versions that a call used, and how often, counted item by item.
 
+use super::number;
 use kms_core::error::Result;
 use kms_core::name::VersionName;
 use kms_core::record::Used;
@@ -13,8 +14,9 @@ impl Touched {
     /// One version protected those of these items that succeeded.
     pub(super) fn protecting<T>(version: &VersionName, items: &[Result<T>]) -> Self {
         let mut touched = Touched::default();
-        for _ in items.iter().flatten() {
-            touched.protected(version);
+        let protected = items.iter().flatten().count();
+        if protected > 0 {
+            touched.of(version).protected = number(protected);
         }
         touched
     }
