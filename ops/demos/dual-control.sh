@@ -33,12 +33,6 @@ furnish() {
     as lyon-etl encrypt delivery --key ingest-lyon/object
 }
 
-# waiting ID: the proposal that waits, as ID sees it.
-waiting() { kms "$1" proposal list -o json | sed -n 's|.*"name": "\(proposals/[^"]*\)".*|\1|p' | head -n 1; }
-
-# agree ID NAME
-agree() { quietly "$1" proposal approve "$2" --yes --reason 'I looked at it'; }
-
 alone() {
     chapter 'One person alone'
     say '  Olivia, an operator, wants a version declared compromised. That takes two.'
@@ -57,7 +51,7 @@ together() {
     chapter 'Another agrees, with a signature'
     as carl proposal show "$NAME"
     begin
-    agree carl "$NAME"
+    agree "$NAME" carl
     as olivia proposal execute "$NAME"
     figure 'from approval to done' "$(took) ms, two command lines"
     claim 'it is compromised now' is_state 1 COMPROMISED
@@ -69,7 +63,7 @@ overtaken() {
     quietly olivia key rotate ingest-lyon/object --reason 'a new version after the loss'
     refused 12 olivia version compromise ingest-lyon/object/2 --yes --reason 'and this one'
     NAME=$(waiting olivia)
-    agree carl "$NAME"
+    agree "$NAME" carl
     quietly olivia key rotate ingest-lyon/object --reason 'meanwhile'
     refused 7 olivia proposal execute "$NAME"
     claim 'nobody agreed to what is there now' is_state 2 DEACTIVATED
@@ -95,9 +89,9 @@ CEDAR
     refused 3 hugo policy plan -f locked.cedar
     refused 12 hugo policy apply -f night.cedar --reason 'the migration of tonight'
     NAME=$(waiting hugo)
-    agree carl "$NAME"
+    agree "$NAME" carl
     refused 12 hugo proposal execute "$NAME"
-    agree carol "$NAME"
+    agree "$NAME" carol
     quietly hugo proposal execute "$NAME"
     begin
     refused 4 lyon-etl encrypt delivery --key ingest-lyon/object -O late.kms
@@ -106,8 +100,7 @@ CEDAR
     as ada policy history
     refused 12 hugo policy apply -f "$REPOSITORY/ops/policy/policy.cedar" --reason 'the migration is over'
     NAME=$(waiting hugo)
-    agree carl "$NAME"
-    agree carol "$NAME"
+    agree "$NAME" carl carol
     quietly hugo proposal execute "$NAME"
     quietly lyon-etl encrypt delivery --key ingest-lyon/object -O on-time.kms
 }
@@ -116,8 +109,7 @@ away() {
     chapter 'A role is taken away'
     refused 12 hugo access revoke service/lyon-etl --reason 'the contract has ended'
     NAME=$(waiting hugo)
-    agree carl "$NAME"
-    agree carol "$NAME"
+    agree "$NAME" carl carol
     quietly hugo proposal execute "$NAME"
     refused 4 lyon-etl encrypt delivery --key ingest-lyon/object -O gone.kms
     local rights
@@ -132,12 +124,11 @@ glass() {
     cat "$REPOSITORY/ops/policy/policy.cedar" "$REPOSITORY/ops/policy/break-glass.cedar" >glass.cedar
     refused 12 hugo policy apply -f glass.cedar --reason 'the on-call rota starts'
     NAME=$(waiting hugo)
-    agree carl "$NAME"
-    agree carol "$NAME"
+    agree "$NAME" carl carol
     quietly hugo proposal execute "$NAME"
     refused 12 hugo emergency declare --minutes 30 --reason 'a leak'
     NAME=$(waiting hugo)
-    agree carl "$NAME"
+    agree "$NAME" carl
     quietly hugo proposal execute "$NAME"
     begin
     as olivia version compromise ingest-lyon/object/3 --yes --reason 'it is on the internet'

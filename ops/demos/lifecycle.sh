@@ -64,22 +64,6 @@ until_it_holds() {
     done
 }
 
-# waiting ACTION: the proposal of that action that waits, as a custodian sees it.
-waiting() {
-    kms carl proposal list -o json | tr -d '\n' |
-        grep -o '"name": "proposals/[^"]*"[^{]*"action": "'"$1"'"' |
-        sed -n 's|^"name": "\(proposals/[^"]*\)".*|\1|p' | head -n 1
-}
-
-# agree NAME ID...: each of them approves, having looked at it.
-agree() {
-    local name=$1 who
-    shift
-    for who in "$@"; do
-        quietly "$who" proposal approve "$name" --yes --reason 'I looked at it'
-    done
-}
-
 by_itself() {
     chapter 'Rotation is nobody'\''s work'
     say '  Four encryptions are what this key allows a version. The service counts them before it'
@@ -106,13 +90,13 @@ incident() {
     figure 'suspended' "nothing opens $(took) ms after one custodian asked"
     refused 12 olivia version compromise ingest-lyon/object/2 --yes --reason 'a dump of it was seen'
     local name
-    name=$(waiting CompromiseVersion)
+    name=$(waiting carl CompromiseVersion)
     agree "$name" carl
     as olivia proposal execute "$name"
     refused 7 lyon-etl rewrap monday.kms
     say '  What it protects opens again for one thing only: to be moved to its successor.'
     refused 12 olivia rotation start-rewrap ingest-lyon/object --version 2 --reason 'incident 43'
-    name=$(waiting StartRewrap)
+    name=$(waiting carl StartRewrap)
     agree "$name" carol
     quietly olivia proposal execute "$name"
     as lyon-etl rewrap monday.kms tuesday.kms
@@ -126,26 +110,26 @@ destruction() {
     refused 4 olivia version destroy "$version" --yes --after 1d --force --reason 'incident 43'
     refused 7 olivia version destroy "$version" --yes --after 7d --reason 'incident 43'
     refused 12 olivia version destroy "$version" --yes --after 7d --force --reason 'incident 43'
-    name=$(waiting ScheduleDestruction)
+    name=$(waiting carl ScheduleDestruction)
     agree "$name" carl carol
     quietly olivia proposal execute "$name"
     quietly carl version keep "$version" --reason 'the investigators want another look'
     refused 12 olivia version destroy "$version" --yes --after 7d --force --reason 'they are done'
-    name=$(waiting ScheduleDestruction)
+    name=$(waiting carl ScheduleDestruction)
     agree "$name" carl carol
     quietly olivia proposal execute "$name"
     as olivia rotation due --within 7d
     say '  The officer took a backup of the token meanwhile, with the HSM'\''s own tools.'
     refused 12 hugo backup declare 'vault 2' --taken "$(date +%F)" \
         --expires "$(date -d '+90 days' +%F)"
-    name=$(waiting Backup)
+    name=$(waiting carl Backup)
     agree "$name" carl
     quietly hugo proposal execute "$name"
     travel 8
     say '  Its day has come, says one clock. A custodian is the second.'
-    until_it_holds eval 'test -n "$(waiting DestroyVersion)"'
+    until_it_holds eval 'test -n "$(waiting carl DestroyVersion)"'
     claim 'nothing is destroyed on the word of a clock' is_state "$version" COMPROMISED
-    name=$(waiting DestroyVersion)
+    name=$(waiting carl DestroyVersion)
     agree "$name" carl
     until_it_holds is_state "$version" DESTROYED
     claim 'the token holds no object of it' no_object ingest-lyon/object/2
@@ -187,7 +171,7 @@ space_ends() {
     quietly project-01-notebook decrypt results.kms -O results.back
     claim 'what was protected still opens' cmp results results.back
     refused 12 stella space decommission project-01 --yes --reason 'the study is over'
-    name=$(waiting DecommissionSpace)
+    name=$(waiting carl DecommissionSpace)
     agree "$name" carl carol
     quietly stella proposal execute "$name"
     as stella space show project-01
@@ -203,9 +187,9 @@ a_year_later() {
     claim 'the import pair was rotated once, not fifty times' test "$versions" -eq 3
     claim 'and the former pair is still there: this process has not seen its tokens expire' \
         is_state ingest-lyon/import/2 DEACTIVATED
-    until_it_holds eval 'test -n "$(waiting EraseSpace)"'
+    until_it_holds eval 'test -n "$(waiting carl EraseSpace)"'
     as olivia rotation due --within 1d
-    name=$(waiting EraseSpace)
+    name=$(waiting carl EraseSpace)
     agree "$name" carol
     begin
     until_it_holds is_erased

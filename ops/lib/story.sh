@@ -49,6 +49,22 @@ quietly() {
     said=$(kms "$who" "$@" 2>&1 >/dev/null) || die "$said"
 }
 
+# waiting ID [ACTION]: the proposal, of that action, that waits, as ID sees it.
+waiting() {
+    kms "$1" proposal list -o json | tr -d '\n' |
+        grep -o '"name": "proposals/[^"]*"[^{]*"action": "'"${2:-[^\"]*}"'"' |
+        sed -n 's|^"name": "\(proposals/[^"]*\)".*|\1|p' | head -n 1
+}
+
+# agree NAME ID...: each of them approves, having looked at it.
+agree() {
+    local name=$1 who
+    shift
+    for who in "$@"; do
+        quietly "$who" proposal approve "$name" --yes --reason 'I looked at it'
+    done
+}
+
 # begin; then `took` gives the milliseconds since, and `rate COUNT` a number a second.
 begin() { BEGUN=${EPOCHREALTIME/[.,]/}; }
 took() {

@@ -331,13 +331,9 @@ impl Outlook<'_> {
             return;
         }
         let spent = self.uses.spent(&primary.id);
-        let reached = |limit: Option<u64>, spent: u64| limit.is_some_and(|limit| spent >= limit);
-        let (encryptions, bytes) = (life.encryptions, life.bytes);
-        let half = |limit: Option<u64>| limit.map(|limit| limit.div_ceil(2));
-        if reached(encryptions, spent.encryptions) || reached(bytes, spent.bytes) {
+        if life.is_spent(spent) {
             push(self.now, Task::RotateByUse);
-        } else if reached(half(encryptions), spent.encryptions) || reached(half(bytes), spent.bytes)
-        {
+        } else if life.is_half_spent(spent) {
             push(self.now, Task::HalfSpent);
         }
         let mut at = Time(end.0.saturating_sub(spread(primary, life.protecting)));

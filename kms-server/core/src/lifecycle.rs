@@ -47,8 +47,31 @@ pub struct InForce {
     pub quiet: u64,
 }
 
+impl InForce {
+    /// Whether a version has protected as much as it may.
+    #[must_use]
+    pub fn is_spent(&self, spent: Spent) -> bool {
+        self.reaches(spent, |limit| limit)
+    }
+
+    /// Whether half of that is spent.
+    #[must_use]
+    pub fn is_half_spent(&self, spent: Spent) -> bool {
+        self.reaches(spent, |limit| limit.div_ceil(2))
+    }
+
+    fn reaches(&self, spent: Spent, share: fn(u64) -> u64) -> bool {
+        let limits = [
+            (self.encryptions, spent.encryptions),
+            (self.bytes, spent.bytes),
+        ];
+        let reached = |(limit, spent): (Option<u64>, u64)| limit.is_some_and(|l| spent >= share(l));
+        limits.into_iter().any(reached)
+    }
+}
+
 /// The shortest period, in milliseconds: a minute.
-const SHORTEST: u64 = 60_000;
+pub(crate) const SHORTEST: u64 = 60_000;
 
 /// A version is rotated after so many encryptions, long before [`ENCRYPTIONS_MAX`].
 pub const ENCRYPTIONS: u64 = 1 << 31;

@@ -45,20 +45,10 @@ impl Engine {
             block: block(life),
         };
         let (before, after) = self.encryptions.spend(keep, &name(id), &more).await?;
-        let (often, much) = (
-            (life.encryptions, before.encryptions, after.encryptions),
-            (life.bytes, before.bytes, after.bytes),
-        );
-        let crosses = |(limit, before, after): (Option<u64>, u64, u64)| {
-            limit.is_some_and(|limit| before < limit && after >= limit)
-        };
-        let half = |(limit, before, after): (Option<u64>, u64, u64)| {
-            (limit.map(|limit| limit.div_ceil(2)), before, after)
-        };
-        if crosses(half(often)) || crosses(half(much)) {
+        if life.is_half_spent(after) && !life.is_half_spent(before) {
             tracing::warn!(%id, "half of what a version may protect is spent");
         }
-        if crosses(often) || crosses(much) {
+        if life.is_spent(after) && !life.is_spent(before) {
             tracing::warn!(%id, "a version has protected as much as it may; it is rotated");
             self.clockwork.bell.notify_one();
         }

@@ -5,7 +5,7 @@ use super::version::{primary_lost, step};
 use super::{Act, Ground, Plan, over, unchanged, written};
 use crate::error::{Error, Result};
 use crate::key::{Destruction, Version};
-use crate::lifecycle::{InForce, Period};
+use crate::lifecycle::{InForce, Period, SHORTEST};
 use crate::name::VersionName;
 use crate::revision::Revision;
 use crate::state::State;
@@ -39,6 +39,7 @@ pub(super) fn schedule(
             "{name} will be destroyed on {day} already"
         )));
     }
+    // The policy says what is enough in production.
     if waiting < SHORTEST {
         return Err(Error::invalid("waiting", "it waits a minute at least"));
     }
@@ -104,9 +105,6 @@ pub(super) fn destroy(
         subject: name.to_string(),
     })
 }
-
-/// The shortest wait, in milliseconds; the policy says what is enough in production.
-const SHORTEST: u64 = 60_000;
 
 fn in_force(ground: Ground<'_>, name: &VersionName) -> Result<InForce> {
     let (key, _) = ground
