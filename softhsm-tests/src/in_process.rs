@@ -131,21 +131,29 @@ fn turn() -> File {
     lock
 }
 
+/// Makes the token on a store of its own and moves it in whole: `softhsm2-util` looks at every
+/// token of its store, and fails where another test has just taken one away.
 fn initialise(label: &str) {
+    let own = tempfile::tempdir_in(store()).unwrap();
+    let (tokens, conf) = (own.path().join("tokens"), own.path().join("softhsm2.conf"));
+    fs::create_dir(&tokens).unwrap();
+    fs::write(
+        &conf,
+        format!("directories.tokendir = {}\n", tokens.display()),
+    )
+    .unwrap();
     let output = Command::new("softhsm2-util")
-        .args([
-            "--init-token",
-            "--free",
-            "--so-pin",
-            "12345678",
-            "--pin",
-            PIN,
-            "--label",
-            label,
-        ])
+        .env("SOFTHSM2_CONF", &conf)
+        .args(["--init-token", "--free", "--so-pin", "12345678"])
+        .args(["--pin", PIN, "--label", label])
         .output()
         .unwrap();
     assert!(output.status.success(), "softhsm2-util: {output:?}");
+    for token in fs::read_dir(&tokens).unwrap() {
+        let token = token.unwrap();
+        let place = store().join("tokens").join(token.file_name());
+        fs::rename(token.path(), place).unwrap();
+    }
 }
 
 /// A token's label is in its `token.object`, padded to 32 bytes (PKCS#11 v2.40 section 3.2).

@@ -28,7 +28,7 @@ impl TestToken {
         module.initialize().unwrap();
         if module.slot(label).is_err() {
             module.finalize().unwrap();
-            run_softhsm_util(label);
+            initialise(label);
             module.initialize().unwrap();
         }
         let slot = module.slot(label).unwrap();
@@ -150,19 +150,29 @@ fn configuration() -> PathBuf {
         .into()
 }
 
-fn run_softhsm_util(label: &str) {
+/// Makes the token on a store of its own and moves it in whole: `softhsm2-util` looks at every
+/// token of its store, and fails where another test has just taken one away.
+fn initialise(label: &str) {
+    let conf = configuration();
+    let store = conf.parent().unwrap();
+    let own = tempfile::tempdir_in(store).unwrap();
+    let (tokens, conf) = (own.path().join("tokens"), own.path().join("softhsm2.conf"));
+    fs::create_dir(&tokens).unwrap();
+    fs::write(
+        &conf,
+        format!("directories.tokendir = {}\n", tokens.display()),
+    )
+    .unwrap();
     let output = Command::new("softhsm2-util")
-        .args([
-            "--init-token",
-            "--free",
-            "--so-pin",
-            "12345678",
-            "--pin",
-            PIN,
-            "--label",
-            label,
-        ])
+        .env("SOFTHSM2_CONF", &conf)
+        .args(["--init-token", "--free", "--so-pin", "12345678"])
+        .args(["--pin", PIN, "--label", label])
         .output()
         .expect("softhsm2-util is installed (Debian package softhsm2)");
     assert!(output.status.success(), "softhsm2-util: {output:?}");
+    for token in fs::read_dir(&tokens).unwrap() {
+        let token = token.unwrap();
+        let place = store.join("tokens").join(token.file_name());
+        fs::rename(token.path(), place).unwrap();
+    }
 }
