@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio_stream::StreamExt;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
-use tower::util::{MapRequestLayer, MapResponseLayer};
+use tower::util::MapRequestLayer;
 use tracing_subscriber::filter::LevelFilter;
 
 /// Calls that are under way when the server is told to stop have this long to end.
@@ -187,8 +187,7 @@ pub async fn serve(config: Config) -> Result<(), String> {
         let server = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(Duration::from_secs(30)))
             .layer(MapRequestLayer::new(grpc::stated))
-            .layer(MapResponseLayer::new(grpc::oversize))
-            .add_routes(routes.routes());
+            .add_routes(grpc::heard(routes.routes(), door.clone()));
         let mut stopping = stopping.clone();
         let stopped = async move { stopping.wait_for(|stop| *stop).await.map_or((), |_| ()) };
         let planes = listening.planes;

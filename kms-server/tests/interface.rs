@@ -3,43 +3,15 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::wildcard_enum_match_arm,
     reason = "a test says what it expects and fails loudly"
 )]
 
-use kms_core::action::Action;
 use kms_core::error::{Error, Kind};
+use kms_server::grpc::action_at;
 use kms_server::grpc::status::{code, status};
 use prost_reflect::DescriptorPool;
 use std::fmt::Write;
 use tonic_types::StatusExt;
-
-/// The action of a call: its own name, or what it shows.
-fn action(call: &str) -> Option<Action> {
-    let name = call.strip_prefix("Batch").unwrap_or(call);
-    let shown = match name {
-        "GetDeployment" => "ReadDeployment",
-        "GetHsm" | "ListBackups" => "ReadHsm",
-        "DeclareBackup" => "Backup",
-        "GetAttestation" => "Attest",
-        "GetLogs" | "ListEntries" => "ReadAudit",
-        "GetSpace" | "GetDomain" | "GetEdge" | "GetKey" | "GetVersion" | "GetVersionUsage"
-        | "ListSpaces" | "ListDomains" | "ListEdges" | "ListKeys" | "ListVersions"
-        | "ListProposals" | "GetProposal" | "WatchProposals" | "ListQuotas" | "GetAllowance"
-        | "ListDue" | "ReportKeys" => "ReadInventory",
-        "KeepSpace" => "CancelDestruction",
-        "PutQuota" => "RaiseQuota",
-        "GetPolicy" | "ListPolicyHistory" | "ExplainAccess" | "ReviewAccess"
-        | "ListEmergencies" => "ReadPolicy",
-        "ApproveProposal" => "Approve",
-        "RejectProposal" => "Reject",
-        "WithdrawProposal" => "Withdraw",
-        // The action is that of the command that waits.
-        "ExecuteProposal" => "Propose",
-        other => other,
-    };
-    Action::ALL.iter().copied().find(|a| a.name() == shown)
-}
 
 #[test]
 fn every_call_asks_for_an_action() {
@@ -49,7 +21,8 @@ fn every_call_asks_for_an_action() {
     for service in pool.services() {
         writeln!(out, "\n{}", service.name()).unwrap();
         for method in service.methods() {
-            let Some(action) = action(method.name()) else {
+            let path = format!("/{}/{}", service.full_name(), method.name());
+            let Some(action) = action_at(&path) else {
                 panic!("{} asks for no action", method.full_name());
             };
             let approvals = match action.approvals() {

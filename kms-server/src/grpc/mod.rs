@@ -2,6 +2,7 @@
 //! and know neither HSM nor store.
 
 mod admin;
+mod asks;
 mod attestations;
 mod audits;
 mod binding;
@@ -10,7 +11,6 @@ mod door;
 mod imports;
 mod keys;
 mod lifecycle;
-mod oversize;
 mod parse;
 mod policies;
 mod proposals;
@@ -20,10 +20,12 @@ mod resource;
 mod spaces;
 mod stated;
 pub mod status;
+mod unread;
 
+pub use asks::action_at;
 pub use door::{Connected, Door};
-pub use oversize::oversize;
 pub use stated::{AUTHORIZATION, PURPOSE, Stated, stated};
+pub use unread::heard;
 
 use kms_proto::v1;
 use tonic::service::Routes;

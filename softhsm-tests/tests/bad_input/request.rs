@@ -27,6 +27,7 @@ pub(super) fn a_payload_that_is_too_long_is_told_of_data_keys(kms: &mut Deployme
         "INVALID",
         "8 MiB",
     );
+    assert_eq!(refused(kms) - before, 2);
 
     let batch = |items: usize, size: usize| {
         let item = v1::batch_encrypt_request::Item {
@@ -48,7 +49,7 @@ pub(super) fn a_payload_that_is_too_long_is_told_of_data_keys(kms: &mut Deployme
     told(batch(1_001, 10), "INVALID", "1,000");
     told(batch(0, 0), "INVALID", "1 to 1,000");
     told(batch(70, 65_536), "INVALID", "4 MiB");
-    assert_eq!(refused(kms) - before, 4);
+    assert_eq!(refused(kms) - before, 5);
 
     let pairs: Vec<(String, String)> = (0..17).map(|n| (format!("n{n}"), String::new())).collect();
     let pairs: Vec<(&str, &str)> = pairs
