@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    softhsm_tests::outside_bytes::file_header(bytes);
+    kms_fuzz::outside_bytes::file_header(bytes);
 });

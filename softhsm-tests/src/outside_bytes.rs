@@ -1,6 +1,7 @@
 //! What parses bytes from outside, each as the body of a fuzz target (`fuzz/fuzz_targets`): any
 //! bytes at all may come, nothing may panic, and what is understood is written as it was read, so
-//! that one thing has one form. An ordinary test runs them over `fuzz/corpus`.
+//! that one thing has one form. An ordinary test runs them over `fuzz/corpus`. The fuzz crate takes
+//! this file by its path, to build little under its sanitiser.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,13 +13,13 @@ use kms_core::attestation::Statement;
 use kms_core::caller::Identity;
 use kms_core::command::LogName;
 use kms_core::envelope::Envelope;
+use kms_core::frame::{self, Frame};
 use kms_core::import_token::ImportToken;
 use kms_core::name::{DomainName, EdgeName, KeyName, Slug, SpaceName, VersionName};
 use kms_core::pseudonym::{Identifier, Pseudonym};
 use kms_core::quota::QuotaName;
 use kms_core::record::{Record, is_entry};
 use kms_openid::{Keys, Sealed, Sort};
-use kms_server::audit::frame::{self, Frame};
 use std::fmt::Display;
 use std::str::FromStr;
 

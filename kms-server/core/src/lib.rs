@@ -20,6 +20,7 @@ pub mod due;
 pub mod emergency;
 pub mod envelope;
 pub mod error;
+pub mod frame;
 pub mod id;
 pub mod import_token;
 pub mod key;

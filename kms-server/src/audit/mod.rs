@@ -9,11 +9,10 @@
 //! - `log`: what a caller sees.
 //! - `writer`: group commit, and what holds when a disk fails.
 //! - `recovery`: what may be repaired when a log is opened, and what may not.
-//! - `segment`, `mark`, [`frame`]: what is on disk.
+//! - `segment`, `mark`: what is on disk, in frames ([`kms_core::frame`]).
 
 mod disk;
 mod error;
-pub mod frame;
 mod journal;
 mod log;
 mod mark;

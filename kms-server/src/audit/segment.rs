@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::frame::{self, Frame};
+use kms_core::frame::{self, Frame};
 
 /// The entries of a full segment.
 pub(super) const ENTRIES: u64 = 65_536;

@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::frame::{self, Frame};
 use super::{Log, LogError};
+use kms_core::frame::{self, Frame};
 
 const FIRST_SEGMENT: &str = "00000000000000000000.log";
 

@@ -21,8 +21,9 @@ use super::disk::{Disk, Tail};
 use super::log::Shared;
 use super::mark::Mark;
 use super::segment::Segment;
-use super::{Check, LogError, frame};
+use super::{Check, LogError};
 use crate::health::Health;
+use kms_core::frame;
 
 /// A group is written when it has so many bytes, or when nobody waits: it bounds memory, and
 /// how long the first of a group waits for the last.

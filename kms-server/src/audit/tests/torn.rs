@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::{FIRST_SEGMENT, check, damaged, entry, fill, holds, mark, place, set_mark};
 use crate::audit::segment::ENTRIES;
-use crate::audit::{Log, LogError, frame};
+use crate::audit::{Log, LogError};
+use kms_core::frame;
 
 #[tokio::test]
 async fn a_write_torn_at_any_byte_is_cut_off_behind_the_mark() {

@@ -1,4 +1,4 @@
-//! How entries lie behind each other in a file: exactly as in a C2SP tlog-tiles entry
+//! How a log's entries lie behind each other in a file: exactly as in a C2SP tlog-tiles entry
 //! bundle, each led by its length in two bytes, big-endian. Pure functions on bytes.
 
 /// The longest entry, in bytes: what the length can say.
