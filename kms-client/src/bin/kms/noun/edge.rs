@@ -52,6 +52,8 @@ pub(crate) enum Input {
     Opaque,
     /// Pseudonyms of the space that is the source of the edge's domain.
     Pseudonym,
+    /// National identifiers, each as NIR,BIRTH-DATE,SEX: 15 characters, YYYY-MM-DD, 1 or 2.
+    Nir,
 }
 
 impl Verb {
@@ -115,6 +117,7 @@ impl From<Input> for v1::InputType {
         match input {
             Input::Opaque => Self::Opaque,
             Input::Pseudonym => Self::Pseudonym,
+            Input::Nir => Self::Nir,
         }
     }
 }
