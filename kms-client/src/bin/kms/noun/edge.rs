@@ -1,6 +1,6 @@
 //! `kms edge`.
 
-use super::Once;
+use super::{Once, edge_graph};
 use crate::session::Session;
 use crate::table::{Table, time, time_and_age, word, yes};
 use clap::{Subcommand, ValueEnum};
@@ -22,6 +22,12 @@ pub(crate) enum Verb {
         #[arg(value_parser = name::edge)]
         edge: String,
     },
+    /// Show which identifiers become which pseudonyms where, as a table or a picture.
+    #[command(after_help = "Examples:
+  kms edge graph
+  kms edge graph -o svg > transfers.svg
+  kms edge graph -o dot | dot -Tpdf > transfers.pdf")]
+    Graph,
     /// Declare an edge and generate its key in the HSM; nothing of it can be changed later.
     #[command(after_help = "Examples:
   kms edge create warehouse/link --code whlink --input opaque
@@ -80,6 +86,7 @@ impl Verb {
                     )
                 })
             }
+            Self::Graph => edge_graph::show(session).await,
             Self::Show { edge } => {
                 let answer = session
                     .client
