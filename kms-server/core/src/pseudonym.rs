@@ -11,7 +11,7 @@
 //!
 //! | type | byte | fields |
 //! | --- | --- | --- |
-//! | opaque | 1 | the identifier: 1 to 256 printable ASCII characters, no space at either end |
+//! | opaque | 1 | the identifier: 1 to 256 printable ASCII characters, no space at either end; what begins with `h1-` is a whole pseudonym in lower case |
 //! | pseudonym | 2 | the 20 bytes that a parent's pseudonym stands for |
 //! | nir | 3 | the 13 characters without the key; the birth date `YYYY-MM-DD`; the sex, `1` or `2` |
 
@@ -170,15 +170,26 @@ impl Identifier {
     pub fn opaque(text: Zeroizing<String>) -> Result<Self> {
         let printable = text.bytes().all(|b| matches!(b, b' '..=b'~'));
         let trimmed = text.trim_matches(' ').len() == text.len();
-        if printable && trimmed && (1..=Self::OPAQUE_MAX).contains(&text.len()) {
-            Ok(Identifier::Opaque(text))
-        } else {
-            Err(Error::invalid(
+        if !(printable && trimmed && (1..=Self::OPAQUE_MAX).contains(&text.len())) {
+            return Err(Error::invalid(
                 "identifier",
                 "an opaque identifier has 1 to 256 printable ASCII characters and no space at \
                  either end",
-            ))
+            ));
         }
+        // Another deployment's pseudonym, as it arrives. Mistyped or in capitals it would be
+        // somebody else's.
+        let lead = text.split_once('-').map_or("", |(lead, _)| lead);
+        if lead.eq_ignore_ascii_case(FUNCTION) {
+            Pseudonym::parse(&text)?;
+            if text.bytes().any(|b| b.is_ascii_uppercase()) {
+                return Err(Error::invalid(
+                    "identifier",
+                    "this is a pseudonym in capitals; send it in lower case, as it was made",
+                ));
+            }
+        }
+        Ok(Identifier::Opaque(text))
     }
 
     /// A parent's pseudonym.
@@ -282,6 +293,19 @@ mod tests {
             );
         }
         assert!(Identifier::opaque(Zeroizing::new("x".repeat(257))).is_err());
+        let arrives = sample().to_text().unwrap();
+        assert!(Identifier::opaque(Zeroizing::new(arrives.clone())).is_ok());
+        for wrong in [
+            arrives.to_uppercase(),
+            format!("{arrives}q"),
+            "h1-".into(),
+            "H1-77".into(),
+        ] {
+            assert!(
+                Identifier::opaque(Zeroizing::new(wrong.clone())).is_err(),
+                "{wrong:?}"
+            );
+        }
         assert!(Identifier::opaque(Zeroizing::new("A B-1".into())).is_ok());
     }
 
