@@ -11,8 +11,8 @@ use kms_core::deployment::Deployment;
 use kms_core::due::Due;
 use kms_core::emergency::Emergency;
 use kms_core::error::Result;
-use kms_core::key::Wrapping;
-use kms_core::name::{KeyName, ProposalName, VersionName};
+use kms_core::key::{Key, Wrapping};
+use kms_core::name::{EdgeName, KeyName, ProposalName, VersionName};
 use kms_core::plan::Difference;
 use kms_core::quota::{Metered, QuotaName, Standing as Left};
 use kms_core::report::KeyReport;
@@ -61,6 +61,10 @@ pub enum Reply {
     DataKeys(Vec<Result<DataKeyMade>>),
     /// Pseudonyms, and the version that evaluated them.
     Pseudonyms(Vec<Result<Zeroizing<String>>>, VersionName),
+    /// Old and new pseudonyms, and the versions that evaluated them.
+    Translations(Vec<Result<Translated>>, [VersionName; 2]),
+    /// A renewal campaign, and how it stands.
+    Renewal(Box<Renewed>),
     /// A signed statement.
     Attestation(Box<Attestation>),
     /// The declared backups of the token, the latest first.
@@ -77,6 +81,33 @@ pub enum Reply {
     Logs(u64, u64),
     /// Entries of a log, and where to go on.
     Entries(Vec<(u64, Vec<u8>)>, Option<u64>),
+}
+
+/// One person's old and new pseudonym. It never shows itself in logs.
+pub struct Translated {
+    /// By the predecessor.
+    pub old: Zeroizing<String>,
+    /// By the successor.
+    pub new: Zeroizing<String>,
+}
+
+impl fmt::Debug for Translated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Translated { redacted }")
+    }
+}
+
+/// The latest renewal campaign of an edge, and how it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewed {
+    /// The edge.
+    pub edge: EdgeName,
+    /// Its key, with the campaign, if there ever was one.
+    pub key: Stamped<Key>,
+    /// So many translations the uses log counts, repeated ones each time.
+    pub translated: u64,
+    /// The edges that have to be renewed because of it, in this order.
+    pub to_renew: Vec<EdgeName>,
 }
 
 /// How a version was used.

@@ -1,5 +1,6 @@
 //! The kinds of change, each with what has to be there before it.
 
+use crate::renewal;
 use crate::world::World;
 use kms_core::action::Action;
 use kms_core::class::Class;
@@ -9,6 +10,7 @@ use kms_core::import_token::ImportToken;
 use kms_core::key::{KeySpec, Learned, Origin, Wrapping};
 use kms_core::lifecycle::Lifecycle;
 use kms_core::name::KeyName;
+use kms_core::renewal::Mode;
 use kms_core::space::{InputType, SpaceKind};
 use kms_server::engine::Reply;
 use softhsm_tests::hsm_bench::{spec, wrap_for};
@@ -38,10 +40,16 @@ pub(crate) enum Kind {
     ArchiveSpace,
     DecommissionSpace,
     StartRewrap,
+    StartRenewal,
+    StartLayeredRenewal,
+    VerifyRenewal,
+    Cutover,
+    FinishRenewal,
+    AbandonRenewal,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 21] = [
+    pub(crate) const ALL: [Kind; 27] = [
         Kind::CreateSpace,
         Kind::CreateDomain,
         Kind::CreateEdge,
@@ -63,6 +71,12 @@ impl Kind {
         Kind::ArchiveSpace,
         Kind::DecommissionSpace,
         Kind::StartRewrap,
+        Kind::StartRenewal,
+        Kind::StartLayeredRenewal,
+        Kind::VerifyRenewal,
+        Kind::Cutover,
+        Kind::FinishRenewal,
+        Kind::AbandonRenewal,
     ];
 
     /// How many versions there are more when it is done.
@@ -75,6 +89,8 @@ impl Kind {
             // The successor.
             | Kind::Compromise
             | Kind::ImportKey => 1,
+            // The successor, and what seals the tables.
+            Kind::StartRenewal | Kind::StartLayeredRenewal => 2,
             Kind::CreateSpace
             | Kind::CreateDomain
             | Kind::CreateExternalKey
@@ -89,7 +105,11 @@ impl Kind {
             | Kind::CancelDestruction
             | Kind::ArchiveSpace
             | Kind::DecommissionSpace
-            | Kind::StartRewrap => 0,
+            | Kind::StartRewrap
+            | Kind::VerifyRenewal
+            | Kind::Cutover
+            | Kind::FinishRenewal
+            | Kind::AbandonRenewal => 0,
         }
     }
 
@@ -225,6 +245,37 @@ impl Kind {
                     lasting: 3_600_000,
                     reason: "a test".into(),
                 }
+            }
+            Kind::StartRenewal => {
+                let edge = Kind::CreateEdge.prepare(world, slug);
+                world.must(edge);
+                renewal::start(slug, Mode::Recompute)
+            }
+            Kind::StartLayeredRenewal => {
+                let edge = Kind::CreateEdge.prepare(world, slug);
+                world.must(edge);
+                renewal::start(slug, Mode::Layered)
+            }
+            Kind::VerifyRenewal => {
+                let start = Kind::StartRenewal.prepare(world, slug);
+                world.must(start);
+                renewal::translate(world, slug);
+                renewal::verify(slug)
+            }
+            Kind::Cutover => {
+                let verify = Kind::VerifyRenewal.prepare(world, slug);
+                world.must(verify);
+                renewal::cutover(slug)
+            }
+            Kind::FinishRenewal => {
+                let cutover = Kind::Cutover.prepare(world, slug);
+                world.must(cutover);
+                renewal::finish(slug, false)
+            }
+            Kind::AbandonRenewal => {
+                let start = Kind::StartRenewal.prepare(world, slug);
+                world.must(start);
+                renewal::finish(slug, true)
             }
         }
     }

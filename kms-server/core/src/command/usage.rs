@@ -50,6 +50,13 @@ pub enum Use {
         /// The identifiers, or why one is none.
         identifiers: Vec<crate::Result<Identifier>>,
     },
+    /// Old pseudonyms to new, inside a renewal campaign. What is not fit has its own error.
+    Translate {
+        /// The edge.
+        edge: EdgeName,
+        /// What the pseudonyms are evaluated from, or why one is nothing such.
+        passages: Vec<crate::Result<Passage>>,
+    },
     /// A public key to wrap outside material with, and its import token.
     GetImportParameters {
         /// The key that will receive it.
@@ -69,6 +76,30 @@ pub enum Use {
         /// How many.
         length: usize,
     },
+}
+
+/// What one person's old and new pseudonym are evaluated from. It never shows itself in logs.
+#[derive(Clone)]
+pub struct Passage {
+    /// For the old one; in a layered campaign the old pseudonym itself.
+    pub before: Identifier,
+    /// For the new one, where it differs: the parent's edge was itself renewed.
+    pub after: Option<Identifier>,
+}
+
+impl fmt::Debug for Passage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Passage { redacted }")
+    }
+}
+
+impl Passage {
+    /// In bytes, as it came.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let after = self.after.as_ref().map_or(0, Identifier::size);
+        self.before.size().saturating_add(after)
+    }
 }
 
 /// A plaintext and what it is to be bound to.
@@ -119,6 +150,7 @@ impl Use {
             Use::GenerateDataKey { reveal: true, .. } => Action::GenerateDataKey,
             Use::GenerateDataKey { reveal: false, .. } => Action::GenerateDataKeyWithoutPlaintext,
             Use::Pseudonymise { .. } => Action::Pseudonymise,
+            Use::Translate { .. } => Action::Translate,
             Use::GetImportParameters { .. } => Action::GetImportParameters,
             Use::Attest { .. } => Action::Attest,
             Use::GenerateRandom { .. } => Action::GenerateRandom,
@@ -134,7 +166,9 @@ impl Use {
             | Use::ReEncrypt { key, .. }
             | Use::GenerateDataKey { key, .. }
             | Use::GetImportParameters { key, .. } => ("key", key.to_string()),
-            Use::Pseudonymise { edge, .. } => ("edge", edge.to_string()),
+            Use::Pseudonymise { edge, .. } | Use::Translate { edge, .. } => {
+                ("edge", edge.to_string())
+            }
             Use::Attest { subject } => match subject {
                 Subject::Version(name) => ("version", name.to_string()),
                 Subject::Space(name) => ("space", name.to_string()),
@@ -151,6 +185,7 @@ impl Use {
             Use::Decrypt { items, .. } | Use::ReEncrypt { items, .. } => items.len(),
             Use::GenerateDataKey { items, .. } => items.len(),
             Use::Pseudonymise { identifiers, .. } => identifiers.len(),
+            Use::Translate { passages, .. } => passages.len(),
             Use::GetImportParameters { .. } | Use::Attest { .. } | Use::GenerateRandom { .. } => 1,
         }
     }
@@ -164,7 +199,9 @@ impl Use {
             | Use::ReEncrypt { key, .. }
             | Use::GenerateDataKey { key, .. }
             | Use::GetImportParameters { key, .. } => Some(Metered::Key(key.clone())),
-            Use::Pseudonymise { edge, .. } => Some(Metered::Edge(edge.clone())),
+            Use::Pseudonymise { edge, .. } | Use::Translate { edge, .. } => {
+                Some(Metered::Edge(edge.clone()))
+            }
             Use::Attest { .. } | Use::GenerateRandom { .. } => None,
         }
     }
@@ -184,6 +221,7 @@ impl Use {
             Use::Pseudonymise { identifiers, .. } => {
                 identifiers.iter().flatten().map(Identifier::size).sum()
             }
+            Use::Translate { passages, .. } => passages.iter().flatten().map(Passage::size).sum(),
             Use::GetImportParameters { .. } | Use::Attest { .. } => 0,
             Use::GenerateRandom { length } => *length,
         };

@@ -3,6 +3,7 @@
 mod encryption;
 mod pseudonyms;
 mod touched;
+mod translation;
 
 use crate::engine::import::fingerprint;
 use crate::engine::{Call, Engine, Reply};
@@ -102,6 +103,7 @@ impl Engine {
             Use::Pseudonymise { edge, identifiers } => {
                 self.pseudonymise(bench, &edge, identifiers).await
             }
+            Use::Translate { edge, passages } => self.translate(bench, &edge, passages).await,
             Use::GetImportParameters {
                 key,
                 wrapping,
