@@ -29,6 +29,9 @@ redacted! {
     v1::identifier::Identifier => "Identifier.identifier",
     v1::pseudonymise_response::Result => "PseudonymiseResponse.Result",
     v1::pseudonymise_response::result::Result => "PseudonymiseResponse.Result.result",
+    v1::translate_response::Pair => "TranslateResponse.Pair",
+    v1::translate_response::Result => "TranslateResponse.Result",
+    v1::translate_response::result::Result => "TranslateResponse.Result.result",
     v1::ImportParameters => "ImportParameters",
     v1::ImportKeyRequest => "ImportKeyRequest",
 }

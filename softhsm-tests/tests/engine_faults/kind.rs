@@ -10,7 +10,6 @@ use kms_core::import_token::ImportToken;
 use kms_core::key::{KeySpec, Learned, Origin, Wrapping};
 use kms_core::lifecycle::Lifecycle;
 use kms_core::name::KeyName;
-use kms_core::renewal::Mode;
 use kms_core::space::{InputType, SpaceKind};
 use kms_server::engine::Reply;
 use softhsm_tests::hsm_bench::{spec, wrap_for};
@@ -41,7 +40,6 @@ pub(crate) enum Kind {
     DecommissionSpace,
     StartRewrap,
     StartRenewal,
-    StartLayeredRenewal,
     VerifyRenewal,
     Cutover,
     FinishRenewal,
@@ -49,7 +47,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 27] = [
+    pub(crate) const ALL: [Kind; 26] = [
         Kind::CreateSpace,
         Kind::CreateDomain,
         Kind::CreateEdge,
@@ -72,7 +70,6 @@ impl Kind {
         Kind::DecommissionSpace,
         Kind::StartRewrap,
         Kind::StartRenewal,
-        Kind::StartLayeredRenewal,
         Kind::VerifyRenewal,
         Kind::Cutover,
         Kind::FinishRenewal,
@@ -90,7 +87,7 @@ impl Kind {
             | Kind::Compromise
             | Kind::ImportKey => 1,
             // The successor, and what seals the tables.
-            Kind::StartRenewal | Kind::StartLayeredRenewal => 2,
+            Kind::StartRenewal => 2,
             Kind::CreateSpace
             | Kind::CreateDomain
             | Kind::CreateExternalKey
@@ -249,12 +246,7 @@ impl Kind {
             Kind::StartRenewal => {
                 let edge = Kind::CreateEdge.prepare(world, slug);
                 world.must(edge);
-                renewal::start(slug, Mode::Recompute)
-            }
-            Kind::StartLayeredRenewal => {
-                let edge = Kind::CreateEdge.prepare(world, slug);
-                world.must(edge);
-                renewal::start(slug, Mode::Layered)
+                renewal::start(slug)
             }
             Kind::VerifyRenewal => {
                 let start = Kind::StartRenewal.prepare(world, slug);

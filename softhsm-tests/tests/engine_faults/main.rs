@@ -66,7 +66,6 @@ every_fault! {
     decommissioning_a_space: DecommissionSpace;
     starting_a_re_wrap_campaign: StartRewrap;
     starting_a_renewal: StartRenewal;
-    starting_a_layered_renewal: StartLayeredRenewal;
     verifying_a_renewal: VerifyRenewal;
     cutting_over: Cutover;
     finishing_a_renewal: FinishRenewal;

@@ -15,11 +15,11 @@ fn edge(slug: &str) -> EdgeName {
     format!("spaces/lab/edges/{slug}").parse().unwrap()
 }
 
-pub(crate) fn start(slug: &str, mode: Mode) -> Change {
+pub(crate) fn start(slug: &str) -> Change {
     Change::StartRenewal {
         name: edge(slug),
         etag: None,
-        mode,
+        mode: Mode::Recompute,
         translators: vec![MAPPER.parse().unwrap()],
         lasting: 3_600_000,
         reason: "a test".into(),

@@ -95,15 +95,13 @@ impl Engine {
 fn both(view: &View, edge: &Edge, passage: Passage) -> Result<[Zeroizing<Vec<u8>>; 2]> {
     let Passage { before, after } = passage;
     let Some(after) = after else {
-        let same = fits(view, edge, &before).map_err(|error| match &before {
-            Identifier::Pseudonym(_) if typed(view, edge, &before).is_ok() => Error::invalid(
-                "after",
-                "the parent's edge was renewed since this pseudonym was made: give the parent's new \
-                 pseudonym beside the old one",
-            ),
-            _ => error,
-        });
-        same?;
+        if let Some((way_in, parent)) = typed(view, edge, &before)?
+            && !is_current(view, way_in, parent)
+        {
+            let sentence = "the parent's edge was renewed since this pseudonym was made: give the \
+                            parent's new pseudonym beside the old one";
+            return Err(Error::invalid("after", sentence));
+        }
         return Ok([before.canonical(), before.canonical()]);
     };
     fits(view, edge, &after)?;
@@ -134,16 +132,16 @@ fn own(edge: &Edge, old: &Version, passage: Passage) -> Result<Pseudonym> {
         let sentence = "a layered campaign evaluates the old pseudonym itself; give it alone";
         return wrong("after", sentence.to_owned());
     }
-    match passage.before {
-        Identifier::Pseudonym(p) if p.code == edge.code && p.version == old.name.number() => Ok(p),
-        _ => wrong(
-            "before",
-            format!(
-                "this is not a pseudonym by {}: a layered campaign translates no others",
-                old.name
-            ),
-        ),
+    if let Identifier::Pseudonym(made) = passage.before
+        && made.code == edge.code
+        && made.version == old.name.number()
+    {
+        return Ok(made);
     }
+    let old = &old.name;
+    let sentence =
+        format!("this is not a pseudonym by {old}: a layered campaign translates no others");
+    wrong("before", sentence)
 }
 
 fn parted(

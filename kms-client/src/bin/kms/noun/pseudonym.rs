@@ -2,6 +2,7 @@
 
 use super::edge::Input;
 use super::pseudonym_map::Map;
+use super::renew;
 use crate::session::Session;
 use clap::{Args, Subcommand};
 use kms_client::{Error, Kind, name, v1};
@@ -21,6 +22,9 @@ pub(crate) enum Verb {
   kms pseudonym map visits.csv --column patient --edge warehouse/link --delimiter ';' -O out.csv
   kms pseudonym map - --column ID --edge warehouse/link < patients.csv > pseudonyms.csv")]
     Map(Map),
+    /// Renew the pseudonyms of an edge: its secret is compromised, or its period is over.
+    #[command(subcommand)]
+    Renew(Box<renew::Verb>),
 }
 
 #[derive(Debug, Args)]
@@ -40,6 +44,7 @@ impl Verb {
         match self {
             Self::Eval(asked) => asked.run(session).await,
             Self::Map(asked) => asked.run(session).await,
+            Self::Renew(verb) => verb.run(session).await,
         }
     }
 }
