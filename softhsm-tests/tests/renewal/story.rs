@@ -252,7 +252,7 @@ fn below(bench: &mut Bench) {
     assert_eq!(done.json()["state"], "FINISHED");
     assert_eq!(bench.state("project-01/edge-warehouse/1"), "DESTROYED");
     let above = bench.renew("olivia", "show", LINK, &[]).succeeds().json();
-    assert_eq!(above["toRenew"], json!(null), "nothing is left to renew");
+    assert_eq!(above["toRenew"], json!([]), "nothing is left to renew");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::progress;
 use crate::session::Session;
 use clap::Args;
 use futures::StreamExt;
-use kms_client::{Error, Kind, name, v1};
+use kms_client::{Client, Error, Kind, name, v1};
 use serde_json::json;
 use std::path::PathBuf;
 use tokio::sync::mpsc;
@@ -53,11 +53,17 @@ impl Translate {
         let (sender, receiver) = mpsc::channel(1);
         let size = self.batch;
         let reading = tokio::task::spawn_blocking(move || read(source, size, &sender));
+        // Each call goes on by itself while a part is sealed: what is not read of an answer would hold
+        // up the connection on which the data key of that part comes.
         let mut answers = ReceiverStream::new(receiver)
-            .map(async |rows| pairs(session, &self.edge, rows?).await)
+            .map(|rows| {
+                let (client, edge) = (session.client.clone(), self.edge.clone());
+                tokio::spawn(async move { pairs(&client, &edge, rows?).await })
+            })
             .buffered(UNDER_WAY);
         while let Some(answer) = answers.next().await {
-            let (pairs, rows) = answer?;
+            let (pairs, rows) = answer
+                .map_err(|e| Error::new(Kind::Internal, format!("a call broke off: {e}")))??;
             table.add(&envelopes, pairs, rows).await?;
             bar.set_message(format!("{} rows translated", table.rows()));
         }
@@ -94,7 +100,8 @@ impl Translate {
             let same = if parts.peek().is_some() {
                 count(&rows) == part.rows
             } else {
-                count(&rows) == part.rows && part.is(&pairs(session, &self.edge, rows).await?.0)
+                count(&rows) == part.rows
+                    && part.is(&pairs(&session.client, &self.edge, rows).await?.0)
             };
             if !same {
                 return Err(Error::new(
@@ -128,15 +135,10 @@ fn read(mut source: Source, size: u64, sender: &mpsc::Sender<Result<Rows, Error>
 }
 
 /// One call: the rows of a part, and how many.
-pub(super) async fn pairs(
-    session: &Session,
-    edge: &str,
-    rows: Rows,
-) -> Result<(Pairs, u64), Error> {
+pub(super) async fn pairs(client: &Client, edge: &str, rows: Rows) -> Result<(Pairs, u64), Error> {
     use v1::translate_response::result::Result as Answer;
     let asked = count(&rows);
-    let answer = session
-        .client
+    let answer = client
         .translate(v1::TranslateRequest {
             name: edge.to_owned(),
             passages: rows.passages,

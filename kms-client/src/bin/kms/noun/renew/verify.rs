@@ -45,7 +45,7 @@ impl Verify {
                 return Err(self.differs(format!("the file ends within part {number}")));
             }
             if chosen.contains(&number) {
-                let (again, asked) = pairs(session, &self.edge, rows).await?;
+                let (again, asked) = pairs(&session.client, &self.edge, rows).await?;
                 if !part.is(&again) {
                     return Err(self.differs(format!("part {number} comes out otherwise")));
                 }
