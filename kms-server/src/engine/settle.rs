@@ -118,8 +118,7 @@ impl Engine {
             return Ok(None);
         };
         let made = open.intention.plan.act.makes();
-        let mut learned = BTreeMap::new();
-        let mut stored = Vec::new();
+        let (mut learned, mut stored) = (BTreeMap::new(), Vec::new());
         for write in &open.intention.plan.writes {
             let entry = self.parts.store.get(&write.value.name()).await;
             let entry = entry
@@ -129,13 +128,12 @@ impl Engine {
             let value = Value::decode(&entry.value)?;
             if let Some(version) = value.as_version()
                 && let Some(at) = made.iter().position(|id| *id == version.id)
-                && let Some(told) = &version.learned
             {
-                learned.insert(at, told.clone());
+                learned.insert(at, version.learned.clone());
             }
             stored.push(value);
         }
-        let learned: Vec<Learned> = learned.into_values().collect();
+        let learned: Vec<Learned> = learned.into_values().flatten().collect();
         if stored == open.intention.plan.values(&learned) {
             Ok(Some(Done {
                 revision: stamp.revision,
@@ -237,8 +235,8 @@ impl Engine {
         }
     }
 
-    /// Nothing was committed: what the HSM made of it is taken away again, and the log says so. A
-    /// key of which that is not certain leaves its number burnt.
+    /// Nothing was committed: what the HSM made of it is taken away again, and the log says so. What
+    /// is not gone for certain leaves its number burnt.
     pub(super) async fn give_up(
         &self,
         lane: &mut Lane,
@@ -250,9 +248,8 @@ impl Engine {
         let act = &open.intention.plan.act;
         let mut left = act.touches();
         for id in act.makes() {
-            if self.take_away(permit, &id, error).await {
-                left.retain(|other| *other != id);
-            }
+            let gone = self.take_away(permit, &id, error).await;
+            left.retain(|other| *other != id || !gone);
         }
         let settled = Settled::Abandoned {
             why: error.message().to_owned(),
@@ -377,7 +374,7 @@ fn action_of(record: &Record) -> Result<Action> {
         .ok_or_else(|| Error::internal("a record names no action"))
 }
 
-/// Worth another try later, as opposed to an answer.
+/// Worth another try later.
 fn is_passing(kind: Kind) -> bool {
     match kind {
         Kind::Unavailable | Kind::Exhausted | Kind::Unknown | Kind::Internal => true,

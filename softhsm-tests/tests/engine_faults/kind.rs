@@ -244,29 +244,24 @@ impl Kind {
                 }
             }
             Kind::StartRenewal => {
-                let edge = Kind::CreateEdge.prepare(world, slug);
-                world.must(edge);
+                world.must(Kind::CreateEdge.prepare(world, slug));
                 renewal::start(slug)
             }
             Kind::VerifyRenewal => {
-                let start = Kind::StartRenewal.prepare(world, slug);
-                world.must(start);
+                world.must(Kind::StartRenewal.prepare(world, slug));
                 renewal::translate(world, slug);
                 renewal::verify(slug)
             }
             Kind::Cutover => {
-                let verify = Kind::VerifyRenewal.prepare(world, slug);
-                world.must(verify);
+                world.must(Kind::VerifyRenewal.prepare(world, slug));
                 renewal::cutover(slug)
             }
             Kind::FinishRenewal => {
-                let cutover = Kind::Cutover.prepare(world, slug);
-                world.must(cutover);
+                world.must(Kind::Cutover.prepare(world, slug));
                 renewal::finish(slug, false)
             }
             Kind::AbandonRenewal => {
-                let start = Kind::StartRenewal.prepare(world, slug);
-                world.must(start);
+                world.must(Kind::StartRenewal.prepare(world, slug));
                 renewal::finish(slug, true)
             }
         }

@@ -10,5 +10,6 @@
 )]
 
 mod bench;
+mod ends;
 mod interrupted;
 mod story;

@@ -216,8 +216,7 @@ pub enum Change {
         /// Why.
         reason: String,
     },
-    /// Starts a renewal campaign: makes the successor version, held back, and the key that seals
-    /// translation tables.
+    /// Starts a renewal campaign: makes the successor and the key that seals translation tables.
     StartRenewal {
         /// The edge.
         name: EdgeName,

@@ -95,8 +95,8 @@ pub(crate) struct Start {
 pub(crate) enum Mode {
     /// From what the old ones were evaluated from; the old version is destroyed at the end.
     Recompute,
-    /// From the old pseudonyms, where nothing else is left; the old version stays for ever as the
-    /// first stage of the new one.
+    /// From the old pseudonyms, where nothing else is left; the old version stays as the first stage
+    /// of the new one, for as long as that lives.
     Layered,
 }
 
