@@ -21,7 +21,7 @@ const FILES: [&str; 14] = [
 
 /// Messages with a secret or an identifier in them: `src/redacted.rs` says what their `Debug`
 /// shows.
-const SECRET: [&str; 17] = [
+const SECRET: [&str; 18] = [
     "EncryptRequest",
     "DecryptRequest",
     "DecryptResponse",
@@ -34,6 +34,7 @@ const SECRET: [&str; 17] = [
     "BatchReEncryptRequest.Item",
     "BatchGenerateDataKeyRequest.Item",
     "Identifier",
+    "Nir",
     "PseudonymiseResponse.Result",
     "TranslateResponse.Pair",
     "TranslateResponse.Result",

@@ -19,6 +19,10 @@ impl Bench {
     pub(crate) fn new() -> Self {
         let kms = Deployment::emc2().start();
         kms.furnish();
+        Bench::of(kms)
+    }
+
+    pub(crate) fn of(kms: Deployment) -> Self {
         let place = kms.directory().to_owned();
         Bench { kms, place }
     }

@@ -9,6 +9,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod approved;
 mod bench;
 mod ends;
 mod interrupted;

@@ -23,6 +23,12 @@ pub(super) struct From {
     /// What the columns hold; pseudonyms in a layered campaign, and with --after.
     #[arg(long, value_enum)]
     input: Option<Input>,
+    /// For national identifiers: the column of birth dates, YYYY-MM-DD.
+    #[arg(long, value_name = "COLUMN")]
+    birth_date: Option<String>,
+    /// For national identifiers: the column of sexes, 1 or 2.
+    #[arg(long, value_name = "COLUMN")]
+    sex: Option<String>,
     /// What separates fields; one ASCII character.
     #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = delimiter)]
     delimiter: u8,
@@ -43,6 +49,8 @@ pub(super) struct Source {
     column: usize,
     after: Option<usize>,
     input: Input,
+    /// Birth date and sex, of national identifiers.
+    beside: Option<[usize; 2]>,
 }
 
 impl From {
@@ -51,7 +59,7 @@ impl From {
         let layered = mode == v1::RenewalMode::Layered;
         let pseudonyms = layered || self.after.is_some();
         let input = match (self.input, pseudonyms) {
-            (Some(Input::Opaque), true) => {
+            (Some(Input::Opaque | Input::Nir), true) => {
                 return Err(Error::new(
                     Kind::Usage,
                     "old pseudonyms, and parents that have a new one, are of type pseudonym",
@@ -69,7 +77,18 @@ impl From {
         let header = reader.byte_headers().map_err(|e| unreadable(&e))?.clone();
         let column = position(&header, &self.column)?;
         let after = self.after.as_ref().map(|name| position(&header, name));
+        let beside = match (input, &self.birth_date, &self.sex) {
+            (Input::Nir, Some(birth_date), Some(sex)) => {
+                Some([position(&header, birth_date)?, position(&header, sex)?])
+            }
+            (Input::Nir, _, _) => {
+                let sentence = "national identifiers need --birth-date and --sex";
+                return Err(Error::new(Kind::Usage, sentence));
+            }
+            (Input::Opaque | Input::Pseudonym, _, _) => None,
+        };
         Ok(Source {
+            beside,
             reader,
             column,
             after: after.transpose()?,
@@ -109,16 +128,25 @@ impl Source {
         line: u64,
     ) -> Result<v1::Identifier, Error> {
         use v1::identifier::Identifier as I;
-        let text = str::from_utf8(record.get(column).unwrap_or_default());
-        let text = text.map_err(|_bytes| {
-            let wrong = format!("line {line}: the identifier is not UTF-8; save the file in UTF-8");
-            Error::new(Kind::Invalid, wrong)
-        })?;
-        Ok(v1::Identifier {
-            identifier: Some(match self.input {
-                Input::Opaque => I::Opaque(text.to_owned()),
-                Input::Pseudonym => I::Pseudonym(text.to_owned()),
+        let field = |at: usize| {
+            let text = str::from_utf8(record.get(at).unwrap_or_default());
+            text.map(str::to_owned).map_err(|_bytes| {
+                let wrong =
+                    format!("line {line}: the identifier is not UTF-8; save the file in UTF-8");
+                Error::new(Kind::Invalid, wrong)
+            })
+        };
+        let identifier = match (self.input, self.beside) {
+            (Input::Nir, Some([birth_date, sex])) => I::Nir(v1::Nir {
+                nir: field(column)?,
+                birth_date: field(birth_date)?,
+                sex: field(sex)?,
             }),
+            (Input::Pseudonym, _) => I::Pseudonym(field(column)?),
+            (Input::Opaque | Input::Nir, _) => I::Opaque(field(column)?),
+        };
+        Ok(v1::Identifier {
+            identifier: Some(identifier),
         })
     }
 }
