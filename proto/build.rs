@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     "emc2/kms/v1/resources.proto",
     "emc2/kms/v1/space_service.proto",
     "emc2/kms/v1/key_service.proto",
     "emc2/kms/v1/crypto_service.proto",
     "emc2/kms/v1/pseudonym_service.proto",
+    "emc2/kms/v1/renewal_service.proto",
     "emc2/kms/v1/import_service.proto",
     "emc2/kms/v1/audit_service.proto",
     "emc2/kms/v1/admin_service.proto",
@@ -20,7 +21,7 @@ const FILES: [&str; 13] = [
 
 /// Messages with a secret or an identifier in them: `src/redacted.rs` says what their `Debug`
 /// shows.
-const SECRET: [&str; 18] = [
+const SECRET: [&str; 20] = [
     "EncryptRequest",
     "DecryptRequest",
     "DecryptResponse",
@@ -37,6 +38,8 @@ const SECRET: [&str; 18] = [
     "PseudonymiseResponse.Result",
     "FollowChainRequest",
     "FollowChainResponse.Step",
+    "TranslateResponse.Pair",
+    "TranslateResponse.Result",
     "ImportParameters",
     "ImportKeyRequest",
 ];

@@ -69,6 +69,7 @@ use v1::{
     proposal_service_client::ProposalServiceClient as Proposals,
     pseudonym_service_client::PseudonymServiceClient as Pseudonyms,
     quota_service_client::QuotaServiceClient as Quotas,
+    renewal_service_client::RenewalServiceClient as Renewals,
     space_service_client::SpaceServiceClient as Spaces,
 };
 
@@ -122,6 +123,13 @@ calls! {
     Asks    Pseudonyms<_>, pseudonymise(v1::PseudonymiseRequest) -> v1::PseudonymiseResponse;
     Changes Pseudonyms<_>, start_chain(v1::StartChainRequest) -> v1::Chain;
     Asks    Pseudonyms<_>, follow_chain(v1::FollowChainRequest) -> v1::FollowChainResponse;
+
+    Changes Renewals<_>, start_renewal(v1::StartRenewalRequest) -> v1::Renewal;
+    Asks    Renewals<_>, get_renewal(v1::GetRenewalRequest) -> v1::Renewal;
+    Asks    Renewals<_>, translate(v1::TranslateRequest) -> v1::TranslateResponse;
+    Changes Renewals<_>, verify_renewal(v1::VerifyRenewalRequest) -> v1::Renewal;
+    Changes Renewals<_>, cutover(v1::CutoverRequest) -> v1::Renewal;
+    Changes Renewals<_>, finish_renewal(v1::FinishRenewalRequest) -> v1::Renewal;
 
     Changes Import<_>, get_import_parameters(v1::GetImportParametersRequest) -> v1::ImportParameters;
     Changes Import<_>, import_key(v1::ImportKeyRequest) -> v1::KeyVersion;

@@ -33,6 +33,9 @@ redacted! {
     v1::FollowChainRequest => "FollowChainRequest",
     v1::follow_chain_response::Step => "FollowChainResponse.Step",
     v1::follow_chain_response::step::Result => "FollowChainResponse.Step.result",
+    v1::translate_response::Pair => "TranslateResponse.Pair",
+    v1::translate_response::Result => "TranslateResponse.Result",
+    v1::translate_response::result::Result => "TranslateResponse.Result.result",
     v1::ImportParameters => "ImportParameters",
     v1::ImportKeyRequest => "ImportKeyRequest",
 }

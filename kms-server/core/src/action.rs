@@ -109,6 +109,8 @@ actions! {
     Pseudonymise: Protects + 0,
     /// Starts a renewal campaign.
     StartRenewal: Moves + 2,
+    /// Records what was verified of a translation.
+    VerifyRenewal: Moves + 0,
     /// Makes the successor primary.
     Cutover: Moves + 2,
     /// Ends a renewal campaign.

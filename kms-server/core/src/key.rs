@@ -3,7 +3,8 @@
 use crate::class::{Algorithm, Class};
 use crate::id::{KeyId, KeyUid};
 use crate::lifecycle::Lifecycle;
-use crate::name::{KeyName, Slug, VersionName};
+use crate::name::{EdgeName, KeyName, Slug, VersionName};
+use crate::renewal::Renewal;
 use crate::state::{State, Use};
 use crate::time::{DAY, Time};
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,12 @@ pub struct Key {
     /// Which compromised versions process for now, to be re-wrapped.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub rewrap: Option<Rewrap>,
+    /// Of an edge's key: its latest renewal campaign.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub renewal: Option<Box<Renewal>>,
+    /// The edge whose renewal campaign it was made for, to seal translation tables.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub seals: Option<EdgeName>,
     /// When it was declared.
     pub created: Time,
     /// When anything of this last changed.
@@ -124,6 +131,12 @@ pub struct Version {
     pub learned: Option<Learned>,
     /// How it came in, if it did.
     pub imported: Option<Imported>,
+    /// The number of the version whose pseudonyms it evaluates: its first stage.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub layered_on: Option<u32>,
+    /// The number of the version that is evaluated through it: it is a first stage.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub stage_of: Option<u32>,
 }
 
 impl Version {

@@ -38,6 +38,7 @@ pub mod proposal;
 pub mod pseudonym;
 pub mod quota;
 pub mod record;
+pub mod renewal;
 pub mod replay;
 pub mod report;
 pub mod revision;

@@ -93,6 +93,9 @@ pub trait Uses: fmt::Debug + Send + Sync {
     /// When a version was last used.
     fn last(&self, version: &VersionName) -> Option<Time>;
 
+    /// How many items it has processed.
+    fn processed(&self, version: &VersionName) -> u64;
+
     /// How much it has protected; at least that much.
     fn spent(&self, id: &KeyId) -> Spent;
 }
@@ -104,6 +107,10 @@ pub struct Unused;
 impl Uses for Unused {
     fn last(&self, _version: &VersionName) -> Option<Time> {
         None
+    }
+
+    fn processed(&self, _version: &VersionName) -> u64 {
+        0
     }
 
     fn spent(&self, _id: &KeyId) -> Spent {

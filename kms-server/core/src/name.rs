@@ -199,6 +199,9 @@ impl EdgeName {
 /// How the slug of an edge's key begins; no other key's may.
 pub const EDGE_PREFIX: &str = "edge-";
 
+/// How the slug of a key that seals translation tables begins; no other key's may.
+pub const TABLE_PREFIX: &str = "renewal-";
+
 /// Where the deployment's own keys are; callers make none there.
 pub const SERVICE_SPACE: &str = "spaces/kms";
 

@@ -45,6 +45,7 @@ impl Plane {
             | Action::GetImportParameters
             | Action::CheckImport
             | Action::ImportKey
+            | Action::VerifyRenewal
             | Action::Propose
             | Action::Withdraw
             | Action::ReadInventory

@@ -85,7 +85,7 @@ impl Replay {
                 state,
                 learned,
             } => {
-                let values = open.intention.plan.values(learned.as_ref());
+                let values = open.intention.plan.values(learned);
                 if state_digest(&values)? != *state {
                     return Err(broken(index, "its digest is not that of what was intended"));
                 }

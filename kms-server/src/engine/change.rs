@@ -13,6 +13,7 @@ use kms_core::name::ProposalName;
 use kms_core::permit::Permit;
 use kms_core::plan::{Act, Ground, Plan, carried_out, file, plan};
 use kms_core::record::{Counts, Detail, Event, INTENTION_MAX, Intention, Record, RequestTag};
+use kms_core::renewal::running;
 use kms_core::replay::Open;
 use kms_core::value::Value;
 use std::time::Duration;
@@ -218,7 +219,11 @@ impl Engine {
     async fn acceptable(&self, seat: &super::Seat, plan: &Plan, call: &Call) -> Result<()> {
         let touches = |which: fn(&Value) -> bool| plan.writes.iter().any(|w| which(&w.value));
         let rules = touches(|v| matches!(v, Value::Document(_) | Value::Binding(_)));
-        let graph = touches(|v| matches!(v, Value::Edge(_) | Value::Domain(_)));
+        // A campaign binds services to what they may do on an edge.
+        let graph = touches(|v| {
+            matches!(v, Value::Edge(_) | Value::Domain(_))
+                || v.as_key().is_some_and(|key| running(key).is_some())
+        });
         if call.caller.peer().is_none() || !(rules || graph) {
             return Ok(());
         }
@@ -243,8 +248,14 @@ impl Engine {
     fn is_at_hand(&self, act: &Act) -> Result<()> {
         match (act, &*self.parts.hsm.health().borrow()) {
             (Act::Nothing, _)
-            | (Act::Generate(_) | Act::Unwrap(_) | Act::Destroy(_), Health::Serving) => Ok(()),
-            (Act::Generate(_) | Act::Unwrap(_) | Act::Destroy(_), Health::Down(why)) => Err(
+            | (
+                Act::Generate(_) | Act::GenerateEach(_) | Act::Unwrap(_) | Act::Destroy(_),
+                Health::Serving,
+            ) => Ok(()),
+            (
+                Act::Generate(_) | Act::GenerateEach(_) | Act::Unwrap(_) | Act::Destroy(_),
+                Health::Down(why),
+            ) => Err(
                 Error::unavailable("the HSM does not answer; nothing was done, try again")
                     .because(why),
             ),

@@ -24,6 +24,10 @@ impl Uses for Known {
         self.usages.of(version).map(|usage| usage.last)
     }
 
+    fn processed(&self, version: &VersionName) -> u64 {
+        self.usages.of(version).map_or(0, |usage| usage.processed)
+    }
+
     fn spent(&self, id: &KeyId) -> Spent {
         self.spent.get(id).copied().unwrap_or_default()
     }

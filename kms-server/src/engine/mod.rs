@@ -15,6 +15,7 @@ mod pace;
 mod proposals;
 mod quota;
 mod read;
+mod renewal;
 mod reply;
 mod request;
 mod rules;
@@ -27,7 +28,7 @@ pub use attestation::Attestation;
 pub use open::Refusal;
 pub use reply::{
     Allowance, DataKeyMade, Decrypted, Encrypted, Followed, Here, ImportParameters, ReEncrypted,
-    Reply, Revised, Standing, VersionUsage,
+    Renewed, Reply, Revised, Standing, Translated, VersionUsage,
 };
 pub use scheduler::Round;
 
@@ -56,6 +57,7 @@ use kms_core::view::View;
 use ledger::Ledger;
 use onward::Onward;
 use pace::Pace;
+use renewal::renewed;
 use scheduler::Clockwork;
 use settle::Lane;
 use statistics::Statistics;
@@ -150,7 +152,11 @@ impl Engine {
         let (action, items) = (command.action(), items(&command));
         let work = async move {
             match command {
-                Command::Change(change) => engine.change(call, change).await,
+                Command::Change(change) => {
+                    let edge = renewed(&change).cloned();
+                    let reply = engine.change(call, change).await?;
+                    engine.with_campaign(reply, edge)
+                }
                 Command::Use(usage) => engine.use_keys(call, usage).await,
                 Command::Read(read) => engine.read(call, read).await,
             }

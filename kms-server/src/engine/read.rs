@@ -47,6 +47,7 @@ impl Engine {
         match read {
             Read::Resource(named) => one(seat, &named),
             Read::Usage(name) => self.usage(seat, name),
+            Read::Renewal(name) => self.renewal(seat, name),
             Read::List {
                 sort,
                 space,

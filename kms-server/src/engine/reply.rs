@@ -11,7 +11,7 @@ use kms_core::deployment::Deployment;
 use kms_core::due::Due;
 use kms_core::emergency::Emergency;
 use kms_core::error::Result;
-use kms_core::key::Wrapping;
+use kms_core::key::{Key, Wrapping};
 use kms_core::name::{EdgeName, KeyName, ProposalName, VersionName};
 use kms_core::plan::Difference;
 use kms_core::quota::{Metered, QuotaName, Standing as Left};
@@ -63,6 +63,10 @@ pub enum Reply {
     Pseudonyms(Vec<Result<Zeroizing<String>>>, VersionName),
     /// One person in each space, each step behind its parent.
     Followed(Vec<Followed>),
+    /// Old and new pseudonyms, and the versions that evaluated them.
+    Translations(Vec<Result<Translated>>, [VersionName; 2]),
+    /// A renewal campaign, and how it stands.
+    Renewal(Box<Renewed>),
     /// A signed statement.
     Attestation(Box<Attestation>),
     /// The declared backups of the token, the latest first.
@@ -95,6 +99,33 @@ impl fmt::Debug for Followed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Followed { redacted }")
     }
+}
+
+/// One person's old and new pseudonym. It never shows itself in logs.
+pub struct Translated {
+    /// By the predecessor.
+    pub old: Zeroizing<String>,
+    /// By the successor.
+    pub new: Zeroizing<String>,
+}
+
+impl fmt::Debug for Translated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Translated { redacted }")
+    }
+}
+
+/// The latest renewal campaign of an edge, and how it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewed {
+    /// The edge.
+    pub edge: EdgeName,
+    /// Its key, with the campaign, if there ever was one.
+    pub key: Stamped<Key>,
+    /// So many translations the uses log counts, repeated ones each time.
+    pub translated: u64,
+    /// The edges that have to be renewed because of it, in this order.
+    pub to_renew: Vec<EdgeName>,
 }
 
 /// How a version was used.

@@ -17,6 +17,7 @@ use kms_core::record::{Detail, Event, Outcome, Record, Settled, state_digest};
 use kms_core::replay::Open;
 use kms_core::revision::Revision;
 use kms_core::value::{Stamped, Value};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Changes go one at a time. What the lane holds is the one that is not settled, if there is one.
@@ -88,7 +89,7 @@ impl Engine {
                 }
             },
         };
-        let values = open.intention.plan.values(done.learned.as_ref());
+        let values = open.intention.plan.values(&done.learned);
         let settled = Settled::Committed {
             revision: done.revision,
             state: state_digest(&values)?,
@@ -116,8 +117,8 @@ impl Engine {
         let Some(stamp) = stamp.filter(|s| s.value == open.index.to_string().into_bytes()) else {
             return Ok(None);
         };
-        let mut learned = None;
-        let mut stored = Vec::new();
+        let made = open.intention.plan.act.makes();
+        let (mut learned, mut stored) = (BTreeMap::new(), Vec::new());
         for write in &open.intention.plan.writes {
             let entry = self.parts.store.get(&write.value.name()).await;
             let entry = entry
@@ -125,15 +126,15 @@ impl Engine {
                 .filter(|e| e.revision == stamp.revision);
             let entry = entry.ok_or_else(|| edited(open))?;
             let value = Value::decode(&entry.value)?;
-            if let Some(version) = value
-                .as_version()
-                .filter(|v| open.intention.plan.act.makes() == Some(v.id))
+            if let Some(version) = value.as_version()
+                && let Some(at) = made.iter().position(|id| *id == version.id)
             {
-                learned.clone_from(&version.learned);
+                learned.insert(at, version.learned.clone());
             }
             stored.push(value);
         }
-        if stored == open.intention.plan.values(learned.as_ref()) {
+        let learned: Vec<Learned> = learned.into_values().flatten().collect();
+        if stored == open.intention.plan.values(&learned) {
             Ok(Some(Done {
                 revision: stamp.revision,
                 learned,
@@ -157,7 +158,7 @@ impl Engine {
             Go::Again => Fate::of(error, |kind| is_passing(kind) && kind != Kind::Internal),
             Go::Held => Fate::GivenUp(error),
         })?;
-        let revision = self.commit(open, learned.as_ref()).await;
+        let revision = self.commit(open, &learned).await;
         let revision = revision.map_err(|error| match go {
             Go::First => Fate::of(error, |kind| kind == Kind::Unknown),
             Go::Again | Go::Held => Fate::of(error, is_passing),
@@ -167,19 +168,26 @@ impl Engine {
 
     /// The HSM's part. Unwrapping is done by whoever holds the wrapped material, before this: here
     /// the key is only looked for.
-    async fn act(&self, act: &Act, permit: &Permit, go: Go) -> Result<Option<Learned>> {
+    async fn act(&self, act: &Act, permit: &Permit, go: Go) -> Result<Vec<Learned>> {
         let hsm: &dyn Hsm = &*self.parts.hsm;
         match act {
-            Act::Nothing => Ok(None),
-            Act::Generate(spec) => hsm.generate(permit, spec).await.map(Some),
+            Act::Nothing => Ok(vec![]),
+            Act::Generate(spec) => Ok(vec![hsm.generate(permit, spec).await?]),
+            Act::GenerateEach(specs) => {
+                let mut learned = Vec::new();
+                for spec in specs {
+                    learned.push(hsm.generate(permit, spec).await?);
+                }
+                Ok(learned)
+            }
             Act::Destroy(ids) => {
                 for id in ids {
                     hsm.destroy(permit, id).await?;
                 }
-                Ok(None)
+                Ok(vec![])
             }
             Act::Unwrap(spec) => match (hsm.find(permit, spec).await?, go) {
-                (Some(learned), _) => Ok(Some(learned)),
+                (Some(learned), _) => Ok(vec![learned]),
                 (None, Go::Again | Go::Held) => Err(Error::conflict(
                     "the import was interrupted before the HSM had the key; import it again",
                 )),
@@ -190,7 +198,7 @@ impl Engine {
         }
     }
 
-    async fn commit(&self, open: &Open, learned: Option<&Learned>) -> Result<Revision> {
+    async fn commit(&self, open: &Open, learned: &[Learned]) -> Result<Revision> {
         let plan = &open.intention.plan;
         let values = plan.values(learned);
         let mut checks = Vec::new();
@@ -227,8 +235,8 @@ impl Engine {
         }
     }
 
-    /// Nothing was committed: what the HSM made of it is taken away again, and the log says so. A
-    /// key of which that is not certain leaves its number burnt.
+    /// Nothing was committed: what the HSM made of it is taken away again, and the log says so. What
+    /// is not gone for certain leaves its number burnt.
     pub(super) async fn give_up(
         &self,
         lane: &mut Lane,
@@ -238,10 +246,11 @@ impl Engine {
         error: &Error,
     ) -> Result<()> {
         let act = &open.intention.plan.act;
-        let left = match act.makes() {
-            Some(id) if self.take_away(permit, &id, error).await => vec![],
-            Some(_) | None => act.touches(),
-        };
+        let mut left = act.touches();
+        for id in act.makes() {
+            let gone = self.take_away(permit, &id, error).await;
+            left.retain(|other| *other != id || !gone);
+        }
         let settled = Settled::Abandoned {
             why: error.message().to_owned(),
             left: left.clone(),
@@ -333,7 +342,7 @@ impl Engine {
 /// What a change came to.
 struct Done {
     revision: Revision,
-    learned: Option<Learned>,
+    learned: Vec<Learned>,
 }
 
 /// What becomes of a change that failed, and why it did.
@@ -365,7 +374,7 @@ fn action_of(record: &Record) -> Result<Action> {
         .ok_or_else(|| Error::internal("a record names no action"))
 }
 
-/// Worth another try later, as opposed to an answer.
+/// Worth another try later.
 fn is_passing(kind: Kind) -> bool {
     match kind {
         Kind::Unavailable | Kind::Exhausted | Kind::Unknown | Kind::Internal => true,

@@ -19,10 +19,10 @@ fn action(call: &str) -> Option<Action> {
         "DeclareBackup" => "Backup",
         "GetAttestation" => "Attest",
         "GetLogs" | "ListEntries" => "ReadAudit",
-        "GetSpace" | "GetDomain" | "GetEdge" | "GetKey" | "GetVersion" | "GetVersionUsage"
-        | "ListSpaces" | "ListDomains" | "ListEdges" | "ListKeys" | "ListVersions"
-        | "ListProposals" | "GetProposal" | "WatchProposals" | "ListQuotas" | "GetAllowance"
-        | "ListDue" | "ReportKeys" => "ReadInventory",
+        "GetSpace" | "GetDomain" | "GetEdge" | "GetKey" | "GetRenewal" | "GetVersion"
+        | "GetVersionUsage" | "ListSpaces" | "ListDomains" | "ListEdges" | "ListKeys"
+        | "ListVersions" | "ListProposals" | "GetProposal" | "WatchProposals" | "ListQuotas"
+        | "GetAllowance" | "ListDue" | "ReportKeys" => "ReadInventory",
         "KeepSpace" => "CancelDestruction",
         "PutQuota" => "RaiseQuota",
         "GetPolicy" | "ListPolicyHistory" | "ExplainAccess" | "ReviewAccess"

@@ -16,6 +16,7 @@ mod policies;
 mod proposals;
 mod pseudonyms;
 mod quotas;
+mod renewals;
 mod resource;
 mod spaces;
 mod stated;
@@ -41,6 +42,7 @@ use v1::policy_service_server::PolicyServiceServer;
 use v1::proposal_service_server::ProposalServiceServer;
 use v1::pseudonym_service_server::PseudonymServiceServer;
 use v1::quota_service_server::QuotaServiceServer;
+use v1::renewal_service_server::RenewalServiceServer;
 use v1::space_service_server::SpaceServiceServer;
 
 /// The longest message that is taken in. A batch may hold 4 MiB; what is a little longer is still
@@ -51,11 +53,12 @@ const MESSAGE_IN_MAX: usize = 8 * 1024 * 1024;
 const MESSAGE_OUT_MAX: usize = 128 * 1024 * 1024;
 
 /// The full name of each service, for the health service.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 13] = [
     "emc2.kms.v1.SpaceService",
     "emc2.kms.v1.KeyService",
     "emc2.kms.v1.CryptoService",
     "emc2.kms.v1.PseudonymService",
+    "emc2.kms.v1.RenewalService",
     "emc2.kms.v1.ImportService",
     "emc2.kms.v1.AuditService",
     "emc2.kms.v1.AdminService",
@@ -84,6 +87,7 @@ pub fn routes(door: &Door) -> RoutesBuilder {
         KeyServiceServer
         CryptoServiceServer
         PseudonymServiceServer
+        RenewalServiceServer
         ImportServiceServer
         AuditServiceServer
         AdminServiceServer

@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status};
 use zeroize::Zeroizing;
 
 /// Identifiers in one call, at most.
-const IDENTIFIERS_MAX: usize = 10_000;
+pub(super) const IDENTIFIERS_MAX: usize = 10_000;
 
 #[tonic::async_trait]
 impl PseudonymService for Door {
@@ -132,7 +132,7 @@ fn step(followed: Followed) -> v1::follow_chain_response::Step {
     }
 }
 
-fn identifier(message: v1::Identifier) -> Parsed<Identifier> {
+pub(super) fn identifier(message: v1::Identifier) -> Parsed<Identifier> {
     use v1::identifier::Identifier as I;
     match message.identifier {
         Some(I::Opaque(text)) => Identifier::opaque(Zeroizing::new(text)),

@@ -43,7 +43,7 @@ pub(super) fn duration(millis: u64) -> prost_types::Duration {
     }
 }
 
-fn transition(moved: &Moved) -> v1::Transition {
+pub(super) fn transition(moved: &Moved) -> v1::Transition {
     v1::Transition {
         time: timestamp(moved.time),
         actor: moved.actor.clone(),
@@ -193,6 +193,10 @@ impl FromValue for v1::KeyVersion {
         let version: &Version = stamped.value.as_version()?;
         let learned = version.learned.clone();
         let imported = version.imported.as_ref();
+        let other = |number: Option<u32>| {
+            let name = number.map(|number| version.name.key().version(number));
+            name.map(|name| name.to_string()).unwrap_or_default()
+        };
         Some(v1::KeyVersion {
             name: version.name.to_string(),
             state: state(version.state).into(),
@@ -221,6 +225,8 @@ impl FromValue for v1::KeyVersion {
                 forced: d.forced,
                 scheduled: Some(transition(&d.moved)),
             }),
+            layered_on: other(version.layered_on),
+            first_stage_of: other(version.stage_of),
         })
     }
 }

@@ -1,5 +1,6 @@
 //! The kinds of change, each with what has to be there before it.
 
+use crate::renewal;
 use crate::world::World;
 use kms_core::action::Action;
 use kms_core::class::Class;
@@ -38,10 +39,15 @@ pub(crate) enum Kind {
     ArchiveSpace,
     DecommissionSpace,
     StartRewrap,
+    StartRenewal,
+    VerifyRenewal,
+    Cutover,
+    FinishRenewal,
+    AbandonRenewal,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 21] = [
+    pub(crate) const ALL: [Kind; 26] = [
         Kind::CreateSpace,
         Kind::CreateDomain,
         Kind::CreateEdge,
@@ -63,6 +69,11 @@ impl Kind {
         Kind::ArchiveSpace,
         Kind::DecommissionSpace,
         Kind::StartRewrap,
+        Kind::StartRenewal,
+        Kind::VerifyRenewal,
+        Kind::Cutover,
+        Kind::FinishRenewal,
+        Kind::AbandonRenewal,
     ];
 
     /// How many versions there are more when it is done.
@@ -75,6 +86,8 @@ impl Kind {
             // The successor.
             | Kind::Compromise
             | Kind::ImportKey => 1,
+            // The successor, and what seals the tables.
+            Kind::StartRenewal => 2,
             Kind::CreateSpace
             | Kind::CreateDomain
             | Kind::CreateExternalKey
@@ -89,7 +102,11 @@ impl Kind {
             | Kind::CancelDestruction
             | Kind::ArchiveSpace
             | Kind::DecommissionSpace
-            | Kind::StartRewrap => 0,
+            | Kind::StartRewrap
+            | Kind::VerifyRenewal
+            | Kind::Cutover
+            | Kind::FinishRenewal
+            | Kind::AbandonRenewal => 0,
         }
     }
 
@@ -225,6 +242,27 @@ impl Kind {
                     lasting: 3_600_000,
                     reason: "a test".into(),
                 }
+            }
+            Kind::StartRenewal => {
+                world.must(Kind::CreateEdge.prepare(world, slug));
+                renewal::start(slug)
+            }
+            Kind::VerifyRenewal => {
+                world.must(Kind::StartRenewal.prepare(world, slug));
+                renewal::translate(world, slug);
+                renewal::verify(slug)
+            }
+            Kind::Cutover => {
+                world.must(Kind::VerifyRenewal.prepare(world, slug));
+                renewal::cutover(slug)
+            }
+            Kind::FinishRenewal => {
+                world.must(Kind::Cutover.prepare(world, slug));
+                renewal::finish(slug, false)
+            }
+            Kind::AbandonRenewal => {
+                world.must(Kind::StartRenewal.prepare(world, slug));
+                renewal::finish(slug, true)
             }
         }
     }

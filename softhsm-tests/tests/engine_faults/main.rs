@@ -16,6 +16,7 @@ mod founding;
 mod invariants;
 mod kind;
 mod random;
+mod renewal;
 mod statistics;
 mod world;
 
@@ -64,6 +65,11 @@ every_fault! {
     archiving_a_space: ArchiveSpace;
     decommissioning_a_space: DecommissionSpace;
     starting_a_re_wrap_campaign: StartRewrap;
+    starting_a_renewal: StartRenewal;
+    verifying_a_renewal: VerifyRenewal;
+    cutting_over: Cutover;
+    finishing_a_renewal: FinishRenewal;
+    giving_a_renewal_up: AbandonRenewal;
 }
 
 /// What the caller's side does after a fault that leaves the process alive.
@@ -195,6 +201,10 @@ fn again_until_done(
 fn told(answer: Answer, story: &str) -> Stamped<Value> {
     match answer {
         Answer::Told(Ok(Reply::Resource(made))) => *made,
+        Answer::Told(Ok(Reply::Renewal(renewed))) => Stamped {
+            value: Value::Key(renewed.key.value),
+            revision: renewed.key.revision,
+        },
         other @ (Answer::Told(_) | Answer::Died) => panic!("{story}: sent again: {other:?}"),
     }
 }
@@ -226,7 +236,11 @@ fn key_of(change: &Change) -> Option<kms_core::name::KeyName> {
         Change::MoveVersion { name, .. }
         | Change::ScheduleDestruction { name, .. }
         | Change::CancelDestruction { name, .. } => Some(name.key().clone()),
-        Change::CreateEdge { name, .. } => name.key().ok(),
+        Change::CreateEdge { name, .. }
+        | Change::StartRenewal { name, .. }
+        | Change::VerifyRenewal { name, .. }
+        | Change::Cutover { name, .. }
+        | Change::FinishRenewal { name, .. } => name.key().ok(),
         Change::Found(_)
         | Change::FoundKey { .. }
         | Change::CreateSpace { .. }

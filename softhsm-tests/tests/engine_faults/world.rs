@@ -41,6 +41,8 @@ bindings:
     roles: [{role: key-custodian}]
   - principal: service/etl
     roles: [{role: data-service, spaces: [lab]}]
+  - principal: service/mapper
+    roles: [{role: ingest-service, spaces: [lab]}]
 ";
 
 /// Who agrees to what olga asks.
@@ -60,12 +62,15 @@ const POLICY: &str = "\
 permit (principal == Kms::Service::\"scheduler\", action, resource);
 @id(\"everyone\")
 permit (principal, action, resource) when { principal.bound };
-@id(\"nobody-evaluates\")
+@id(\"one-evaluates\")
 forbid (
   principal,
   action in [Kms::Action::\"Pseudonymise\", Kms::Action::\"Translate\"],
   resource
-);
+)
+unless { principal == Kms::Service::\"mapper\" };
+@id(\"mapper-traces-nothing-back\")
+forbid (principal == Kms::Service::\"mapper\", action == Kms::Action::\"Decrypt\", resource);
 @id(\"another\")
 forbid (principal, action == Kms::Action::\"CompromiseVersion\", resource)
 unless { context.approvals >= 1 };

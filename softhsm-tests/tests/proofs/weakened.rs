@@ -159,6 +159,27 @@ const WEAKENINGS: &[Weakening] = &[
         refutes: &["who-evaluates", "spaces-apart"],
     },
     Weakening {
+        does: "a pseudonymiser translates whenever it likes",
+        policy: "translator",
+        from: " && resource.translators.contains(principal)",
+        to: "",
+        refutes: &["who-translates", "who-reads-the-inventory"],
+    },
+    Weakening {
+        does: "whoever is bound to a campaign translates, without a role",
+        policy: "translator",
+        from: "resource in principal.pseudonymiser && ",
+        to: "",
+        refutes: &["who-translates", "spaces-apart"],
+    },
+    Weakening {
+        does: "a pseudonymiser has data keys of its edge's keys at any time",
+        policy: "translator-seals",
+        from: " && resource.translators.contains(principal)",
+        to: "",
+        refutes: &["who-encrypts"],
+    },
+    Weakening {
         does: "a steward rotates",
         policy: "space-steward",
         from: "Kms::Action::\"UpdateKey\"",

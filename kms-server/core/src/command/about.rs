@@ -31,6 +31,10 @@ impl Change {
             }
             Change::StartRewrap { .. } => Action::StartRewrap,
             Change::FinishRewrap { .. } => Action::FinishRewrap,
+            Change::StartRenewal { .. } => Action::StartRenewal,
+            Change::VerifyRenewal { .. } => Action::VerifyRenewal,
+            Change::Cutover { .. } => Action::Cutover,
+            Change::FinishRenewal { .. } => Action::FinishRenewal,
             Change::ImportKey { .. } => Action::ImportKey,
             Change::Approve { .. } => Action::Approve,
             Change::Reject { .. } => Action::Reject,
@@ -65,6 +69,8 @@ impl Change {
             | Change::CancelDestruction { .. }
             | Change::StartRewrap { .. }
             | Change::FinishRewrap { .. }
+            | Change::VerifyRenewal { .. }
+            | Change::Cutover { .. }
             | Change::CreateDomain { .. }
             | Change::UpdateKey { .. }
             | Change::Approve { .. }
@@ -87,6 +93,8 @@ impl Change {
             | Change::CreateEdge { .. }
             | Change::CreateKey { .. }
             | Change::RotateKey { .. }
+            | Change::StartRenewal { .. }
+            | Change::FinishRenewal { .. }
             | Change::ImportKey { .. } => true,
         }
     }
@@ -116,6 +124,10 @@ impl Change {
             | Change::CancelDestruction { .. }
             | Change::StartRewrap { .. }
             | Change::FinishRewrap { .. }
+            | Change::StartRenewal { .. }
+            | Change::VerifyRenewal { .. }
+            | Change::Cutover { .. }
+            | Change::FinishRenewal { .. }
             | Change::ImportKey { .. }
             | Change::PutPolicy { .. }
             | Change::PutBindings { .. }
@@ -155,9 +167,12 @@ impl Change {
             | Change::KeepSpace { name, .. }
             | Change::EraseSpace { name, .. } => ("space", name.to_string()),
             Change::CreateDomain { name, .. } => ("domain", name.to_string()),
-            Change::CreateEdge { name, .. } | Change::ChainPerson { edge: name, .. } => {
-                ("edge", name.to_string())
-            }
+            Change::CreateEdge { name, .. }
+            | Change::ChainPerson { edge: name, .. }
+            | Change::StartRenewal { name, .. }
+            | Change::VerifyRenewal { name, .. }
+            | Change::Cutover { name, .. }
+            | Change::FinishRenewal { name, .. } => ("edge", name.to_string()),
             Change::MoveVersion { name, .. }
             | Change::ScheduleDestruction { name, .. }
             | Change::CancelDestruction { name, .. } => ("version", name.to_string()),

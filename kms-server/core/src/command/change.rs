@@ -2,6 +2,7 @@
 
 use crate::action::Action;
 use crate::binding::Binding;
+use crate::caller::Principal;
 use crate::certificate::Scheme;
 use crate::chain::Commitment;
 use crate::class::Class;
@@ -12,6 +13,7 @@ use crate::name::{
     DomainName, EdgeName, EmergencyName, KeyName, ProposalName, SpaceName, VersionName,
 };
 use crate::quota::{Limits, QuotaName};
+use crate::renewal::Mode;
 use crate::revision::Revision;
 use crate::space::{EdgeCode, InputType, SpaceKind};
 use crate::time::Time;
@@ -212,6 +214,52 @@ pub enum Change {
         name: KeyName,
         /// What the caller saw.
         etag: Option<Revision>,
+        /// Why.
+        reason: String,
+    },
+    /// Starts a renewal campaign: makes the successor and the key that seals translation tables.
+    StartRenewal {
+        /// The edge.
+        name: EdgeName,
+        /// What the caller saw of the edge's key.
+        etag: Option<Revision>,
+        /// What the new pseudonyms are evaluated from.
+        mode: Mode,
+        /// The services that may translate.
+        translators: Vec<Principal>,
+        /// For how long they may at the most, in milliseconds.
+        lasting: u64,
+        /// Why.
+        reason: String,
+    },
+    /// Records what was verified of a translation.
+    VerifyRenewal {
+        /// The edge.
+        name: EdgeName,
+        /// What the caller saw of the edge's key.
+        etag: Option<Revision>,
+        /// How many rows were translated.
+        rows: u64,
+        /// How many of them were translated again and came out the same.
+        sampled: u64,
+    },
+    /// Makes the successor primary.
+    Cutover {
+        /// The edge.
+        name: EdgeName,
+        /// What the caller saw of the edge's key.
+        etag: Option<Revision>,
+        /// Why.
+        reason: String,
+    },
+    /// Ends a renewal campaign, and destroys what nobody needs any more.
+    FinishRenewal {
+        /// The edge.
+        name: EdgeName,
+        /// What the caller saw of the edge's key.
+        etag: Option<Revision>,
+        /// Whether it is given up before the cutover: the successor is destroyed.
+        abandon: bool,
         /// Why.
         reason: String,
     },

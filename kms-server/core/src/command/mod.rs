@@ -7,7 +7,7 @@ mod usage;
 
 pub use change::{Change, Wrapped};
 pub use read::{AccessQuery, Asked, LogName, MayQuery, Named, Read, Rules, Sort};
-pub use usage::{DataKey, Plain, Sealed, Use};
+pub use usage::{DataKey, Passage, Plain, Sealed, Use};
 
 use crate::action::Action;
 

@@ -28,6 +28,8 @@ pub enum Read {
         /// At most so many.
         limit: usize,
     },
+    /// An edge's latest renewal campaign, and what has to be renewed after it.
+    Renewal(EdgeName),
     /// What is due.
     Due {
         /// So far ahead, in milliseconds.
@@ -186,6 +188,7 @@ impl Read {
         match self {
             Read::Resource(_)
             | Read::Usage(_)
+            | Read::Renewal(_)
             | Read::List { .. }
             | Read::Due { .. }
             | Read::Report { .. }
@@ -207,7 +210,7 @@ impl Read {
         match self {
             Read::Resource(Named::Space(name)) => ("space", name.to_string()),
             Read::Resource(Named::Domain(name)) => ("domain", name.to_string()),
-            Read::Resource(Named::Edge(name)) => ("edge", name.to_string()),
+            Read::Resource(Named::Edge(name)) | Read::Renewal(name) => ("edge", name.to_string()),
             Read::Resource(Named::Key(name)) => ("key", name.to_string()),
             Read::Resource(Named::Version(name)) | Read::Usage(name) => {
                 ("version", name.to_string())

@@ -60,6 +60,13 @@ pub enum Use {
         /// Who it is.
         identifier: Identifier,
     },
+    /// Old pseudonyms to new, inside a renewal campaign. What is not fit has its own error.
+    Translate {
+        /// The edge.
+        edge: EdgeName,
+        /// What the pseudonyms are evaluated from, or why one is nothing such.
+        passages: Vec<crate::Result<Passage>>,
+    },
     /// A public key to wrap outside material with, and its import token.
     GetImportParameters {
         /// The key that will receive it.
@@ -79,6 +86,30 @@ pub enum Use {
         /// How many.
         length: usize,
     },
+}
+
+/// What one person's old and new pseudonym are evaluated from. It never shows itself in logs.
+#[derive(Clone)]
+pub struct Passage {
+    /// For the old one; in a layered campaign the old pseudonym itself.
+    pub before: Identifier,
+    /// For the new one, where it differs: the parent's edge was itself renewed.
+    pub after: Option<Identifier>,
+}
+
+impl fmt::Debug for Passage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Passage { redacted }")
+    }
+}
+
+impl Passage {
+    /// In bytes, as it came.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let after = self.after.as_ref().map_or(0, Identifier::size);
+        self.before.size().saturating_add(after)
+    }
 }
 
 /// A plaintext and what it is to be bound to.
@@ -130,6 +161,7 @@ impl Use {
             Use::GenerateDataKey { reveal: false, .. } => Action::GenerateDataKeyWithoutPlaintext,
             Use::Pseudonymise { .. } => Action::Pseudonymise,
             Use::ChainPerson { .. } => Action::ChainPerson,
+            Use::Translate { .. } => Action::Translate,
             Use::GetImportParameters { .. } => Action::GetImportParameters,
             Use::Attest { .. } => Action::Attest,
             Use::GenerateRandom { .. } => Action::GenerateRandom,
@@ -145,9 +177,9 @@ impl Use {
             | Use::ReEncrypt { key, .. }
             | Use::GenerateDataKey { key, .. }
             | Use::GetImportParameters { key, .. } => ("key", key.to_string()),
-            Use::Pseudonymise { edge, .. } | Use::ChainPerson { edge, .. } => {
-                ("edge", edge.to_string())
-            }
+            Use::Pseudonymise { edge, .. }
+            | Use::Translate { edge, .. }
+            | Use::ChainPerson { edge, .. } => ("edge", edge.to_string()),
             Use::Attest { subject } => match subject {
                 Subject::Version(name) => ("version", name.to_string()),
                 Subject::Space(name) => ("space", name.to_string()),
@@ -164,6 +196,7 @@ impl Use {
             Use::Decrypt { items, .. } | Use::ReEncrypt { items, .. } => items.len(),
             Use::GenerateDataKey { items, .. } => items.len(),
             Use::Pseudonymise { identifiers, .. } => identifiers.len(),
+            Use::Translate { passages, .. } => passages.len(),
             Use::GetImportParameters { .. }
             | Use::ChainPerson { .. }
             | Use::Attest { .. }
@@ -180,7 +213,9 @@ impl Use {
             | Use::ReEncrypt { key, .. }
             | Use::GenerateDataKey { key, .. }
             | Use::GetImportParameters { key, .. } => Some(Metered::Key(key.clone())),
-            Use::Pseudonymise { edge, .. } => Some(Metered::Edge(edge.clone())),
+            Use::Pseudonymise { edge, .. } | Use::Translate { edge, .. } => {
+                Some(Metered::Edge(edge.clone()))
+            }
             // It has one of its own, which is a permission's (`chain::left`).
             Use::ChainPerson { .. } => None,
             Use::Attest { .. } | Use::GenerateRandom { .. } => None,
@@ -203,6 +238,7 @@ impl Use {
                 identifiers.iter().flatten().map(Identifier::size).sum()
             }
             Use::ChainPerson { identifier, .. } => identifier.size(),
+            Use::Translate { passages, .. } => passages.iter().flatten().map(Passage::size).sum(),
             Use::GetImportParameters { .. } | Use::Attest { .. } => 0,
             Use::GenerateRandom { length } => *length,
         };

@@ -128,6 +128,7 @@ impl<'a> Asker<'a> {
             }
             Read::Resource(_)
             | Read::Usage(_)
+            | Read::Renewal(_)
             | Read::List { .. }
             | Read::Report { space: Some(_) }
             | Read::Backups

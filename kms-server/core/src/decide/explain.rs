@@ -8,9 +8,9 @@ use crate::class::Class;
 use crate::command::MayQuery;
 use crate::deployment::Environment;
 use crate::error::{Error, Result};
-use crate::key::{Destruction, Study};
+use crate::key::Destruction;
 use crate::name::{DomainName, EdgeName, KeyName, SpaceName};
-use crate::policy::{Circumstances, Judge, Question, Target};
+use crate::policy::{Circumstances, Judge, Question, Target, Traits};
 use crate::time::Time;
 use crate::value::{DEPLOYMENT, DocumentName};
 use crate::view::View;
@@ -123,20 +123,20 @@ impl Named {
     }
 
     fn target<'a>(&'a self, view: &'a View) -> Target<'a> {
-        let study = |name: &KeyName| -> Option<&'a Study> { view.key(name)?.0.study.as_ref() };
         match self {
             Named::Deployment => Target::Deployment,
             Named::Space(name) => Target::Space(name, kind_of(view, name)),
             Named::Domain(name) => Target::Domain(name),
             Named::Edge(name) => {
-                let edge = view.edge(name).and_then(|(edge, _)| study(&edge.key));
-                Target::Edge(name, edge)
+                let edge = view.edge(name);
+                let traits = edge.map(|(edge, _)| Traits::named(view, &edge.key));
+                Target::Edge(name, traits.unwrap_or_default())
             }
             Named::Key(name) => {
                 let class = view
                     .key(name)
                     .map_or(Class::DataAtRest, |(key, _)| key.class);
-                Target::Key(name, class, study(name))
+                Target::Key(name, class, Traits::named(view, name))
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::class::Class;
 use crate::error::Result;
 use crate::key::Key;
 use crate::name::{KeyName, Slug, SpaceName};
-use crate::policy::Target;
+use crate::policy::{Target, Traits};
 use crate::space::{Edge, SpaceKind};
 use crate::value::DEPLOYMENT;
 use crate::view::View;
@@ -46,12 +46,14 @@ impl<'a> Places<'a> {
             for class in Class::OFFERED {
                 let key = any.get(name);
                 let place = format!("{name}/keys/* ({class})");
-                all.extend(key.map(|key| (place, Target::Key(key, class, None))));
+                all.extend(key.map(|key| (place, Target::Key(key, class, Traits::default()))));
             }
-            let alone = |key: &&Key| key.study.is_some() || policy.contains(&key.name.to_string());
+            let alone = |key: &&Key| {
+                !Traits::of(view, key).is_silent() || policy.contains(&key.name.to_string())
+            };
             let keys = keys(view, name).filter(alone);
             all.extend(keys.map(|key| {
-                let target = Target::Key(&key.name, key.class, key.study.as_ref());
+                let target = Target::Key(&key.name, key.class, Traits::of(view, key));
                 (key.name.to_string(), target)
             }));
         }
@@ -91,10 +93,9 @@ pub(super) fn keys<'a>(view: &'a View, space: &SpaceName) -> impl Iterator<Item 
     all.filter_map(|stamped| stamped.value.as_key())
 }
 
-/// An edge, with the study that its key serves.
+/// An edge, with what is said of its key.
 pub(super) fn edge_target<'a>(view: &'a View, edge: &'a Edge) -> Target<'a> {
-    let key = view.key(&edge.key);
-    Target::Edge(&edge.name, key.and_then(|(key, _)| key.study.as_ref()))
+    Target::Edge(&edge.name, Traits::named(view, &edge.key))
 }
 
 /// What a policy can tell one place by: its attributes, and its name only where the policy itself or
@@ -121,13 +122,17 @@ impl Named<'_> {
         let itself = || Alike::Itself(place.to_owned());
         match target {
             Target::Space(name, kind) if !named(&name.to_string()) => Alike::Space(kind),
-            Target::Key(key, class, None)
-                if !named(&key.space().to_string()) && !named(&key.to_string()) =>
+            Target::Key(key, class, traits)
+                if traits.is_silent()
+                    && !named(&key.space().to_string())
+                    && !named(&key.to_string()) =>
             {
                 Alike::KeysOf(class)
             }
-            Target::Edge(edge, None)
-                if !named(&edge.to_string()) && !named(&edge.target().to_string()) =>
+            Target::Edge(edge, traits)
+                if traits.is_silent()
+                    && !named(&edge.to_string())
+                    && !named(&edge.target().to_string()) =>
             {
                 Alike::Edge
             }

@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::id::KeyId;
 use crate::key::{Key, Origin, Version};
-use crate::name::{ATTESTATION_KEY, IMPORT_TOKEN_KEY, KeyName, SpaceName};
+use crate::name::{ATTESTATION_KEY, EdgeName, IMPORT_TOKEN_KEY, KeyName, SpaceName};
+use crate::renewal;
 use crate::state;
 use crate::view::View;
 
@@ -31,6 +32,8 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
             | Change::CancelDestruction { .. }
             | Change::StartRewrap { .. }
             | Change::FinishRewrap { .. }
+            | Change::VerifyRenewal { .. }
+            | Change::Cutover { .. }
             | Change::CreateDomain { .. }
             | Change::UpdateKey { .. }
             | Change::Approve { .. }
@@ -50,6 +53,14 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
             } => Ok(vec![]),
             Change::FoundKey { .. } | Change::CreateEdge { .. } | Change::CreateKey { .. } => {
                 Ok(vec![fresh])
+            }
+            Change::StartRenewal { name, .. } => {
+                let own = edge_key(view, name)?;
+                Ok(vec![view.next_id(own)?, fresh])
+            }
+            Change::FinishRenewal { name, .. } => {
+                let gone = renewal::left_over(view, edge_key(view, name)?);
+                Ok(gone.into_iter().map(|version| version.id).collect())
             }
             Change::RotateKey { name, .. } => Ok(vec![view.next_id(key(view, name)?)?]),
             Change::MoveVersion {
@@ -108,17 +119,23 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
                 Ok(ids)
             }
             Use::Pseudonymise { edge: name, .. } => {
-                let (edge, _) = view.edge(name).ok_or_else(|| Error::not_found(name))?;
-                Ok(vec![protecting(view, &edge.key, usage.action())?.id])
+                let own = edge_key(view, name)?;
+                let primary = protecting(view, &own.name, usage.action())?;
+                staged(view, primary)
             }
             // What cannot be evaluated below has its own error, as an item of a batch has.
             Use::ChainPerson { edge: name, .. } => {
-                let (edge, _) = view.edge(name).ok_or_else(|| Error::not_found(name))?;
-                let first = protecting(view, &edge.key, usage.action())?.id;
-                let below = Graph::of(view).below(edge.name.target()).into_iter();
-                let rest = below.filter_map(|e| protecting(view, &e.key, usage.action()).ok());
-                Ok(std::iter::once(first).chain(rest.map(|v| v.id)).collect())
+                let first = edge_key(view, name)?;
+                let first = protecting(view, &first.name, usage.action())?;
+                let mut ids = staged(view, first)?;
+                for edge in Graph::of(view).below(name.target()) {
+                    if let Ok(version) = protecting(view, &edge.key, usage.action()) {
+                        ids.extend(staged(view, version)?);
+                    }
+                }
+                Ok(ids)
             }
+            Use::Translate { edge: name, .. } => translating(bench, name),
             Use::GetImportParameters {
                 key: name,
                 wrapping,
@@ -172,6 +189,9 @@ fn protecting<'a>(view: &'a View, name: &KeyName, action: Action) -> Result<&'a 
     }
     let primary = view.primary(key).ok_or_else(|| {
         let advice = match key.origin {
+            Origin::Generated if key.class.rotation_refusal().is_some() => {
+                "start a renewal campaign (kms pseudonym renew start)"
+            }
             Origin::Generated => "rotate it to make one",
             Origin::External => "import one",
         };
@@ -199,6 +219,78 @@ fn processing(bench: Bench<'_>, name: &KeyName, action: Action) -> Result<Vec<Ke
         .map(|v| v.id)
         .collect();
     Ok(fit)
+}
+
+/// The key of an edge.
+fn edge_key<'a>(view: &'a View, name: &EdgeName) -> Result<&'a Key> {
+    let (edge, _) = view.edge(name).ok_or_else(|| Error::not_found(name))?;
+    key(view, &edge.key)
+}
+
+/// A version with the stages that its pseudonyms are evaluated through. They do nothing of their own
+/// any more, whatever their state is: that the version goes through them was approved.
+fn staged(view: &View, version: &Version) -> Result<Vec<KeyId>> {
+    let mut stages = renewal::stages(view, version);
+    let lost = |stage: &&Version| {
+        stage.state == state::State::Destroyed
+            || stage.destruction.is_some()
+            || view.is_burnt(&stage.id)
+    };
+    if let Some(lost) = stages.iter().find(|stage| lost(stage)) {
+        return Err(Error::state(format!(
+            "{} is {}: what is evaluated through it cannot be made any more",
+            lost.name, lost.state
+        )));
+    }
+    stages.sort_by_key(|stage| stage.id);
+    Ok(stages.into_iter().map(|stage| stage.id).collect())
+}
+
+/// Both versions of a renewal campaign: the old one in whatever state it processes, or compromised;
+/// the new one before the cutover and after it.
+fn translating(bench: Bench<'_>, name: &EdgeName) -> Result<Vec<KeyId>> {
+    let view = bench.view;
+    let own = edge_key(view, name)?;
+    let own = classed(view, &own.name, Action::Translate)?;
+    let campaign = renewal::running(own)
+        .ok_or_else(|| Error::state(format!("no renewal campaign of {name} runs")))?;
+    if campaign.until <= bench.now {
+        return Err(Error::state(format!(
+            "translating along {name} ended on {}; finish the campaign, and start another one if it \
+             was too short",
+            campaign.until.date()
+        )));
+    }
+    let version = |number| {
+        let name = own.name.version(number);
+        let found = view.version(&name).map(|(version, _)| version);
+        found.ok_or_else(|| Error::not_found(&name))
+    };
+    let (old, new) = (version(campaign.predecessor)?, version(campaign.successor)?);
+    let held = |version: &Version| {
+        Error::state(format!(
+            "{} is {}, which does not allow Translate",
+            version.name, version.state
+        ))
+    };
+    let harmed = old.state == state::State::Compromised && old.destruction.is_none();
+    if !harmed && !old.allows(state::Use::Process) {
+        return Err(held(old));
+    }
+    match new.state {
+        state::State::PreActive | state::State::Active if new.destruction.is_none() => {}
+        state::State::PreActive
+        | state::State::Active
+        | state::State::Suspended
+        | state::State::Deactivated
+        | state::State::Compromised
+        | state::State::Destroyed => return Err(held(new)),
+    }
+    let mut ids = staged(view, old)?;
+    ids.extend(staged(view, new)?);
+    ids.sort();
+    ids.dedup();
+    Ok(ids)
 }
 
 /// Whether something new may be protected in this space.

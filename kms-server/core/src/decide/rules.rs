@@ -10,7 +10,7 @@ use crate::command::Rules;
 use crate::deployment::Environment;
 use crate::error::{Error, Result};
 use crate::key::Destruction;
-use crate::policy::{Circumstances, Judge, Policy, Question, Regardless, Target};
+use crate::policy::{Circumstances, Judge, Policy, Question, Regardless, Target, Traits};
 use crate::role::Role;
 use crate::space::Edge;
 use crate::time::Time;
@@ -147,7 +147,7 @@ impl<'a> Rulebook<'a> {
         (approvals, proposed): (u8, Option<Action>),
     ) -> Question<'q> {
         let study = match target {
-            Target::Key(_, _, study) | Target::Edge(_, study) => study,
+            Target::Key(_, _, traits) | Target::Edge(_, traits) => traits.study,
             Target::Deployment | Target::Space(..) | Target::Domain(_) => None,
         };
         Question {
@@ -281,9 +281,9 @@ impl<'a> Rulebook<'a> {
         for edge in &evaluated {
             let space = edge.name.target();
             let alone = keys(self.view, space)
-                .map(|key| Target::Key(&key.name, key.class, key.study.as_ref()));
+                .map(|key| Target::Key(&key.name, key.class, Traits::of(self.view, key)));
             let all = any.get(space);
-            let all = all.map(|key| Target::Key(key, Class::DataAtRest, None));
+            let all = all.map(|key| Target::Key(key, Class::DataAtRest, Traits::default()));
             let mut on = all.into_iter().chain(alone);
             if on.any(|key| self.ever(binding, Action::Decrypt, key)) {
                 return wrong(format!(

@@ -5,7 +5,7 @@ use crate::attestation::Subject;
 use crate::class::Class;
 use crate::command::{Change, Command, Named, Read, Use};
 use crate::name::{EdgeName, KeyName, SpaceName};
-use crate::policy::Target;
+use crate::policy::{Target, Traits};
 use crate::quota::Metered;
 use crate::space::SpaceKind;
 use crate::view::View;
@@ -15,18 +15,18 @@ use crate::view::View;
 /// nobody else does.
 pub(super) fn target<'a>(view: &'a View, command: &'a Command) -> Target<'a> {
     let space = |name: &'a SpaceName| Target::Space(name, kind_of(view, name));
-    let study = |name: &KeyName| view.key(name).and_then(|(key, _)| key.study.as_ref());
+    let traits = |name: &KeyName| Traits::named(view, name);
     let key = |name: &'a KeyName, action: Action| {
         let expected = Class::OFFERED
             .into_iter()
             .find(|c| c.uses().contains(&action));
         let class = view.key(name).map(|(key, _)| key.class);
         let class = class.or(expected).unwrap_or(Class::DataAtRest);
-        Target::Key(name, class, study(name))
+        Target::Key(name, class, traits(name))
     };
     let edge = |name: &'a EdgeName| {
         let key = view.edge(name).map(|(edge, _)| &edge.key);
-        Target::Edge(name, key.and_then(study))
+        Target::Edge(name, key.map(traits).unwrap_or_default())
     };
     let action = command.action();
     let metered = |on: &'a Metered| match on {
@@ -43,12 +43,22 @@ pub(super) fn target<'a>(view: &'a View, command: &'a Command) -> Target<'a> {
             | Change::KeepSpace { name, .. }
             | Change::EraseSpace { name, .. } => space(name),
             Change::CreateDomain { name, .. } => Target::Domain(name),
-            Change::CreateEdge { name, .. } => Target::Edge(name, None),
-            Change::ChainPerson { edge: name, .. } => edge(name),
+            Change::CreateEdge { name, .. } => Target::Edge(name, Traits::default()),
+            Change::StartRenewal { name, .. }
+            | Change::ChainPerson { edge: name, .. }
+            | Change::VerifyRenewal { name, .. }
+            | Change::Cutover { name, .. }
+            | Change::FinishRenewal { name, .. } => edge(name),
             Change::CreateKey {
                 name, class, study, ..
-            } => Target::Key(name, *class, study.as_ref()),
-            Change::ImportKey { name, .. } => Target::Key(name, Class::DataAtRest, study(name)),
+            } => {
+                let traits = Traits {
+                    study: study.as_ref(),
+                    ..Traits::default()
+                };
+                Target::Key(name, *class, traits)
+            }
+            Change::ImportKey { name, .. } => Target::Key(name, Class::DataAtRest, traits(name)),
             // A proposal is about what its command is about: the asker looks there.
             Change::Approve { .. }
             | Change::Reject { .. }
@@ -74,11 +84,11 @@ pub(super) fn target<'a>(view: &'a View, command: &'a Command) -> Target<'a> {
             | Use::ReEncrypt { key: name, .. }
             | Use::GenerateDataKey { key: name, .. } => key(name, action),
             Use::GetImportParameters { key: name, .. } => {
-                Target::Key(name, Class::DataAtRest, study(name))
+                Target::Key(name, Class::DataAtRest, traits(name))
             }
-            Use::Pseudonymise { edge: name, .. } | Use::ChainPerson { edge: name, .. } => {
-                edge(name)
-            }
+            Use::Pseudonymise { edge: name, .. }
+            | Use::ChainPerson { edge: name, .. }
+            | Use::Translate { edge: name, .. } => edge(name),
             Use::Attest { subject } => match subject {
                 Subject::Version(name) => key(name.key(), action),
                 Subject::Space(name) => space(name),
@@ -88,7 +98,7 @@ pub(super) fn target<'a>(view: &'a View, command: &'a Command) -> Target<'a> {
         Command::Read(read) => match read {
             Read::Resource(Named::Space(name)) => space(name),
             Read::Resource(Named::Domain(name)) => Target::Domain(name),
-            Read::Resource(Named::Edge(name)) => edge(name),
+            Read::Resource(Named::Edge(name)) | Read::Renewal(name) => edge(name),
             Read::Resource(Named::Key(name)) => key(name, action),
             Read::Resource(Named::Version(name)) | Read::Usage(name) => key(name.key(), action),
             Read::Allowance { on, .. } => metered(on),

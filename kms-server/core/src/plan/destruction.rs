@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::key::{Destruction, Version};
 use crate::lifecycle::{InForce, Period, SHORTEST};
 use crate::name::VersionName;
+use crate::renewal::{Renewal, campaign_of_table, running, stands_on};
 use crate::revision::Revision;
 use crate::state::State;
 use crate::value::Value;
@@ -33,6 +34,7 @@ pub(super) fn schedule(
             version.state
         )));
     }
+    needed(ground, version)?;
     if let Some(scheduled) = &version.destruction {
         let day = scheduled.at.date();
         return Err(Error::state(format!(
@@ -96,6 +98,7 @@ pub(super) fn destroy(
     reason: &str,
 ) -> Result<Plan> {
     let (version, revision) = found(ground, name, etag)?;
+    needed(ground, version)?;
     let gone = step(version, State::Destroyed, ground, reason);
     let mut writes = vec![over(Value::Version(gone), revision)];
     writes.extend(primary_lost(ground, version)?);
@@ -104,6 +107,32 @@ pub(super) fn destroy(
         writes,
         subject: name.to_string(),
     })
+}
+
+/// What pseudonyms still hang on is not destroyed: a first stage goes with the version that is
+/// evaluated through it, and what a campaign works with when the campaign ends.
+fn needed(ground: Ground<'_>, version: &Version) -> Result<()> {
+    let name = &version.name;
+    if let Some(above) = stands_on(ground.view, version) {
+        return Err(Error::state(format!(
+            "{name} is the first stage of {}: without it no pseudonym of that version could be made \
+             again; the renewal that replaces that version destroys both",
+            above.name
+        )));
+    }
+    let (key, _) = ground
+        .view
+        .key(name.key())
+        .ok_or_else(|| Error::not_found(name.key()))?;
+    let number = name.number();
+    let translates = |r: &Renewal| r.successor == number || r.predecessor == number;
+    if running(key).is_some_and(translates) || campaign_of_table(ground.view, key).is_some() {
+        return Err(Error::state(format!(
+            "a renewal campaign works with {name}: finish the campaign, which destroys what is no \
+             longer needed (kms pseudonym renew finish)"
+        )));
+    }
+    Ok(())
 }
 
 fn in_force(ground: Ground<'_>, name: &VersionName) -> Result<InForce> {

@@ -7,7 +7,7 @@ use crate::command::Change;
 use crate::error::{Error, Result};
 use crate::key::{Key, Origin};
 use crate::lifecycle::Lifecycle;
-use crate::name::{EDGE_PREFIX, KeyName, SERVICE_SPACE, SpaceName};
+use crate::name::{EDGE_PREFIX, KeyName, SERVICE_SPACE, SpaceName, TABLE_PREFIX};
 use crate::revision::Revision;
 use crate::space::SpaceKind;
 use crate::state::State;
@@ -57,6 +57,10 @@ pub(super) fn create_key(ground: Ground<'_>, change: &Change) -> Result<Plan> {
         _ if name.slug().as_str().starts_with(EDGE_PREFIX) => Some((
             "name",
             "names that begin with edge- are those of the edges' own keys",
+        )),
+        _ if name.slug().as_str().starts_with(TABLE_PREFIX) => Some((
+            "name",
+            "names that begin with renewal- are those of the keys of renewal campaigns",
         )),
         _ if *exportable && !class.exportable() => Some((
             "exportable",
@@ -142,6 +146,8 @@ pub(super) fn new_key(
         study: None,
         lifecycle: Lifecycle::default(),
         rewrap: None,
+        renewal: None,
+        seals: None,
         created: ground.now,
         updated: ground.now,
     }

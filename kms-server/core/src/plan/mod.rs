@@ -8,6 +8,7 @@ mod emergency;
 mod key;
 mod proposal;
 mod quota;
+mod renewal;
 mod rewrap;
 mod rules;
 mod space;
@@ -55,6 +56,8 @@ pub enum Act {
     Nothing,
     /// Generates a key: done again if a crash left it open.
     Generate(KeySpec),
+    /// Generates these keys, one after the other: done again until all of them are there.
+    GenerateEach(Vec<KeySpec>),
     /// Destroys these keys: nothing to destroy is not an error, so that it is done again until all
     /// of them are gone.
     Destroy(Vec<KeyId>),
@@ -64,12 +67,13 @@ pub enum Act {
 }
 
 impl Act {
-    /// The key that it makes.
+    /// The keys that it makes, in this order.
     #[must_use]
-    pub fn makes(&self) -> Option<KeyId> {
+    pub fn makes(&self) -> Vec<KeyId> {
         match self {
-            Act::Nothing | Act::Destroy(_) => None,
-            Act::Generate(spec) | Act::Unwrap(spec) => Some(spec.id),
+            Act::Nothing | Act::Destroy(_) => vec![],
+            Act::Generate(spec) | Act::Unwrap(spec) => vec![spec.id],
+            Act::GenerateEach(specs) => specs.iter().map(|spec| spec.id).collect(),
         }
     }
 
@@ -79,7 +83,7 @@ impl Act {
         match self {
             Act::Nothing => vec![],
             Act::Destroy(ids) => ids.clone(),
-            Act::Generate(spec) | Act::Unwrap(spec) => vec![spec.id],
+            Act::Generate(_) | Act::GenerateEach(_) | Act::Unwrap(_) => self.makes(),
         }
     }
 }
@@ -95,16 +99,17 @@ pub struct Write {
 }
 
 impl Plan {
-    /// The values with what the HSM told of the new material filled in.
+    /// The values with what the HSM told of the new material filled in, in the order in which it
+    /// was made.
     #[must_use]
-    pub fn values(&self, learned: Option<&Learned>) -> Vec<Value> {
+    pub fn values(&self, learned: &[Learned]) -> Vec<Value> {
         let made = self.act.makes();
         let fill = |value: &Value| {
             let mut value = value.clone();
             if let Value::Version(version) = &mut value
-                && Some(version.id) == made
+                && let Some(at) = made.iter().position(|id| *id == version.id)
             {
-                version.learned = learned.cloned();
+                version.learned = learned.get(at).cloned();
             }
             value
         };
@@ -227,6 +232,20 @@ pub fn plan(ground: Ground<'_>, change: &Change) -> Result<Plan> {
             reason,
         } => rewrap::start(ground, (name, *etag), versions, *lasting, reason),
         Change::FinishRewrap { name, etag, .. } => rewrap::finish(ground, (name, *etag)),
+        Change::StartRenewal { .. } => renewal::start(ground, change),
+        Change::VerifyRenewal {
+            name,
+            etag,
+            rows,
+            sampled,
+        } => renewal::verify(ground, (name, *etag), (*rows, *sampled)),
+        Change::Cutover { name, etag, reason } => renewal::cutover(ground, (name, *etag), reason),
+        Change::FinishRenewal {
+            name,
+            etag,
+            abandon,
+            reason,
+        } => renewal::finish(ground, (name, *etag), *abandon, reason),
         Change::CreateDomain {
             name,
             title,

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::import_token::ImportToken;
 use crate::key::{Imported, Key, KeySpec, Origin, Version};
 use crate::name::{KeyName, VersionName};
+use crate::renewal::running;
 use crate::revision::Revision;
 use crate::state::State;
 use crate::time::Time;
@@ -39,6 +40,15 @@ pub(super) fn move_version(
     if transition == Action::ResumeVersion && !is_primary {
         let sentence = format!(
             "{name} is no longer the primary version; deactivate it, so that it goes on processing"
+        );
+        return Err(Error::state(sentence));
+    }
+    if transition == Action::ActivateVersion
+        && running(key).is_some_and(|renewal| renewal.successor == name.number())
+    {
+        let sentence = format!(
+            "{name} is the successor in a renewal campaign: the cutover activates it \
+             (kms pseudonym renew cutover)"
         );
         return Err(Error::state(sentence));
     }
@@ -209,6 +219,8 @@ pub(super) fn next_version(
         destruction: None,
         learned: None,
         imported,
+        layered_on: None,
+        stage_of: None,
     };
     let spec = KeySpec {
         id: version.id,

@@ -5,11 +5,10 @@
     reason = "Cedar's constructors take HashMap; its order reaches nothing of ours"
 )]
 
-use super::question::{Circumstances, Question, Target};
+use super::question::{Circumstances, Question, Target, Traits};
 use crate::binding::{Binding, Reach};
 use crate::caller::{Principal, Sort};
 use crate::error::{Error, Result};
-use crate::key::Study;
 use crate::name::SpaceName;
 use crate::role::Role;
 use crate::time::Time;
@@ -117,12 +116,18 @@ fn datetime(time: Time) -> Result<RestrictedExpression> {
     Ok(RestrictedExpression::new_datetime(format!("{stamp:.3}")))
 }
 
-fn studied(study: Option<&Study>) -> Result<HashMap<String, RestrictedExpression>> {
-    let Some(study) = study else {
-        return Ok(HashMap::new());
-    };
-    let mut attributes = text("purpose", study.purpose.as_str());
-    attributes.insert("purposeEnds".into(), datetime(study.ends)?);
+fn said(of: Traits<'_>) -> Result<HashMap<String, RestrictedExpression>> {
+    let translators = of.translators.iter().map(principal_uid);
+    let translators: Vec<EntityUid> = translators.collect::<Result<_>>()?;
+    let translators = translators
+        .into_iter()
+        .map(RestrictedExpression::new_entity_uid);
+    let translators = RestrictedExpression::new_set(translators);
+    let mut attributes = HashMap::from([("translators".to_owned(), translators)]);
+    if let Some(study) = of.study {
+        attributes.extend(text("purpose", study.purpose.as_str()));
+        attributes.insert("purposeEnds".into(), datetime(study.ends)?);
+    }
     Ok(attributes)
 }
 
@@ -223,20 +228,22 @@ fn resource_entities(target: Target<'_>) -> Result<Vec<Entity>> {
             )?;
             Ok(vec![domain, root()?])
         }
-        Target::Edge(edge, study) => {
+        Target::Edge(edge, traits) => {
             let space = above(edge.target())?;
             let edge = entity(
                 uid("Edge", &edge.to_string())?,
-                studied(study)?,
+                said(traits)?,
                 [space.uid()],
             )?;
             Ok(vec![edge, space, root()?])
         }
-        Target::Key(key, class, study) => {
+        Target::Key(key, class, traits) => {
             let space = above(key.space())?;
-            let mut attributes = studied(study)?;
+            let mut attributes = said(traits)?;
             attributes.extend(text("class", class.name()));
-            let key = entity(uid("Key", &key.to_string())?, attributes, [space.uid()])?;
+            let edge = traits.seals.map(|edge| uid("Edge", &edge.to_string()));
+            let parents = [space.uid()].into_iter().chain(edge.transpose()?);
+            let key = entity(uid("Key", &key.to_string())?, attributes, parents)?;
             Ok(vec![key, space, root()?])
         }
     }

@@ -5,10 +5,12 @@ use crate::binding::Binding;
 use crate::caller::Principal;
 use crate::class::Class;
 use crate::deployment::Environment;
-use crate::key::Study;
+use crate::key::{Key, Study};
 use crate::name::{DomainName, EdgeName, KeyName, Slug, SpaceName};
+use crate::renewal::{campaign_of_table, running};
 use crate::space::SpaceKind;
 use crate::time::Time;
+use crate::view::View;
 use std::net::IpAddr;
 
 /// What a question is about.
@@ -20,10 +22,48 @@ pub enum Target<'a> {
     Space(&'a SpaceName, SpaceKind),
     /// An identifier domain.
     Domain(&'a DomainName),
-    /// An edge, and the study that its key serves.
-    Edge(&'a EdgeName, Option<&'a Study>),
-    /// A key of a class, and the study that it serves.
-    Key(&'a KeyName, Class, Option<&'a Study>),
+    /// An edge, and what is said of its key.
+    Edge(&'a EdgeName, Traits<'a>),
+    /// A key of a class, and what is said of it.
+    Key(&'a KeyName, Class, Traits<'a>),
+}
+
+/// What is said of a key that a policy looks at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traits<'a> {
+    /// The study that it serves.
+    pub study: Option<&'a Study>,
+    /// The services bound to the renewal campaign that runs on it, or that it seals the tables of.
+    pub translators: &'a [Principal],
+    /// The edge of the campaign whose tables it seals.
+    pub seals: Option<&'a EdgeName>,
+}
+
+impl<'a> Traits<'a> {
+    /// Of this key.
+    #[must_use]
+    pub fn of(view: &'a View, key: &'a Key) -> Self {
+        let sealed = campaign_of_table(view, key);
+        let campaign = running(key).or(sealed);
+        Traits {
+            study: key.study.as_ref(),
+            translators: campaign.map_or(&[], |campaign| &campaign.translators),
+            seals: key.seals.as_ref().filter(|_| sealed.is_some()),
+        }
+    }
+
+    /// Of the key of this name, if it is there.
+    #[must_use]
+    pub fn named(view: &'a View, key: &KeyName) -> Self {
+        let key = view.key(key);
+        key.map_or_else(Traits::default, |(key, _)| Traits::of(view, key))
+    }
+
+    /// Whether nothing is.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        *self == Traits::default()
+    }
 }
 
 /// May this principal, with these roles, do this to that?

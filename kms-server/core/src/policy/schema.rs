@@ -1,7 +1,7 @@
 //! What a schema must say, so that questions need not be held against it each time.
 
 use super::entities::{context, entities, request, uid};
-use super::question::{Circumstances, Question, Target};
+use super::question::{Circumstances, Question, Target, Traits};
 use crate::action::Action;
 use crate::caller::Principal;
 use crate::class::Class;
@@ -43,14 +43,20 @@ pub(super) fn conforms(
         purpose: "a".parse()?,
         ends: Time::default(),
     };
+    let translators: [Principal; 1] = ["service/a".parse()?];
+    let everything_said = Traits {
+        study: Some(&study),
+        translators: &translators,
+        seals: Some(&edge),
+    };
     let targets = [
         Target::Deployment,
         Target::Space(&space, SpaceKind::Project),
         Target::Domain(&domain),
-        Target::Edge(&edge, None),
-        Target::Edge(&edge, Some(&study)),
-        Target::Key(&key, Class::DataAtRest, None),
-        Target::Key(&key, Class::DataAtRest, Some(&study)),
+        Target::Edge(&edge, Traits::default()),
+        Target::Edge(&edge, everything_said),
+        Target::Key(&key, Class::DataAtRest, Traits::default()),
+        Target::Key(&key, Class::DataAtRest, everything_said),
     ];
     let everything = Circumstances {
         environment: Environment::Production,

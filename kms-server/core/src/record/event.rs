@@ -95,8 +95,10 @@ pub enum Settled {
         revision: Revision,
         /// A digest of what was written: see [`state_digest`].
         state: String,
-        /// What the HSM told of new material.
-        learned: Option<Learned>,
+        /// What the HSM told of new material, in the order in which it was made: `null`, one, or a
+        /// list.
+        #[serde(with = "told")]
+        learned: Vec<Learned>,
     },
     /// Nothing was changed.
     Abandoned {
@@ -107,6 +109,42 @@ pub enum Settled {
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         left: Vec<KeyId>,
     },
+}
+
+/// Most changes make one key at the most, and say so as they always did.
+mod told {
+    use super::Learned;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Told {
+        None,
+        One(Learned),
+        Each(Vec<Learned>),
+    }
+
+    pub(super) fn serialize<S: Serializer>(
+        learned: &[Learned],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let told = match learned {
+            [] => Told::None,
+            [one] => Told::One(one.clone()),
+            each => Told::Each(each.to_vec()),
+        };
+        told.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<Learned>, D::Error> {
+        Ok(match Told::deserialize(deserializer)? {
+            Told::None => vec![],
+            Told::One(one) => vec![one],
+            Told::Each(each) => each,
+        })
+    }
 }
 
 /// What a use amounts to.

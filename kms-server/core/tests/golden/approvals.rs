@@ -122,7 +122,7 @@ impl World {
 
     fn write(&mut self, planned: Plan) {
         let revision = kms_core::revision::Revision(self.view.revision().0 + 1);
-        for value in planned.values(Some(&crate::sample::learned(9))) {
+        for value in planned.values(&[crate::sample::learned(9)]) {
             self.view.put(value, revision);
         }
     }

@@ -81,7 +81,7 @@ impl Story {
         };
         let planned = plan(ground, change).unwrap();
         let proposal = (!approvers.is_empty()).then(|| self.agreed(who, change, approvers));
-        let values = planned.values(None);
+        let values = planned.values(&[]);
         let revision = Revision(self.view.revision().0 + 1);
         let index = u64::try_from(self.log.len()).unwrap();
         self.append(
@@ -100,7 +100,7 @@ impl Story {
                 settled: Settled::Committed {
                     revision,
                     state: state_digest(&values).unwrap(),
-                    learned: None,
+                    learned: vec![],
                 },
             })),
         );

@@ -74,17 +74,17 @@ fn a_burnt_number_is_skipped() {
     let mut view = view();
     let (permit, planned) = judged(&view, &rotation()).unwrap();
     let third = numbered(&view, 3);
-    assert_eq!(planned.act.makes(), Some(third));
+    assert_eq!(planned.act.makes(), [third]);
     assert!(permit.covers(&third));
 
     view.burn(third);
     view.burn(numbered(&view, 4));
     let (permit, planned) = judged(&view, &rotation()).unwrap();
     let fifth = numbered(&view, 5);
-    assert_eq!(planned.act.makes(), Some(fifth));
+    assert_eq!(planned.act.makes(), [fifth]);
     assert!(permit.covers(&fifth) && !permit.covers(&third));
     assert_eq!(planned.subject, "spaces/lab/keys/object/versions/5");
-    let latest = planned.values(None).iter().find_map(|value| {
+    let latest = planned.values(&[]).iter().find_map(|value| {
         let key = value.as_key()?;
         Some((key.latest, key.primary))
     });
@@ -148,7 +148,7 @@ fn an_import_token_for_a_burnt_number_is_spent() {
         reason: "a test".into(),
     };
     let (_, planned) = judged(&view, &import).unwrap();
-    assert_eq!(planned.act.makes(), Some(target));
+    assert_eq!(planned.act.makes(), [target]);
 
     view.burn(target);
     let spent = judged(&view, &import).unwrap_err();

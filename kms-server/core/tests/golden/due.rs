@@ -41,6 +41,10 @@ impl Uses for Used {
         None
     }
 
+    fn processed(&self, _version: &VersionName) -> u64 {
+        0
+    }
+
     fn spent(&self, id: &KeyId) -> Spent {
         self.0.get(id).copied().unwrap_or_default()
     }

@@ -66,7 +66,7 @@ fn a_large_space_is_erased_in_parts_that_fit_into_the_log() {
             "part {parts}: {size} bytes"
         );
         let revision = Revision(view.revision().0 + 1);
-        for value in planned.values(None) {
+        for value in planned.values(&[]) {
             view.put(value, revision);
         }
         parts += 1;

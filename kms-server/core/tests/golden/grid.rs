@@ -7,7 +7,7 @@ use kms_core::caller::Principal;
 use kms_core::class::Class;
 use kms_core::deployment::Environment;
 use kms_core::key::Destruction;
-use kms_core::policy::{Circumstances, Judge, Policy, Question, Target};
+use kms_core::policy::{Circumstances, Judge, Policy, Question, Target, Traits};
 use kms_core::role::{Role, Scope};
 use kms_core::space::SpaceKind;
 use std::fmt::Write;
@@ -27,14 +27,31 @@ fn cell(principal: &str, who: Who, action: Action, space: &str) -> String {
     let domain = "domains/link".parse().unwrap();
     let edge = format!("spaces/{space}/edges/link").parse().unwrap();
     let key = format!("spaces/{space}/keys/some").parse().unwrap();
+    let translators = ["service/s".parse().unwrap()];
+    let campaign = Traits {
+        translators: &translators,
+        ..Traits::default()
+    };
+    let table = Traits {
+        seals: Some(&edge),
+        ..campaign
+    };
     let targets = [
         ('*', Target::Deployment),
         ('s', Target::Space(&space_name, SpaceKind::Project)),
         ('d', Target::Domain(&domain)),
-        ('e', Target::Edge(&edge, None)),
-        ('D', Target::Key(&key, Class::DataAtRest, None)),
-        ('W', Target::Key(&key, Class::ImportWrapping, None)),
-        ('P', Target::Key(&key, Class::Pseudonymisation, None)),
+        ('e', Target::Edge(&edge, Traits::default())),
+        ('D', Target::Key(&key, Class::DataAtRest, Traits::default())),
+        (
+            'W',
+            Target::Key(&key, Class::ImportWrapping, Traits::default()),
+        ),
+        (
+            'P',
+            Target::Key(&key, Class::Pseudonymisation, Traits::default()),
+        ),
+        ('r', Target::Edge(&edge, campaign)),
+        ('t', Target::Key(&key, Class::DataAtRest, table)),
     ];
     let allowed = |target, approvals| {
         let question = Question {
@@ -48,7 +65,7 @@ fn cell(principal: &str, who: Who, action: Action, space: &str) -> String {
         POLICY.answer(&question).is_ok_and(|answer| answer.allowed)
     };
     let enough = action.approvals();
-    targets
+    let letters: String = targets
         .into_iter()
         .filter(|(_, target)| {
             // The policy wants exactly what the table of actions says.
@@ -66,6 +83,13 @@ fn cell(principal: &str, who: Who, action: Action, space: &str) -> String {
             allowed(*target, enough)
         })
         .map(|(letter, _)| letter)
+        .collect();
+    // Told only where the campaign makes the difference.
+    let more = |letter: char, than: char| letters.contains(than).then_some(letter);
+    let same = [more('r', 'e'), more('t', 'D')];
+    letters
+        .chars()
+        .filter(|l| !same.contains(&Some(*l)))
         .collect()
 }
 
@@ -137,6 +161,8 @@ fn role_action_class() {
          As the policy in ops/policy answers.\n\
          On: * the deployment, s its space, d a domain, e its edge; keys of the space of class\n\
          D data-at-rest, W import-wrapping, P pseudonymisation. -: refused.\n\
+         Only while a renewal campaign binds the one who asks: r its edge, t the key that seals\n\
+         its translation tables.\n\
          +n: approvals by key-custodians beside the one who asks.\n\n",
     );
     write!(out, "{:<36}", "action").unwrap();
@@ -230,8 +256,8 @@ fn whatever_needs_approvals_can_be_had() {
     let targets = [
         Target::Deployment,
         Target::Space(&space, SpaceKind::Project),
-        Target::Edge(&edge, None),
-        Target::Key(&key, Class::DataAtRest, None),
+        Target::Edge(&edge, Traits::default()),
+        Target::Key(&key, Class::DataAtRest, Traits::default()),
     ];
     let may = |role: Role, action, target, approvals, proposed| {
         let bound = binding("person/p", &[role]).unwrap();

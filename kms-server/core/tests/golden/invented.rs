@@ -67,7 +67,7 @@ impl Log {
             settled: Settled::Committed {
                 revision: Revision(self.revision),
                 state: state_digest(&values)?,
-                learned: None,
+                learned: vec![],
             },
         })))
     }

@@ -268,7 +268,7 @@ impl Life {
                 "{change:?} reaches what was not permitted"
             );
         }
-        if let Some(made) = planned.act.makes() {
+        for made in planned.act.makes() {
             assert!(
                 !self.burnt.contains(&made),
                 "{change:?} gives a burnt number out"
@@ -290,7 +290,7 @@ impl Life {
             let there = self.view.get(&write.value.name()).map(|s| s.revision);
             assert_eq!(there, write.replaces, "a write on what was not read");
         }
-        for value in planned.values(Some(&learned(u32::from(self.at)))) {
+        for value in planned.values(&[learned(u32::from(self.at))]) {
             next.put(value, revision);
         }
         self.view = next;

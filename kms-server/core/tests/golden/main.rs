@@ -20,6 +20,7 @@ mod judgement;
 mod life;
 mod lifecycle;
 mod records;
+mod renewal;
 mod rules;
 mod sample;
 mod usage;

@@ -68,13 +68,13 @@ fn change() -> (Intention, Outcome) {
             digest: "00".repeat(32),
         }),
     };
-    let values = intention.plan.values(Some(&learned(1)));
+    let values = intention.plan.values(&[learned(1)]);
     let outcome = Outcome {
         intention: 41,
         settled: Settled::Committed {
             revision: Revision(17),
             state: state_digest(&values).unwrap(),
-            learned: Some(learned(1)),
+            learned: vec![learned(1)],
         },
     };
     (intention, outcome)

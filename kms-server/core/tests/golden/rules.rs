@@ -553,7 +553,7 @@ fn an_emergency_is_short_and_reviewed() {
             carried: None,
         };
         let planned = plan(ground, &change)?;
-        for value in planned.values(None) {
+        for value in planned.values(&[]) {
             put(view, value);
         }
         Ok(emergency)

@@ -210,6 +210,8 @@ pub(crate) fn key(view: &mut View, name: &KeyName, class: Class, states: &[(Stat
             destruction: None,
             learned: Some(learned(number)),
             imported: None,
+            layered_on: None,
+            stage_of: None,
         };
         put(view, Value::Version(version));
     }
@@ -228,6 +230,8 @@ pub(crate) fn key(view: &mut View, name: &KeyName, class: Class, states: &[(Stat
             study: None,
             lifecycle: Lifecycle::default(),
             rewrap: None,
+            renewal: None,
+            seals: None,
             created: NOW,
             updated: NOW,
         }),

@@ -4,7 +4,6 @@ use super::pseudonyms::fits;
 use super::touched::Touched;
 use super::{Bench, Done, primary};
 use crate::engine::{Engine, Followed, Reply};
-use crate::hsm::Op;
 use kms_core::error::{Error, Result};
 use kms_core::graph::Graph;
 use kms_core::name::EdgeName;
@@ -77,15 +76,13 @@ impl Engine {
                 version.name, version.state
             )));
         }
-        let work = |input: &zeroize::Zeroizing<Vec<u8>>| Op::Hmac {
-            input: input.clone(),
-        };
-        let inputs = [Ok(input.canonical())];
-        let mut outputs = self.visit(bench, version, &inputs, work).await?;
-        let output = outputs
-            .pop()
+        let inputs = vec![Ok(input.canonical())];
+        let evaluated = self.evaluate(bench, (edge, version), inputs).await?;
+        let mut evaluated = evaluated.into_iter();
+        let made = evaluated
+            .next()
             .ok_or_else(|| Error::internal("the HSM gave too few answers"))??;
         versions.protected(&version.name);
-        Pseudonym::of_output(edge.code.clone(), version.name.number(), &output)
+        Ok(made)
     }
 }

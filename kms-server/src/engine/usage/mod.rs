@@ -4,6 +4,7 @@ mod chain;
 mod encryption;
 mod pseudonyms;
 mod touched;
+mod translation;
 
 use crate::engine::import::fingerprint;
 use crate::engine::{Call, Engine, Reply};
@@ -106,6 +107,7 @@ impl Engine {
             Use::ChainPerson {
                 edge, identifier, ..
             } => self.follow(bench, &edge, &identifier).await,
+            Use::Translate { edge, passages } => self.translate(bench, &edge, passages).await,
             Use::GetImportParameters {
                 key,
                 wrapping,

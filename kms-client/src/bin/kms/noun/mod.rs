@@ -26,6 +26,7 @@ mod pseudonym_map;
 mod pseudonym_part;
 pub(crate) mod quota;
 pub(crate) mod random;
+pub(crate) mod renew;
 pub(crate) mod report;
 pub(crate) mod rewrap;
 pub(crate) mod rotation;

@@ -3,6 +3,7 @@
 use super::edge::Input;
 use super::pseudonym_chain::Chain;
 use super::pseudonym_map::Map;
+use super::renew;
 use crate::session::Session;
 use clap::{Args, Subcommand};
 use kms_client::{Error, Kind, name, v1};
@@ -31,6 +32,9 @@ pub(crate) enum Verb {
   kms pseudonym chain --edge warehouse/link --ticket t42 --reason \"erasure, request 42\" < id
   kms pseudonym chain --edge warehouse/link --ticket t42 --reason \"erasure, request 42\" --wait < id")]
     Chain(Chain),
+    /// Renew the pseudonyms of an edge: its secret is compromised, or its period is over.
+    #[command(subcommand)]
+    Renew(Box<renew::Verb>),
 }
 
 #[derive(Debug, Args)]
@@ -51,6 +55,7 @@ impl Verb {
             Self::Eval(asked) => asked.run(session).await,
             Self::Map(asked) => asked.run(session).await,
             Self::Chain(asked) => asked.run(session).await,
+            Self::Renew(verb) => verb.run(session).await,
         }
     }
 }

@@ -264,6 +264,8 @@ pub(super) fn fields(version: &v1::KeyVersion) -> Table {
             "destruction",
             version.destruction.as_ref().map(end).unwrap_or_default(),
         ),
+        ("evaluated through", version.layered_on.clone()),
+        ("first stage of", version.first_stage_of.clone()),
         ("etag", version.etag.clone()),
     ])
 }
@@ -320,6 +322,10 @@ fn state(version: &v1::KeyVersion) -> String {
     {
         let when = in_how_long(destruction.time.as_ref());
         return format!("{state} (destroyed {when})");
+    }
+    if !version.first_stage_of.is_empty() && version.state() != v1::VersionState::Destroyed {
+        let above = name::short(&version.first_stage_of);
+        return format!("{state} (first stage of {above})");
     }
     match version.state() {
         v1::VersionState::Suspended if version.suspended_processing => {
