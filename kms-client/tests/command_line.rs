@@ -263,7 +263,11 @@ async fn a_csv_file_that_is_wrong_is_told_by_line_and_never_by_value() {
     let ended = desk.run(map).await;
     assert!(!ended.stderr().contains("secret"));
     assert_eq!(ended.code(), 13, "{}", ended.stderr());
-    assert!(ended.stderr().contains("3 of 5 lines are rejected and left out"));
+    assert!(
+        ended
+            .stderr()
+            .contains("3 of 5 lines are rejected and left out")
+    );
     assert_eq!(ended.stdout(), "out.csv: 2 lines pseudonymised\n");
     let made = pseudonym("secret");
     assert_eq!(

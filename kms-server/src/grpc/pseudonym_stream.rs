@@ -76,6 +76,10 @@ impl Work {
             return None;
         }
         loop {
+            if !self.takes && self.under_way.is_empty() {
+                self.over = true;
+                return self.ending.take().map(|error| Err(status::status(&error)));
+            }
             tokio::select! {
                 biased;
                 () = &mut self.deadline => return self.end(Status::deadline_exceeded(
@@ -96,10 +100,6 @@ impl Work {
                 },
                 message = self.messages.next(),
                     if self.takes && self.under_way.len() < UNDER_WAY => self.take(message),
-                else => {
-                    self.over = true;
-                    return self.ending.take().map(|error| Err(status::status(&error)));
-                }
             }
         }
     }

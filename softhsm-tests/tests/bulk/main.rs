@@ -1,0 +1,48 @@
+//! Pseudonyms by the million, through the command line and the stream, on a real token: files there
+//! and back, whatever dies on the way.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that cannot go on fails"
+)]
+
+mod files;
+mod hostile;
+mod interrupted;
+mod memory;
+mod stream;
+mod table;
+
+use softhsm_tests::Deployment;
+use softhsm_tests::gateway::Gateway;
+
+pub(crate) const LINK: &str = "spaces/warehouse/edges/link";
+pub(crate) const LINK_CLI: &str = "warehouse/link";
+
+/// A deployment with a small inventory, whose server listens at the same place after a restart: a
+/// client that waits for it finds it again.
+pub(crate) fn begin() -> Deployment {
+    let mut kms = Deployment::emc2().start();
+    kms.furnish();
+    let address = kms.server().endpoints().listeners[0].clone();
+    let path = kms.directory().join("kms-server.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replacen("127.0.0.1:0", &address, 1)).unwrap();
+    kms
+}
+
+/// How many identifiers were evaluated, by the log of uses.
+pub(crate) fn evaluated(kms: &mut Deployment) -> u64 {
+    let auditor = Gateway::connect(kms, "ada");
+    let records = auditor.records(kms_proto::v1::Log::Uses).unwrap();
+    let used = records
+        .iter()
+        .filter(|r| r["api"]["operation"] == "Pseudonymise");
+    used.map(|r| r["unmapped"]["kms"]["items"].as_u64().unwrap())
+        .sum()
+}
