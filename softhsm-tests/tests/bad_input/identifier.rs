@@ -125,7 +125,10 @@ pub(super) fn a_csv_file_is_told_by_line_and_no_value_of_it(kms: &Deployment) {
     fs::write(directory.join("p.csv"), "ID,SITE\nSYNTHETIC-1\n").unwrap();
     map("ID").fails(13).saying("1 of 1 lines are rejected");
     let listed = fs::read_to_string(&rejected).unwrap();
-    assert!(listed.contains("has 1 fields, the header has 2"), "{listed}");
+    assert!(
+        listed.contains("has 1 fields, the header has 2"),
+        "{listed}"
+    );
     fs::remove_file(&out).unwrap();
     fs::remove_file(&rejected).unwrap();
 

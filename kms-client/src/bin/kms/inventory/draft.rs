@@ -1,6 +1,6 @@
 //! A plan in the making: what the document says against what there is, fault by fault.
 
-use super::document::{Document, Edge, Input, Key, Space, Study};
+use super::document::{Document, Domain, Edge, Input, Key, Space, Study};
 use super::plan::{Change, Step, Update, UpdateSpace};
 use super::state::{Current, CurrentSpace, State};
 use kms_core::name::{EDGE_PREFIX, Slug};
@@ -202,13 +202,7 @@ impl<'a> Draft<'a> {
     /// An edge's domain is declared or there, and its input is what the domain has.
     fn source(&mut self, at: &Spanned<Edge>, what: &str) {
         let edge = &at.value;
-        let declared = self
-            .document
-            .domains
-            .iter()
-            .map(|at| &at.value)
-            .find(|one| one.name == edge.domain);
-        match declared.or_else(|| self.state.domains.get(&edge.domain)) {
+        match self.domain(&edge.domain) {
             None => self.fault(at, format!("{what}: there is no domain {}", edge.domain)),
             Some(domain) => {
                 let why = match (&domain.source, edge.input) {
@@ -218,18 +212,47 @@ impl<'a> Draft<'a> {
                             domain.name
                         )
                     }
-                    (Some(source), Input::Opaque) => format!(
-                        "its input is opaque, but domain {} holds the pseudonyms of {source}",
+                    (Some(source), Input::Opaque | Input::Nir) => format!(
+                        "its input is {}, but domain {} holds the pseudonyms of {source}",
+                        edge.input.name(),
                         domain.name
                     ),
-                    (Some(source), Input::Pseudonym) if *source == edge.target => {
+                    (Some(source), Input::Pseudonym) if self.reaches(&edge.target, source) => {
                         format!("it leads from {source}'s own pseudonyms back into it")
                     }
-                    (None, Input::Opaque) | (Some(_), Input::Pseudonym) => return,
+                    (None, Input::Opaque | Input::Nir) | (Some(_), Input::Pseudonym) => return,
                 };
                 self.fault(at, format!("{what}: {why}"));
             }
         }
+    }
+
+    /// A domain that is declared or there.
+    fn domain(&self, name: &str) -> Option<&Domain> {
+        let declared = self.document.domains.iter().map(|at| &at.value);
+        let mut declared = declared.filter(|one| one.name == name);
+        declared.next().or_else(|| self.state.domains.get(name))
+    }
+
+    /// Whether pseudonyms of one space become, over edges that are declared or there, those of
+    /// another.
+    fn reaches(&self, from: &str, to: &str) -> bool {
+        let declared = self.document.edges.iter().map(|at| &at.value);
+        let edges: Vec<&Edge> = declared.chain(self.state.edges.values()).collect();
+        let (mut seen, mut next) = (BTreeSet::new(), vec![from]);
+        while let Some(space) = next.pop() {
+            if space == to {
+                return true;
+            }
+            if seen.insert(space) {
+                let leads = |edge: &&&Edge| {
+                    let domain = self.domain(&edge.domain);
+                    domain.is_some_and(|domain| domain.source.as_deref() == Some(space))
+                };
+                next.extend(edges.iter().filter(leads).map(|edge| edge.target.as_str()));
+            }
+        }
+        false
     }
 
     /// A space that is referred to is declared or there.

@@ -2,6 +2,7 @@
 
 use crate::noun::edge::Input;
 use kms_client::{Error, Kind, v1};
+use kms_core::nir::Nir;
 use kms_core::pseudonym::Identifier;
 use std::collections::BTreeSet;
 use v1::identifier::Identifier as Typed;
@@ -56,13 +57,22 @@ impl Column {
         self.fields.first().map_or("", String::as_str)
     }
 
+    /// What a field is called where it is at fault.
+    fn told(&self, number: usize) -> String {
+        match self.fields.get(number).filter(|_| self.fields.len() > 1) {
+            Some(name) => format!("the identifier's {name:?}"),
+            None => "the identifier".to_owned(),
+        }
+    }
+
     /// What these fields are, ready to be sent; an identifier that the service would refuse by its
     /// form is not sent.
     pub(super) fn identifier(&self, fields: &[Option<&[u8]>]) -> Result<v1::Identifier, Error> {
-        let texts = fields.iter().map(|field| {
+        let texts = fields.iter().enumerate().map(|(number, field)| {
             let field = field.filter(|bytes| !bytes.is_empty());
-            let field = field.ok_or_else(|| invalid("the identifier is missing"))?;
-            let wrong = |_unread| invalid("the identifier is not UTF-8");
+            let field =
+                field.ok_or_else(|| invalid(&format!("{} is missing", self.told(number))))?;
+            let wrong = |_unread| invalid(&format!("{} is not UTF-8", self.told(number)));
             str::from_utf8(field).map_err(wrong)
         });
         let texts = texts.collect::<Result<Vec<_>, _>>()?;
@@ -75,7 +85,17 @@ impl Column {
                 Identifier::pseudonym(text)?;
                 Typed::Pseudonym((*text).to_owned())
             }
-            (Input::Opaque | Input::Pseudonym, _) => return Err(invalid("it has too many fields")),
+            (Input::Nir, [nir, birth_date, sex]) => {
+                Nir::new(nir, birth_date, sex)?;
+                Typed::Nir(v1::Nir {
+                    nir: (*nir).to_owned(),
+                    birth_date: (*birth_date).to_owned(),
+                    sex: (*sex).to_owned(),
+                })
+            }
+            (Input::Opaque | Input::Pseudonym | Input::Nir, _) => {
+                return Err(invalid("it has not the fields of its type"));
+            }
         };
         Ok(v1::Identifier {
             identifier: Some(typed),
@@ -87,6 +107,17 @@ impl Column {
 fn fields(column: &str, input: Input) -> Result<Vec<String>, Error> {
     match input {
         Input::Opaque | Input::Pseudonym => Ok(vec![column.to_owned()]),
+        Input::Nir => {
+            let fields: Vec<String> = column.split(',').map(str::to_owned).collect();
+            if fields.len() == 3 && !fields.iter().any(String::is_empty) {
+                return Ok(fields);
+            }
+            let sentence = format!(
+                "a column of type nir is three, as NIR,BIRTH-DATE,SEX: {column:?} names {}",
+                fields.len()
+            );
+            Err(Error::new(Kind::Usage, sentence))
+        }
     }
 }
 
@@ -95,7 +126,11 @@ fn invalid(sentence: &str) -> Error {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may panic")]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
 mod tests {
     use super::*;
 
@@ -122,6 +157,11 @@ mod tests {
             let refused = Column::all(&texts(&columns), &texts(&edges), &inputs).unwrap_err();
             assert_eq!(refused.kind(), Kind::Usage);
         }
+        let nir = |column: &str| Column::all(&texts(&[column]), &texts(&["x"]), &[Input::Nir]);
+        assert_eq!(nir("NIR,BIRTH,SEX").unwrap()[0].name(), "NIR");
+        for wrong in ["NIR", "NIR,BIRTH", "NIR,,SEX", "NIR,BIRTH,SEX,AGE"] {
+            assert_eq!(nir(wrong).unwrap_err().kind(), Kind::Usage);
+        }
     }
 
     #[test]
@@ -144,6 +184,26 @@ mod tests {
         }
         let secret: &[Option<&[u8]>] = &[Some(b"secret")];
         column(Input::Opaque).identifier(secret).unwrap();
+        let national = Column::all(&texts(&["A,B,C"]), &texts(&["x"]), &[Input::Nir]).unwrap();
+        let fields = |fields: [&'static str; 3]| fields.map(|field| Some(field.as_bytes()));
+        let whole = fields(["255082A16802597", "1955-08-03", "2"]);
+        national[0].identifier(&whole).unwrap();
+        for (wrong, told) in [
+            (
+                ["255082A16802597", "", "2"],
+                "the identifier's \"B\" is missing",
+            ),
+            (
+                ["255082A16802598", "1955-08-03", "2"],
+                "does not fit its number",
+            ),
+        ] {
+            let refused = national[0]
+                .identifier(&fields(wrong))
+                .unwrap_err()
+                .to_string();
+            assert!(refused.contains(told), "{refused}");
+        }
         let told = column(Input::Pseudonym).identifier(secret).unwrap_err();
         assert!(!told.to_string().contains("secret"), "{told}");
     }

@@ -26,9 +26,9 @@ use std::time::Duration;
 
 #[derive(Debug, Args)]
 pub(crate) struct Map {
-    /// What the edges evaluate, in the order of the columns.
+    /// What each edge evaluates, in the order of the columns; opaque when not given. A column of type
+    /// nir is three, --column NIR,BIRTH-DATE,SEX: the first becomes pseudonyms.
     #[arg(long, value_enum, value_name = "TYPE")]
-    #[arg(help = "What each edge evaluates, in the order of the columns; opaque when not given")]
     input: Vec<Input>,
     #[command(flatten)]
     task: Task,
