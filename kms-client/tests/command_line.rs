@@ -283,7 +283,9 @@ async fn a_csv_file_that_is_wrong_is_told_by_line_and_never_by_value() {
     let piped = map.replace("in.csv", "-").replace("out.csv", "-");
     let ended = desk.run_on(&piped, &text).await;
     assert!(!ended.stderr().contains("secret"));
-    ended.bad(3, "line 3, column \"ID\": the identifier is missing");
+    assert_eq!(ended.code(), 3, "{}", ended.stderr());
+    let words = "line 3, column \"ID\": the identifier is missing; say with --rejected";
+    assert!(ended.stderr().contains(words), "{}", ended.stderr());
     // Mended, nothing is left of it.
     text.truncate(16);
     desk.write("in.csv", &text);

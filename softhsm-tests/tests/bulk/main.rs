@@ -15,6 +15,7 @@ mod files;
 mod hostile;
 mod interrupted;
 mod memory;
+mod national;
 mod stream;
 mod table;
 
