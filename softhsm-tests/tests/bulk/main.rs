@@ -25,11 +25,22 @@ use softhsm_tests::gateway::Gateway;
 pub(crate) const LINK: &str = "spaces/warehouse/edges/link";
 pub(crate) const LINK_CLI: &str = "warehouse/link";
 
-/// A deployment with a small inventory, whose server listens at the same place after a restart: a
+/// A deployment with a small inventory and room in its quotas, whose server listens at the same place after a restart: a
 /// client that waits for it finds it again.
 pub(crate) fn begin() -> Deployment {
     let mut kms = Deployment::emc2().start();
     kms.furnish();
+    for edge in [LINK_CLI, "project-01/warehouse"] {
+        let room = [
+            "--each",
+            "--limit",
+            "items/day=9000000",
+            "--reason",
+            "a test",
+        ];
+        let set = ["quota", "set", "--edge", edge];
+        kms.cli("stella").run(set.iter().chain(&room)).succeeds();
+    }
     let address = kms.server().endpoints().listeners[0].clone();
     let path = kms.directory().join("kms-server.toml");
     let text = std::fs::read_to_string(&path).unwrap();

@@ -1,5 +1,6 @@
 //! Commands that use keys.
 
+mod chain;
 mod encryption;
 mod pseudonyms;
 mod touched;
@@ -102,6 +103,9 @@ impl Engine {
             Use::Pseudonymise { edge, identifiers } => {
                 self.pseudonymise(bench, &edge, identifiers).await
             }
+            Use::ChainPerson {
+                edge, identifier, ..
+            } => self.follow(bench, &edge, &identifier).await,
             Use::GetImportParameters {
                 key,
                 wrapping,

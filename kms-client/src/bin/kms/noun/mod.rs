@@ -21,6 +21,7 @@ pub(crate) mod login;
 pub(crate) mod policy;
 pub(crate) mod proposal;
 pub(crate) mod pseudonym;
+mod pseudonym_chain;
 pub(crate) mod quota;
 pub(crate) mod random;
 pub(crate) mod report;

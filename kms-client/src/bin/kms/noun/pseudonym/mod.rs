@@ -10,6 +10,7 @@ mod replaced;
 mod row_groups;
 
 use super::edge::Input;
+use super::pseudonym_chain::Chain;
 use crate::session::Session;
 use clap::{Args, Subcommand};
 use kms_client::{Error, Kind, name, v1};
@@ -42,6 +43,15 @@ pub(crate) enum Verb {
     #[command(after_help = "Examples:
   kms pseudonym transfer cohort.parquet --column ID --edge project-01/warehouse")]
     Transfer(Transfer),
+    /// Follow one person along the edges and show their pseudonym in each space, when others have
+    /// agreed; the identifier is read from the standard input.
+    ///
+    /// For the rights of a person: access, opposition, erasure. The first run asks for it and makes
+    /// the ticket; when enough have agreed the same command again shows the pseudonyms, for an hour.
+    #[command(after_help = "Examples:
+  kms pseudonym chain --edge warehouse/link --ticket t42 --reason \"erasure, request 42\" < id
+  kms pseudonym chain --edge warehouse/link --ticket t42 --reason \"erasure, request 42\" --wait < id")]
+    Chain(Chain),
 }
 
 #[derive(Debug, Args)]
@@ -62,6 +72,7 @@ impl Verb {
             Self::Eval(asked) => asked.run(session).await,
             Self::Map(asked) => asked.run(session).await,
             Self::Transfer(asked) => asked.run(session).await,
+            Self::Chain(asked) => asked.run(session).await,
         }
     }
 }
@@ -104,8 +115,20 @@ impl Eval {
 /// The most that one call takes.
 const MOST: usize = 10_000;
 
+/// An identifier as it is sent.
+pub(super) fn given(input: Input, text: String) -> v1::Identifier {
+    use v1::identifier::Identifier::{Nir, Opaque, Pseudonym};
+    v1::Identifier {
+        identifier: Some(match input {
+            Input::Opaque => Opaque(text),
+            Input::Pseudonym => Pseudonym(text),
+            Input::Nir => Nir(national(&text)),
+        }),
+    }
+}
+
 /// `NIR,BIRTH-DATE,SEX`. What is missing is empty, and the service says what it misses.
-fn national(text: &str) -> v1::Nir {
+pub(super) fn national(text: &str) -> v1::Nir {
     let mut parts = text.splitn(3, ',').map(str::to_owned);
     let mut part = || parts.next().unwrap_or_default();
     v1::Nir {
@@ -122,18 +145,11 @@ async fn evaluate(
     input: Input,
     identifiers: Vec<String>,
 ) -> Result<Vec<Result<String, Error>>, Error> {
-    use v1::identifier::Identifier::{Nir, Opaque, Pseudonym};
     use v1::pseudonymise_response::result::Result as Answer;
     let asked = identifiers.len();
     let identifiers = identifiers
         .into_iter()
-        .map(|text| v1::Identifier {
-            identifier: Some(match input {
-                Input::Opaque => Opaque(text),
-                Input::Pseudonym => Pseudonym(text),
-                Input::Nir => Nir(national(&text)),
-            }),
-        })
+        .map(|text| given(input, text))
         .collect();
     let answer = session
         .client
