@@ -255,6 +255,7 @@ impl Client {
                     Kind::Unknown => broke(&status),
                     Kind::Tls => false,
                     Kind::Invalid
+                    | Kind::Rejected
                     | Kind::Refused
                     | Kind::NotFound
                     | Kind::Conflict

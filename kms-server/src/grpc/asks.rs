@@ -23,6 +23,7 @@ fn action(call: &str) -> Option<Action> {
         | "GetVersionUsage" | "ListSpaces" | "ListDomains" | "ListEdges" | "ListKeys"
         | "ListVersions" | "ListProposals" | "GetProposal" | "WatchProposals" | "ListQuotas"
         | "GetAllowance" | "ListDue" | "ReportKeys" => "ReadInventory",
+        "StreamPseudonymise" => "Pseudonymise",
         "KeepSpace" => "CancelDestruction",
         "PutQuota" => "RaiseQuota",
         "GetPolicy" | "ListPolicyHistory" | "ExplainAccess" | "ReviewAccess"

@@ -1,6 +1,7 @@
 //! Deterministic pseudonyms along declared edges.
 
 use super::door::{Asked, Door, mismatch};
+use super::pseudonym_stream::{self, Answers};
 use super::resource::timestamp;
 use super::{crypto::either, parse};
 use crate::engine::{Followed, Reply};
@@ -11,7 +12,7 @@ use kms_core::error::{Error, Result as Parsed};
 use kms_core::nir::Nir;
 use kms_core::pseudonym::Identifier;
 use kms_proto::v1::{self, pseudonym_service_server::PseudonymService};
-use tonic::{Request, Response, Status};
+use tonic::{Extensions, Request, Response, Status, Streaming};
 use zeroize::Zeroizing;
 
 /// Identifiers in one call, at most.
@@ -19,38 +20,21 @@ pub(super) const IDENTIFIERS_MAX: usize = 10_000;
 
 #[tonic::async_trait]
 impl PseudonymService for Door {
+    type StreamPseudonymiseStream = Answers;
+
     async fn pseudonymise(
         &self,
         request: Request<v1::PseudonymiseRequest>,
     ) -> Result<Response<v1::PseudonymiseResponse>, Status> {
         let (_, extensions, message) = request.into_parts();
-        let asked = || -> Parsed<Asked> {
-            let edge = parse::name("name", &message.name)?;
-            if !(1..=IDENTIFIERS_MAX).contains(&message.identifiers.len()) {
-                let sentence = "a call has 1 to 10,000 identifiers; make several";
-                return Err(Error::invalid("identifiers", sentence));
-            }
-            let identifiers = message.identifiers.into_iter().map(identifier).collect();
-            Ok(Command::Use(Use::Pseudonymise { edge, identifiers }).into())
-        };
-        let reply = self
-            .pass(&extensions, Action::Pseudonymise, asked())
-            .await?;
-        let Reply::Pseudonyms(results, version) = reply else {
-            return Err(mismatch());
-        };
-        use v1::pseudonymise_response::{Result as Item, result::Result as R};
-        let each = |r| Item {
-            result: Some(either(
-                r,
-                |p: Zeroizing<String>| p.to_string(),
-                R::Pseudonym,
-                R::Error,
-            )),
-        };
-        let results = results.into_iter().map(each).collect();
-        let version = version.to_string();
-        Ok(Response::new(v1::PseudonymiseResponse { results, version }))
+        self.evaluate(&extensions, message).await.map(Response::new)
+    }
+
+    async fn stream_pseudonymise(
+        &self,
+        request: Request<Streaming<v1::PseudonymiseRequest>>,
+    ) -> Result<Response<Answers>, Status> {
+        Ok(Response::new(pseudonym_stream::answers(self, request)))
     }
 
     async fn start_chain(
@@ -101,6 +85,41 @@ impl PseudonymService for Door {
         };
         let steps = steps.into_iter().map(step).collect();
         Ok(Response::new(v1::FollowChainResponse { steps }))
+    }
+}
+
+impl Door {
+    /// Evaluates the identifiers of one message.
+    pub(super) async fn evaluate(
+        &self,
+        extensions: &Extensions,
+        message: v1::PseudonymiseRequest,
+    ) -> Result<v1::PseudonymiseResponse, Status> {
+        let asked = || -> Parsed<Asked> {
+            let edge = parse::name("name", &message.name)?;
+            if !(1..=IDENTIFIERS_MAX).contains(&message.identifiers.len()) {
+                let sentence = "a call has 1 to 10,000 identifiers; make several";
+                return Err(Error::invalid("identifiers", sentence));
+            }
+            let identifiers = message.identifiers.into_iter().map(identifier).collect();
+            Ok(Command::Use(Use::Pseudonymise { edge, identifiers }).into())
+        };
+        let reply = self.pass(extensions, Action::Pseudonymise, asked()).await?;
+        let Reply::Pseudonyms(results, version) = reply else {
+            return Err(mismatch());
+        };
+        use v1::pseudonymise_response::{Result as Item, result::Result as R};
+        let each = |r| Item {
+            result: Some(either(
+                r,
+                |p: Zeroizing<String>| p.to_string(),
+                R::Pseudonym,
+                R::Error,
+            )),
+        };
+        let results = results.into_iter().map(each).collect();
+        let version = version.to_string();
+        Ok(v1::PseudonymiseResponse { results, version })
     }
 }
 

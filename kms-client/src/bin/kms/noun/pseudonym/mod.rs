@@ -1,12 +1,21 @@
 //! `kms pseudonym`.
 
+mod column;
+mod evaluation;
+mod lines;
+mod map;
+mod part;
+mod rejected;
+mod replaced;
+mod row_groups;
+
 use super::edge::Input;
 use super::pseudonym_chain::Chain;
-use super::pseudonym_map::Map;
 use super::renew;
 use crate::session::Session;
 use clap::{Args, Subcommand};
 use kms_client::{Error, Kind, name, v1};
+use map::{Map, Transfer};
 use serde_json::json;
 use std::io::BufRead;
 
@@ -17,12 +26,24 @@ pub(crate) enum Verb {
   kms pseudonym eval --edge warehouse/link < identifiers.txt
   kms pseudonym eval --edge project-01/warehouse --input pseudonym WHLINK1...")]
     Eval(Eval),
-    /// Pseudonymise one column of a CSV file of any size.
+    /// Pseudonymise columns of a CSV or Parquet file of any size.
+    ///
+    /// Lines that are rejected are left out and listed in OUT.rejected.csv: line, column, reason; the
+    /// command then ends with 13. What ended early, whatever ended it, is gone on with by --resume.
     #[command(after_help = "Examples:
   kms pseudonym map patients.csv --column ID --edge warehouse/link
   kms pseudonym map visits.csv --column patient --edge warehouse/link --delimiter ';' -O out.csv
+  kms pseudonym map births.parquet --column MOTHER --edge warehouse/link \\
+      --column CHILD --edge warehouse/link
   kms pseudonym map - --column ID --edge warehouse/link < patients.csv > pseudonyms.csv")]
     Map(Map),
+    /// Pseudonymise columns anew, from one space's pseudonyms to the next space's.
+    ///
+    /// As `map` with pseudonyms as input: what is none, or not one of the space that the edge comes
+    /// from, or not of its key's current version, is rejected.
+    #[command(after_help = "Examples:
+  kms pseudonym transfer cohort.parquet --column ID --edge project-01/warehouse")]
+    Transfer(Transfer),
     /// Follow one person along the edges and show their pseudonym in each space, when others have
     /// agreed; the identifier is read from the standard input.
     ///
@@ -54,6 +75,7 @@ impl Verb {
         match self {
             Self::Eval(asked) => asked.run(session).await,
             Self::Map(asked) => asked.run(session).await,
+            Self::Transfer(asked) => asked.run(session).await,
             Self::Chain(asked) => asked.run(session).await,
             Self::Renew(verb) => verb.run(session).await,
         }
@@ -96,7 +118,7 @@ impl Eval {
 }
 
 /// The most that one call takes.
-pub(super) const MOST: usize = 10_000;
+const MOST: usize = 10_000;
 
 /// An identifier as it is sent.
 pub(super) fn given(input: Input, text: String) -> v1::Identifier {
@@ -122,7 +144,7 @@ pub(super) fn national(text: &str) -> v1::Nir {
 }
 
 /// One call; each identifier has its own result, in order.
-pub(super) async fn evaluate(
+async fn evaluate(
     session: &Session,
     edge: &str,
     input: Input,
@@ -139,6 +161,7 @@ pub(super) async fn evaluate(
         .pseudonymise(v1::PseudonymiseRequest {
             name: edge.to_owned(),
             identifiers,
+            batch: None,
         })
         .await?;
     if answer.results.len() != asked {
