@@ -11,6 +11,7 @@
 )]
 
 mod clock;
+mod inventory;
 mod production;
 mod used_up;
 

@@ -20,7 +20,8 @@ pub(super) fn put(
     somebody(ground, name)?;
     let before = ground.view.quota(name);
     let revision = before.map(|(_, revision)| revision);
-    if etag.is_some() && etag != revision {
+    // No resource has the revision 0: whoever gives it means that there is none.
+    if etag.is_some() && etag.unwrap_or_default() != revision.unwrap_or_default() {
         return Err(Error::conflict(format!(
             "{name} changed since you read it; read it again"
         )));
