@@ -399,7 +399,9 @@ impl PseudonymService for Fake {
         use v1::identifier::Identifier::{Opaque, Pseudonym};
         use v1::pseudonymise_response::{Result as One, result::Result as Said};
         self.called()?;
-        let v1::PseudonymiseRequest { name, identifiers } = request.into_inner();
+        let v1::PseudonymiseRequest {
+            name, identifiers, ..
+        } = request.into_inner();
         let results = identifiers.into_iter().map(|identifier| {
             let said = match identifier.identifier {
                 Some(Opaque(text) | Pseudonym(text)) if !text.is_empty() => {

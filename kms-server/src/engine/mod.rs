@@ -5,6 +5,9 @@ mod answers;
 mod attestation;
 mod change;
 mod count;
+mod digest;
+#[cfg(test)]
+mod flaky;
 mod import;
 mod known;
 mod ledger;
@@ -18,6 +21,7 @@ mod read;
 mod reply;
 mod request;
 mod rules;
+mod runs;
 mod scheduler;
 mod settle;
 mod statistics;
@@ -56,6 +60,7 @@ use kms_core::view::View;
 use ledger::Ledger;
 use onward::Onward;
 use pace::Pace;
+use runs::Runs;
 use scheduler::Clockwork;
 use settle::Lane;
 use statistics::Statistics;
@@ -118,6 +123,8 @@ pub struct Engine {
     encryptions: Ledger<Spent>,
     /// What each caller has spent of its quotas.
     spent: Ledger<Account>,
+    /// What was checked off of each caller's runs.
+    runs: Runs,
     pace: Pace,
     clockwork: Clockwork,
     statistics: Statistics,

@@ -7,8 +7,10 @@ use kms_core::action::Action;
 use kms_core::command::{Command, Use};
 use kms_core::error::{Error, Result as Parsed};
 use kms_core::pseudonym::Identifier;
+use kms_core::quota::Batch;
 use kms_proto::v1::{self, pseudonym_service_server::PseudonymService};
 use tonic::{Request, Response, Status};
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 /// Identifiers in one call, at most.
@@ -27,8 +29,15 @@ impl PseudonymService for Door {
                 let sentence = "a call has 1 to 10,000 identifiers; make several";
                 return Err(Error::invalid("identifiers", sentence));
             }
+            let count = message.identifiers.len();
+            let batch = message.batch.map(|part| batch(part, count)).transpose()?;
             let identifiers = message.identifiers.into_iter().map(identifier).collect();
-            Ok(Command::Use(Use::Pseudonymise { edge, identifiers }).into())
+            Ok(Command::Use(Use::Pseudonymise {
+                edge,
+                identifiers,
+                batch,
+            })
+            .into())
         };
         let reply = self
             .pass(&extensions, Action::Pseudonymise, asked())
@@ -49,6 +58,14 @@ impl PseudonymService for Door {
         let version = version.to_string();
         Ok(Response::new(v1::PseudonymiseResponse { results, version }))
     }
+}
+
+fn batch(message: v1::Batch, count: usize) -> Parsed<Batch> {
+    let id: Uuid = message
+        .id
+        .parse()
+        .map_err(|_e| Error::invalid("batch.id", "the id of a run is a UUID"))?;
+    Batch::new(id, message.expected, message.offset, count)
 }
 
 fn identifier(message: v1::Identifier) -> Parsed<Identifier> {

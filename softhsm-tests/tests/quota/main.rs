@@ -12,7 +12,9 @@
 
 mod clock;
 mod inventory;
+mod older;
 mod production;
+mod runs;
 mod used_up;
 
 use kms_proto::v1;

@@ -6,7 +6,7 @@ use crate::command::{Change, Command, Use};
 use crate::error::{Error, Result};
 use crate::id::KeyId;
 use crate::key::{Key, Origin, Version};
-use crate::name::{ATTESTATION_KEY, IMPORT_TOKEN_KEY, KeyName, SpaceName};
+use crate::name::{ATTESTATION_KEY, DIGEST_KEY, IMPORT_TOKEN_KEY, KeyName, SpaceName};
 use crate::state;
 use crate::view::View;
 
@@ -107,7 +107,9 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
             }
             Use::Pseudonymise { edge: name, .. } => {
                 let (edge, _) = view.edge(name).ok_or_else(|| Error::not_found(name))?;
-                Ok(vec![protecting(view, &edge.key, usage.action())?.id])
+                let mut ids = vec![protecting(view, &edge.key, usage.action())?.id];
+                ids.extend(digest_key(view)?.map(|key| key.id));
+                Ok(ids)
             }
             Use::GetImportParameters {
                 key: name,
@@ -249,6 +251,15 @@ pub fn attestation_key(view: &View) -> Result<&Version> {
              ECDSA on P-256, or the service knew no attestations",
         )
     })
+}
+
+/// The deployment's own key that makes the digests of records and runs; `None` in a deployment of
+/// an earlier release, until it is made at a start.
+///
+/// # Errors
+/// `Internal` when its name is no name.
+pub fn digest_key(view: &View) -> Result<Option<&Version>> {
+    own(view, DIGEST_KEY)
 }
 
 /// The primary version of a key of the deployment's own.

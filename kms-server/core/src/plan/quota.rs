@@ -79,9 +79,10 @@ fn metered(ground: Ground<'_>, on: &Metered) -> Result<()> {
             "imports count with the key that receives them: set its quota on that one"
         }
         Class::Pseudonymisation => "this is an edge's own key: set the quota on the edge",
-        Class::ServiceImportToken | Class::ServiceAttestation | Class::ServiceExchange => {
-            "this is the deployment's own key: no caller uses it"
-        }
+        Class::ServiceImportToken
+        | Class::ServiceAttestation
+        | Class::ServiceExchange
+        | Class::ServiceDigest => "this is the deployment's own key: no caller uses it",
     };
     Err(Error::invalid("name", wrong))
 }

@@ -6,11 +6,13 @@
 
 mod account;
 mod name;
+mod run;
 #[cfg(test)]
 mod tests;
 
-pub use account::{Account, Exceeded, Standing, Tally, grouped, span};
+pub use account::{Account, Exceeded, Level, Reached, Standing, Tally, grouped, span};
 pub use name::{Metered, QuotaName};
+pub use run::{Batch, CALLS_MAX, Content, EXPECTED_MAX, Mark, PART, RUN_LIFE, RUNS_MAX, Run, room};
 
 use crate::error::{Error, Result};
 use crate::key::Moved;
@@ -48,7 +50,8 @@ pub enum Period {
 }
 
 /// What is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Measure {
     /// Calls.
     Requests,

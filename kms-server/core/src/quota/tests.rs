@@ -139,11 +139,43 @@ proptest! {
         }
     }
 
+    /// Each limit is told once in a window, when four fifths of it are spent.
+    #[test]
+    fn what_is_nearly_spent_is_told_once_a_window(limits in limits(), story in story()) {
+        let (mut account, mut now) = (Account::default(), Time(1_000));
+        let mut told = Vec::new();
+        for (gap, wanted) in story {
+            now = now.plus_millis(gap);
+            let Ok(after) = account.charge(&limits, wanted, now) else { continue };
+            let reached = after.reached(&account, &limits);
+            account = after;
+            for standing in account.standings(&limits, now) {
+                let ends = now.plus_millis(standing.wait.map_or(0, |wait| {
+                    u64::try_from(wait.as_millis()).unwrap()
+                }));
+                let this = (standing.period, standing.measure, ends);
+                let tells = reached.iter().any(|reached| {
+                    (reached.period, reached.measure, reached.left)
+                        == (standing.period, standing.measure, standing.left)
+                });
+                if standing.wait.is_some() {
+                    let spent = standing.left <= standing.most / 5;
+                    prop_assert_eq!(tells, spent && !told.contains(&this));
+                }
+                if tells {
+                    told.push(this);
+                }
+            }
+        }
+    }
+
     #[test]
     fn an_account_is_read_back_as_it_was(limits in limits(), wanted in tally(), at in 0_u64..1 << 50) {
         let account = Account::default().charge(&limits, wanted, Time(at)).unwrap_or_default();
         let text = serde_json::to_string(&account).unwrap();
-        prop_assert_eq!(serde_json::from_str::<Account>(&text).unwrap(), account);
+        let read: Account = serde_json::from_str(&text).unwrap();
+        prop_assert_eq!(read.standings(&limits, Time(at)), account.standings(&limits, Time(at)));
+        prop_assert_eq!(serde_json::to_string(&read).unwrap(), text);
         let text = serde_json::to_string(&limits).unwrap();
         prop_assert_eq!(serde_json::from_str::<Limits>(&text).unwrap(), limits);
     }
@@ -209,7 +241,7 @@ fn a_refusal_says_what_to_do() {
     let account = Account::default().charge(on.by_default(), items(17_000), Time(0));
     let account = account.unwrap();
     let over = account.charge(on.by_default(), items(10_000), Time(18_000_000));
-    let error = over.unwrap_err().error(&on, &who);
+    let error = over.unwrap_err().error(&on, &who, false);
     assert_eq!(error.kind(), crate::Kind::Exhausted);
     assert_eq!(error.wait(), Some(Duration::from_secs(19 * 3600)));
     assert_eq!(
@@ -219,7 +251,7 @@ fn a_refusal_says_what_to_do() {
          space-steward of spaces/warehouse can raise it (kms quota set)"
     );
     let over = account.charge(&day(5), items(10), Time(0)).unwrap_err();
-    let error = over.error(&on, &who);
+    let error = over.error(&on, &who, false);
     assert_eq!((error.kind(), error.wait()), (crate::Kind::Invalid, None));
     assert!(error.message().contains("make smaller calls"), "{error}");
 }

@@ -104,6 +104,7 @@ pub(super) async fn evaluate(
     let answer = session
         .client
         .pseudonymise(v1::PseudonymiseRequest {
+            batch: None,
             name: edge.to_owned(),
             identifiers,
         })
