@@ -66,7 +66,7 @@ fn a_budget_with_a_fault_is_told_by_line() {
             "{who",
             "on one edge or on one key",
         ),
-        ("service/etl", "etl", "line 18"),
+        ("service/etl", "etl", "line 17"),
         (
             "items/day: 2_500_000, items/year: 7000000",
             "requests/day: 1",
