@@ -20,7 +20,7 @@ const FILES: [&str; 13] = [
 
 /// Messages with a secret or an identifier in them: `src/redacted.rs` says what their `Debug`
 /// shows.
-const SECRET: [&str; 15] = [
+const SECRET: [&str; 16] = [
     "EncryptRequest",
     "DecryptRequest",
     "DecryptResponse",
@@ -33,6 +33,7 @@ const SECRET: [&str; 15] = [
     "BatchReEncryptRequest.Item",
     "BatchGenerateDataKeyRequest.Item",
     "Identifier",
+    "Nir",
     "PseudonymiseResponse.Result",
     "ImportParameters",
     "ImportKeyRequest",

@@ -26,6 +26,7 @@ redacted! {
     v1::batch_re_encrypt_request::Item => "BatchReEncryptRequest.Item",
     v1::batch_generate_data_key_request::Item => "BatchGenerateDataKeyRequest.Item",
     v1::Identifier => "Identifier",
+    v1::Nir => "Nir",
     v1::identifier::Identifier => "Identifier.identifier",
     v1::pseudonymise_response::Result => "PseudonymiseResponse.Result",
     v1::pseudonymise_response::result::Result => "PseudonymiseResponse.Result.result",

@@ -56,6 +56,8 @@ fn every_key_of_the_inventory_is_in_the_token_and_can_never_leave_it() {
         let (uses, mechanisms) = class.may();
         assert_eq!(key.uses, uses, "{name}");
         assert_eq!(key.mechanisms, mechanisms, "{name}");
+        // a pseudonymisation key is generated, never derived.
+        assert_eq!(key.made_by.as_deref(), Some(class.made_by()), "{name}");
     }
 
     let imported = keys["spaces/ingest-lyon/keys/partner/versions/1"];
@@ -179,6 +181,15 @@ enum Class {
 }
 
 impl Class {
+    /// How the token makes them.
+    fn made_by(self) -> &'static str {
+        match self {
+            Self::DataAtRest => "CKM_AES_KEY_GEN",
+            Self::ImportWrapping => "CKM_RSA_PKCS_KEY_PAIR_GEN",
+            Self::Pseudonymisation => "CKM_GENERIC_SECRET_KEY_GEN",
+        }
+    }
+
     /// The uses and the mechanisms of its keys. Written here once more, on purpose.
     fn may(self) -> (Vec<String>, Vec<String>) {
         let (uses, mechanisms): (&[&str], &[&str]) = match self {

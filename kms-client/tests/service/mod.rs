@@ -396,7 +396,7 @@ impl PseudonymService for Fake {
         &self,
         request: Request<v1::PseudonymiseRequest>,
     ) -> Answer<v1::PseudonymiseResponse> {
-        use v1::identifier::Identifier::{Opaque, Pseudonym};
+        use v1::identifier::Identifier::{Nir, Opaque, Pseudonym};
         use v1::pseudonymise_response::{Result as One, result::Result as Said};
         self.called()?;
         let v1::PseudonymiseRequest {
@@ -407,7 +407,7 @@ impl PseudonymService for Fake {
                 Some(Opaque(text) | Pseudonym(text)) if !text.is_empty() => {
                     Said::Pseudonym(pseudonym(&text))
                 }
-                Some(Opaque(_) | Pseudonym(_)) | None => Said::Error(v1::ItemError {
+                Some(Opaque(_) | Pseudonym(_) | Nir(_)) | None => Said::Error(v1::ItemError {
                     code: 3,
                     message: "an identifier is empty".into(),
                     reason: "INVALID".into(),

@@ -11,11 +11,13 @@
 //!
 //! | type | byte | fields |
 //! | --- | --- | --- |
-//! | opaque | 1 | the identifier: 1 to 256 printable ASCII characters, no space at either end |
+//! | opaque | 1 | the identifier: 1 to 256 printable ASCII characters, no space at either end; what begins with `h1-` is a whole pseudonym in lower case |
 //! | pseudonym | 2 | the 20 bytes that a parent's pseudonym stands for |
+//! | nir | 3 | the 13 characters without the key; the birth date `YYYY-MM-DD`; the sex, `1` or `2` |
 
 use crate::codec;
 use crate::error::{Error, Result};
+use crate::nir::Nir;
 use crate::space::{EdgeCode, InputType};
 use bech32::{Bech32m, Hrp};
 use std::fmt;
@@ -146,6 +148,8 @@ pub enum Identifier {
     Opaque(Zeroizing<String>),
     /// A parent's pseudonym.
     Pseudonym(Pseudonym),
+    /// A national identifier.
+    Nir(Nir),
 }
 
 impl fmt::Debug for Identifier {
@@ -166,15 +170,26 @@ impl Identifier {
     pub fn opaque(text: Zeroizing<String>) -> Result<Self> {
         let printable = text.bytes().all(|b| matches!(b, b' '..=b'~'));
         let trimmed = text.trim_matches(' ').len() == text.len();
-        if printable && trimmed && (1..=Self::OPAQUE_MAX).contains(&text.len()) {
-            Ok(Identifier::Opaque(text))
-        } else {
-            Err(Error::invalid(
+        if !(printable && trimmed && (1..=Self::OPAQUE_MAX).contains(&text.len())) {
+            return Err(Error::invalid(
                 "identifier",
                 "an opaque identifier has 1 to 256 printable ASCII characters and no space at \
                  either end",
-            ))
+            ));
         }
+        // Another deployment's pseudonym, as it arrives. Mistyped or in capitals it would be
+        // somebody else's.
+        let lead = text.split_once('-').map_or("", |(lead, _)| lead);
+        if lead.eq_ignore_ascii_case(FUNCTION) {
+            Pseudonym::parse(&text)?;
+            if text.bytes().any(|b| b.is_ascii_uppercase()) {
+                return Err(Error::invalid(
+                    "identifier",
+                    "this is a pseudonym in capitals; send it in lower case, as it was made",
+                ));
+            }
+        }
+        Ok(Identifier::Opaque(text))
     }
 
     /// A parent's pseudonym.
@@ -191,6 +206,7 @@ impl Identifier {
         match self {
             Identifier::Opaque(_) => InputType::Opaque,
             Identifier::Pseudonym(_) => InputType::Pseudonym,
+            Identifier::Nir(_) => InputType::Nir,
         }
     }
 
@@ -200,22 +216,31 @@ impl Identifier {
         match self {
             Identifier::Opaque(text) => text.len(),
             Identifier::Pseudonym(_) => VALUE_LEN,
+            Identifier::Nir(nir) => nir.fields().iter().map(|field| field.len()).sum(),
         }
     }
 
     /// What the HSM evaluates.
     #[must_use]
     pub fn canonical(&self) -> Zeroizing<Vec<u8>> {
-        let (tag, field): (u8, &[u8]) = match self {
-            Identifier::Opaque(text) => (1, text.as_bytes()),
-            Identifier::Pseudonym(parent) => (2, &parent.value),
-        };
-        let mut out = Zeroizing::new(Vec::with_capacity(LABEL.len() + 9 + field.len()));
-        codec::put(&mut out, LABEL);
-        out.push(tag);
-        codec::put(&mut out, field);
-        out
+        match self {
+            Identifier::Opaque(text) => typed(1, &[text.as_bytes()]),
+            Identifier::Pseudonym(parent) => typed(2, &[&parent.value]),
+            Identifier::Nir(nir) => typed(3, &nir.fields()),
+        }
     }
+}
+
+/// Label, type and fields.
+fn typed(tag: u8, fields: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+    let length: usize = fields.iter().map(|field| field.len() + 4).sum();
+    let mut out = Zeroizing::new(Vec::with_capacity(LABEL.len() + 5 + length));
+    codec::put(&mut out, LABEL);
+    out.push(tag);
+    for field in fields {
+        codec::put(&mut out, field);
+    }
+    out
 }
 
 #[cfg(test)]
@@ -251,6 +276,12 @@ mod tests {
             HEXLOWER.encode(&parent.canonical()),
             "00000015656d63322d6b6d732f70736575646f6e796d2f76310200000014000102030405060708090a0b0c0d0e0f10111213"
         );
+        let nir = Nir::new("255082A16802597", "1955-08-03", "2").unwrap();
+        assert_eq!(
+            HEXLOWER.encode(&Identifier::Nir(nir).canonical()),
+            "00000015656d63322d6b6d732f70736575646f6e796d2f7631030000000d32353530383241313638303235\
+             0000000a313935352d30382d30330000000132"
+        );
     }
 
     #[test]
@@ -262,6 +293,19 @@ mod tests {
             );
         }
         assert!(Identifier::opaque(Zeroizing::new("x".repeat(257))).is_err());
+        let arrives = sample().to_text().unwrap();
+        assert!(Identifier::opaque(Zeroizing::new(arrives.clone())).is_ok());
+        for wrong in [
+            arrives.to_uppercase(),
+            format!("{arrives}q"),
+            "h1-".into(),
+            "H1-77".into(),
+        ] {
+            assert!(
+                Identifier::opaque(Zeroizing::new(wrong.clone())).is_err(),
+                "{wrong:?}"
+            );
+        }
         assert!(Identifier::opaque(Zeroizing::new("A B-1".into())).is_ok());
     }
 

@@ -21,6 +21,8 @@ pub enum SpaceKind {
     Project,
     /// The platform's own services.
     Platform,
+    /// A child system outside: edges lead into it, and nothing else is kept for it here.
+    Outside,
 }
 
 impl SpaceKind {
@@ -32,6 +34,7 @@ impl SpaceKind {
             SpaceKind::Warehouse => "warehouse",
             SpaceKind::Project => "project",
             SpaceKind::Platform => "platform",
+            SpaceKind::Outside => "outside",
         }
     }
 }
@@ -114,6 +117,8 @@ pub enum InputType {
     Opaque,
     /// A pseudonym of the domain's source space.
     Pseudonym,
+    /// A national identifier, with birth date and sex: in a supplier's own deployment alone.
+    Nir,
 }
 
 impl InputType {
@@ -123,6 +128,7 @@ impl InputType {
         match self {
             InputType::Opaque => "opaque",
             InputType::Pseudonym => "pseudonym",
+            InputType::Nir => "nir",
         }
     }
 }

@@ -222,6 +222,7 @@ pub(super) fn space_kind(number: i32) -> Result<SpaceKind> {
         Ok(v1::SpaceKind::Warehouse) => Ok(SpaceKind::Warehouse),
         Ok(v1::SpaceKind::Project) => Ok(SpaceKind::Project),
         Ok(v1::SpaceKind::Platform) => Ok(SpaceKind::Platform),
+        Ok(v1::SpaceKind::Outside) => Ok(SpaceKind::Outside),
         Ok(v1::SpaceKind::Unspecified) | Err(_) => Err(Error::invalid(
             "kind",
             "kind is one of INGEST, WAREHOUSE, PROJECT, PLATFORM",
@@ -233,6 +234,7 @@ pub(super) fn input_type(number: i32) -> Result<InputType> {
     match v1::InputType::try_from(number) {
         Ok(v1::InputType::Opaque) => Ok(InputType::Opaque),
         Ok(v1::InputType::Pseudonym) => Ok(InputType::Pseudonym),
+        Ok(v1::InputType::Nir) => Ok(InputType::Nir),
         Ok(v1::InputType::Unspecified) | Err(_) => {
             Err(Error::invalid("input", "input is one of OPAQUE, PSEUDONYM"))
         }

@@ -6,6 +6,7 @@ use crate::engine::Reply;
 use kms_core::action::Action;
 use kms_core::command::{Command, Use};
 use kms_core::error::{Error, Result as Parsed};
+use kms_core::nir::Nir;
 use kms_core::pseudonym::Identifier;
 use kms_core::quota::Batch;
 use kms_proto::v1::{self, pseudonym_service_server::PseudonymService};
@@ -73,6 +74,10 @@ fn identifier(message: v1::Identifier) -> Parsed<Identifier> {
     match message.identifier {
         Some(I::Opaque(text)) => Identifier::opaque(Zeroizing::new(text)),
         Some(I::Pseudonym(text)) => Identifier::pseudonym(&Zeroizing::new(text)),
+        Some(I::Nir(nir)) => {
+            let [number, birth_date, sex] = [nir.nir, nir.birth_date, nir.sex].map(Zeroizing::new);
+            Nir::new(&number, &birth_date, &sex).map(Identifier::Nir)
+        }
         None => Err(Error::invalid("identifier", "the identifier is missing")),
     }
 }

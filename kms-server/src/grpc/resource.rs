@@ -70,6 +70,7 @@ impl FromValue for v1::Space {
             SpaceKind::Warehouse => v1::SpaceKind::Warehouse,
             SpaceKind::Project => v1::SpaceKind::Project,
             SpaceKind::Platform => v1::SpaceKind::Platform,
+            SpaceKind::Outside => v1::SpaceKind::Outside,
         };
         Some(v1::Space {
             name: space.name.to_string(),
@@ -109,6 +110,7 @@ impl FromValue for v1::Edge {
         let input = match edge.input {
             InputType::Opaque => v1::InputType::Opaque,
             InputType::Pseudonym => v1::InputType::Pseudonym,
+            InputType::Nir => v1::InputType::Nir,
         };
         Some(v1::Edge {
             name: edge.name.to_string(),

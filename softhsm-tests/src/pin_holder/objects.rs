@@ -34,6 +34,8 @@ pub struct Object {
     pub never_extractable: Option<bool>,
     /// `CKA_LOCAL`.
     pub local: Option<bool>,
+    /// `CKA_KEY_GEN_MECHANISM`, by its PKCS#11 name: how the token made it.
+    pub made_by: Option<String>,
     /// `CKA_MODIFIABLE`.
     pub modifiable: Option<bool>,
     /// `CKA_COPYABLE`.
@@ -45,7 +47,7 @@ pub struct Object {
     pub mechanisms: Vec<String>,
 }
 
-const ATTRIBUTES: [AttributeType; 21] = [
+const ATTRIBUTES: [AttributeType; 22] = [
     AttributeType::Label,
     AttributeType::Id,
     AttributeType::Class,
@@ -57,6 +59,7 @@ const ATTRIBUTES: [AttributeType; 21] = [
     AttributeType::Extractable,
     AttributeType::NeverExtractable,
     AttributeType::Local,
+    AttributeType::KeyGenMechanism,
     AttributeType::Modifiable,
     AttributeType::Copyable,
     AttributeType::Encrypt,
@@ -115,6 +118,7 @@ impl Object {
             Attribute::Extractable(yes) => self.extractable = Some(yes),
             Attribute::NeverExtractable(yes) => self.never_extractable = Some(yes),
             Attribute::Local(yes) => self.local = Some(yes),
+            Attribute::KeyGenMechanism(by) => self.made_by = Some(by.to_string()),
             Attribute::Modifiable(yes) => self.modifiable = Some(yes),
             Attribute::Copyable(yes) => self.copyable = Some(yes),
             Attribute::Encrypt(yes) => self.may("encrypt", yes),

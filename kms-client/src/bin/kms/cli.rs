@@ -5,12 +5,12 @@ use crate::noun::{
     import, inventory, key, login, policy, proposal, pseudonym, quota, random, report, rewrap,
     rotation, space, status, version,
 };
-use crate::screen::Form;
+use crate::screen::{Form, NO_PICTURE};
 use crate::session::Setting;
 use crate::waiting::Patience;
 use clap::{Parser, Subcommand};
 use jiff::SignedDuration;
-use kms_client::Error;
+use kms_client::{Error, Kind};
 use kms_core::name::Slug;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,7 +31,8 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
 
-    /// How to show answers: table, or json (the interface's canonical proto3 JSON).
+    /// How to show answers: table, or json (the interface's canonical proto3 JSON); of
+    /// `kms edge graph` also dot and svg.
     #[arg(
         short = 'o',
         long,
@@ -157,6 +158,10 @@ impl Cli {
             timeout: self.timeout,
             patience: self.wait.map(Patience),
         };
+        let drawn = matches!(self.noun, Noun::Edge(edge::Verb::Graph));
+        if setting.form.is_picture() && !drawn {
+            return Err(Error::new(Kind::Usage, NO_PICTURE));
+        }
         match self.noun {
             Noun::Context(verb) => verb.run(&setting),
             Noun::Completions(asked) => asked.run(setting.screen()),

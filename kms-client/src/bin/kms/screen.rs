@@ -11,6 +11,20 @@ pub(crate) enum Form {
     Table,
     /// For programs.
     Json,
+    /// A picture in Graphviz's language.
+    Dot,
+    /// A picture.
+    Svg,
+}
+
+impl Form {
+    /// Whether only what has a picture can be shown so.
+    pub(crate) fn is_picture(self) -> bool {
+        match self {
+            Form::Dot | Form::Svg => true,
+            Form::Table | Form::Json => false,
+        }
+    }
 }
 
 /// Where answers go.
@@ -22,6 +36,10 @@ pub(crate) struct Screen {
 impl Screen {
     pub(crate) fn new(form: Form) -> Self {
         Self { form }
+    }
+
+    pub(crate) fn form(self) -> Form {
+        self.form
     }
 
     pub(crate) fn is_json(self) -> bool {
@@ -37,6 +55,7 @@ impl Screen {
         match self.form {
             Form::Table => self.line(&table(message).to_string()),
             Form::Json => self.message(message),
+            Form::Dot | Form::Svg => Err(Error::new(Kind::Usage, NO_PICTURE)),
         }
     }
 
@@ -76,6 +95,10 @@ impl Screen {
         }
     }
 }
+
+/// What only [`Form::is_picture`] can show, asked of something else.
+pub(crate) const NO_PICTURE: &str =
+    "this has no picture; use -o table or -o json (kms edge graph has one)";
 
 fn written(text: &str) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();

@@ -4,10 +4,12 @@ use super::key::{first_version, new_key, open};
 use super::{Ground, Plan, absent, new, written};
 use crate::class::Class;
 use crate::command::Change;
+use crate::deployment::Side;
 use crate::error::{Error, Result};
+use crate::graph::Graph;
 use crate::key::Origin;
 use crate::name::{DomainName, SpaceName};
-use crate::space::{Domain, Edge, InputType};
+use crate::space::{Domain, Edge, InputType, SpaceKind};
 use crate::value::Value;
 
 pub(super) fn create_domain(
@@ -18,10 +20,24 @@ pub(super) fn create_domain(
 ) -> Result<Plan> {
     absent(ground.view, &name.to_string())?;
     if let Some(source) = source {
-        ground
+        let (space, _) = ground
             .view
             .space(source)
             .ok_or_else(|| Error::not_found(source))?;
+        if space.kind == SpaceKind::Outside {
+            return Err(Error::invalid(
+                "source",
+                format!("{source} is outside: its pseudonyms lead nowhere from here"),
+            ));
+        }
+        // Two domains of the same pseudonyms would be two ways into a space.
+        let same = |domain: &&Domain| domain.source.as_ref() == Some(source);
+        if let Some(other) = ground.view.domains().find(same) {
+            return Err(Error::conflict(format!(
+                "the pseudonyms of {source} are those of {} already",
+                other.name
+            )));
+        }
     }
     let domain = Domain {
         name: name.clone(),
@@ -48,18 +64,26 @@ pub(super) fn create_edge(ground: Ground<'_>, change: &Change) -> Result<Plan> {
     let (domain, _) = view
         .domain(name.domain())
         .ok_or_else(|| Error::not_found(name.domain()))?;
-    if domain.source.as_ref() == Some(name.target()) {
+    let source = domain.source.as_ref();
+    if source.is_some_and(|source| Graph::of(view).reaches(name.target(), source)) {
         return Err(Error::invalid(
             "name",
-            "an edge cannot lead from a space's own pseudonyms back into it",
+            "an edge cannot lead from a space's pseudonyms back into it, over other edges neither",
+        ));
+    }
+    if *input == InputType::Nir && view.founded()?.side != Side::Supplier {
+        return Err(Error::invalid(
+            "input",
+            "national identifiers are evaluated in a supplier's own deployment, and this is a \
+             warehouse's: nobody holds both secrets; evaluate there, and send the pseudonyms here",
         ));
     }
     let fits = match (&domain.source, input) {
-        (Some(_), InputType::Pseudonym) | (None, InputType::Opaque) => true,
-        (Some(_), InputType::Opaque) | (None, InputType::Pseudonym) => false,
+        (Some(_), InputType::Pseudonym) | (None, InputType::Opaque | InputType::Nir) => true,
+        (Some(_), InputType::Opaque | InputType::Nir) | (None, InputType::Pseudonym) => false,
     };
     if !fits {
-        let sentence = "an edge from a domain that is a space's pseudonyms evaluates pseudonyms; from any other it evaluates opaque identifiers";
+        let sentence = "an edge from a domain that is a space's pseudonyms evaluates pseudonyms; from any other it evaluates opaque identifiers or national ones";
         return Err(Error::invalid("input", sentence));
     }
     if let Some(other) = view.edge_of_code(code) {

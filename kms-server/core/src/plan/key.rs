@@ -9,6 +9,7 @@ use crate::key::{Key, Origin};
 use crate::lifecycle::Lifecycle;
 use crate::name::{EDGE_PREFIX, KeyName, SERVICE_SPACE, SpaceName};
 use crate::revision::Revision;
+use crate::space::SpaceKind;
 use crate::state::State;
 use crate::value::Value;
 
@@ -33,6 +34,16 @@ pub(super) fn create_key(ground: Ground<'_>, change: &Change) -> Result<Plan> {
         )));
     }
     open(ground, space)?;
+    let (declared, _) = ground
+        .view
+        .space(space)
+        .ok_or_else(|| Error::not_found(space))?;
+    if declared.kind == SpaceKind::Outside {
+        return Err(Error::invalid(
+            "name",
+            format!("{space} is outside and keeps its own keys; only edges lead into it"),
+        ));
+    }
     lifecycle.suits(Some(*class))?;
     absent(ground.view, &name.to_string())?;
     let wrong = match class {

@@ -121,6 +121,7 @@ fn made_space(space: &Space) -> v1::Space {
         SpaceKind::Warehouse => v1::SpaceKind::Warehouse,
         SpaceKind::Project => v1::SpaceKind::Project,
         SpaceKind::Platform => v1::SpaceKind::Platform,
+        SpaceKind::Outside => v1::SpaceKind::Outside,
     };
     v1::Space {
         name: format!("spaces/{}", space.name),
@@ -170,6 +171,7 @@ fn made_edge(edge: &Edge) -> v1::Edge {
     let input = match edge.input {
         Input::Opaque => v1::InputType::Opaque,
         Input::Pseudonym => v1::InputType::Pseudonym,
+        Input::Nir => v1::InputType::Nir,
     };
     v1::Edge {
         name: format!("spaces/{}/edges/{}", edge.target, edge.domain),

@@ -125,6 +125,7 @@ pub(crate) enum SpaceKind {
     Warehouse,
     Project,
     Platform,
+    Outside,
 }
 
 /// What an edge evaluates.
@@ -133,6 +134,17 @@ pub(crate) enum SpaceKind {
 pub(crate) enum Input {
     Opaque,
     Pseudonym,
+    Nir,
+}
+
+impl Input {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Opaque => "opaque",
+            Self::Pseudonym => "pseudonym",
+            Self::Nir => "nir",
+        }
+    }
 }
 
 /// What a key is for; an edge makes its pseudonymisation key itself.

@@ -1,6 +1,6 @@
 //! A plan in the making: what the document says against what there is, fault by fault.
 
-use super::document::{Document, Edge, Input, Key, Quota, Space, Study};
+use super::document::{Document, Domain, Edge, Input, Key, Space, Study};
 use super::plan::{Change, Step, Update, UpdateSpace};
 use super::state::{Current, CurrentSpace, State};
 use kms_core::name::{EDGE_PREFIX, Slug};
@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 mod quotas;
+mod undeclared;
 
 /// A plan in the making.
 pub(super) struct Draft<'a> {
@@ -43,7 +44,7 @@ impl<'a> Draft<'a> {
 
     /// What exists and is not declared.
     pub(super) fn undeclared(&self) -> Vec<String> {
-        undeclared(self.document, self.state)
+        undeclared::names(self.document, self.state)
     }
 
     fn spaces(&mut self) {
@@ -205,13 +206,7 @@ impl<'a> Draft<'a> {
     /// An edge's domain is declared or there, and its input is what the domain has.
     fn source(&mut self, at: &Spanned<Edge>, what: &str) {
         let edge = &at.value;
-        let declared = self
-            .document
-            .domains
-            .iter()
-            .map(|at| &at.value)
-            .find(|one| one.name == edge.domain);
-        match declared.or_else(|| self.state.domains.get(&edge.domain)) {
+        match self.domain(&edge.domain) {
             None => self.fault(at, format!("{what}: there is no domain {}", edge.domain)),
             Some(domain) => {
                 let why = match (&domain.source, edge.input) {
@@ -221,18 +216,47 @@ impl<'a> Draft<'a> {
                             domain.name
                         )
                     }
-                    (Some(source), Input::Opaque) => format!(
-                        "its input is opaque, but domain {} holds the pseudonyms of {source}",
+                    (Some(source), Input::Opaque | Input::Nir) => format!(
+                        "its input is {}, but domain {} holds the pseudonyms of {source}",
+                        edge.input.name(),
                         domain.name
                     ),
-                    (Some(source), Input::Pseudonym) if *source == edge.target => {
+                    (Some(source), Input::Pseudonym) if self.reaches(&edge.target, source) => {
                         format!("it leads from {source}'s own pseudonyms back into it")
                     }
-                    (None, Input::Opaque) | (Some(_), Input::Pseudonym) => return,
+                    (None, Input::Opaque | Input::Nir) | (Some(_), Input::Pseudonym) => return,
                 };
                 self.fault(at, format!("{what}: {why}"));
             }
         }
+    }
+
+    /// A domain that is declared or there.
+    fn domain(&self, name: &str) -> Option<&Domain> {
+        let declared = self.document.domains.iter().map(|at| &at.value);
+        let mut declared = declared.filter(|one| one.name == name);
+        declared.next().or_else(|| self.state.domains.get(name))
+    }
+
+    /// Whether pseudonyms of one space become, over edges that are declared or there, those of
+    /// another.
+    fn reaches(&self, from: &str, to: &str) -> bool {
+        let declared = self.document.edges.iter().map(|at| &at.value);
+        let edges: Vec<&Edge> = declared.chain(self.state.edges.values()).collect();
+        let (mut seen, mut next) = (BTreeSet::new(), vec![from]);
+        while let Some(space) = next.pop() {
+            if space == to {
+                return true;
+            }
+            if seen.insert(space) {
+                let leads = |edge: &&&Edge| {
+                    let domain = self.domain(&edge.domain);
+                    domain.is_some_and(|domain| domain.source.as_deref() == Some(space))
+                };
+                next.extend(edges.iter().filter(leads).map(|edge| edge.target.as_str()));
+            }
+        }
+        false
     }
 
     /// A space that is referred to is declared or there.
@@ -342,49 +366,6 @@ fn new_study(now: Option<&Study>, declared: Option<&Study>) -> Option<Change<Opt
         from: now.cloned(),
         to: declared.cloned(),
     })
-}
-
-fn undeclared(document: &Document, state: &State) -> Vec<String> {
-    fn names<T>(declared: &[Spanned<T>], name: impl Fn(&T) -> String) -> BTreeSet<String> {
-        declared.iter().map(|at| name(&at.value)).collect()
-    }
-    fn kept<V>(
-        kind: &str,
-        there: &BTreeMap<String, V>,
-        declared: &BTreeSet<String>,
-    ) -> Vec<String> {
-        let kept = there.keys().filter(|name| !declared.contains(*name));
-        kept.map(|name| format!("{kind} {name}")).collect()
-    }
-    [
-        kept(
-            "space",
-            &state.spaces,
-            &names(&document.spaces, |one| one.name.clone()),
-        ),
-        kept(
-            "domain",
-            &state.domains,
-            &names(&document.domains, |one| one.name.clone()),
-        ),
-        kept(
-            "key",
-            &state.keys,
-            &names(&document.keys, |one| one.name.clone()),
-        ),
-        kept("edge", &state.edges, &names(&document.edges, Edge::name)),
-        kept(
-            "quota",
-            &state
-                .quotas
-                .values()
-                .filter(|one| !one.quota.limits.is_empty())
-                .map(|one| (one.quota.said(), ()))
-                .collect(),
-            &names(&document.quotas, Quota::said),
-        ),
-    ]
-    .concat()
 }
 
 /// As the file writes it.

@@ -87,6 +87,7 @@ fn space(space: &v1::Space) -> Option<CurrentSpace> {
         v1::SpaceKind::Warehouse => SpaceKind::Warehouse,
         v1::SpaceKind::Project => SpaceKind::Project,
         v1::SpaceKind::Platform => SpaceKind::Platform,
+        v1::SpaceKind::Outside => SpaceKind::Outside,
         v1::SpaceKind::Unspecified => return None,
     };
     Some(CurrentSpace {
@@ -115,6 +116,7 @@ fn edge(edge: &v1::Edge) -> Option<Edge> {
     let input = match edge.input() {
         v1::InputType::Opaque => Input::Opaque,
         v1::InputType::Pseudonym => Input::Pseudonym,
+        v1::InputType::Nir => Input::Nir,
         v1::InputType::Unspecified => return None,
     };
     Some(Edge {

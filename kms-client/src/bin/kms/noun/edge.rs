@@ -1,6 +1,6 @@
 //! `kms edge`.
 
-use super::Once;
+use super::{Once, edge_graph};
 use crate::session::Session;
 use crate::table::{Table, time, time_and_age, word, yes};
 use clap::{Subcommand, ValueEnum};
@@ -22,6 +22,12 @@ pub(crate) enum Verb {
         #[arg(value_parser = name::edge)]
         edge: String,
     },
+    /// Show which identifiers become which pseudonyms where, as a table or a picture.
+    #[command(after_help = "Examples:
+  kms edge graph
+  kms edge graph -o svg > transfers.svg
+  kms edge graph -o dot | dot -Tpdf > transfers.pdf")]
+    Graph,
     /// Declare an edge and generate its key in the HSM; nothing of it can be changed later.
     #[command(after_help = "Examples:
   kms edge create warehouse/link --code whlink --input opaque
@@ -52,6 +58,8 @@ pub(crate) enum Input {
     Opaque,
     /// Pseudonyms of the space that is the source of the edge's domain.
     Pseudonym,
+    /// National identifiers, each as NIR,BIRTH-DATE,SEX: 15 characters, YYYY-MM-DD, 1 or 2.
+    Nir,
 }
 
 impl Verb {
@@ -78,6 +86,7 @@ impl Verb {
                     )
                 })
             }
+            Self::Graph => edge_graph::show(session).await,
             Self::Show { edge } => {
                 let answer = session
                     .client
@@ -115,6 +124,7 @@ impl From<Input> for v1::InputType {
         match input {
             Input::Opaque => Self::Opaque,
             Input::Pseudonym => Self::Pseudonym,
+            Input::Nir => Self::Nir,
         }
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod context;
 mod csv_batch;
 pub(crate) mod domain;
 pub(crate) mod edge;
+mod edge_graph;
 pub(crate) mod emergency;
 pub(crate) mod file;
 pub(crate) mod hsm;

@@ -82,6 +82,17 @@ impl Eval {
 /// The most that one call takes.
 pub(super) const MOST: usize = 10_000;
 
+/// `NIR,BIRTH-DATE,SEX`. What is missing is empty, and the service says what it misses.
+fn national(text: &str) -> v1::Nir {
+    let mut parts = text.splitn(3, ',').map(str::to_owned);
+    let mut part = || parts.next().unwrap_or_default();
+    v1::Nir {
+        nir: part(),
+        birth_date: part(),
+        sex: part(),
+    }
+}
+
 /// One call; each identifier has its own result, in order.
 pub(super) async fn evaluate(
     session: &Session,
@@ -89,7 +100,7 @@ pub(super) async fn evaluate(
     input: Input,
     identifiers: Vec<String>,
 ) -> Result<Vec<Result<String, Error>>, Error> {
-    use v1::identifier::Identifier::{Opaque, Pseudonym};
+    use v1::identifier::Identifier::{Nir, Opaque, Pseudonym};
     use v1::pseudonymise_response::result::Result as Answer;
     let asked = identifiers.len();
     let identifiers = identifiers
@@ -98,6 +109,7 @@ pub(super) async fn evaluate(
             identifier: Some(match input {
                 Input::Opaque => Opaque(text),
                 Input::Pseudonym => Pseudonym(text),
+                Input::Nir => Nir(national(&text)),
             }),
         })
         .collect();

@@ -118,6 +118,8 @@ pub(crate) enum Kind {
     Project,
     /// The platform's own services.
     Platform,
+    /// A child system outside: edges lead into it, and nothing else is kept for it here.
+    Outside,
 }
 
 impl Verb {
@@ -259,6 +261,7 @@ impl From<Kind> for v1::SpaceKind {
             Kind::Warehouse => Self::Warehouse,
             Kind::Project => Self::Project,
             Kind::Platform => Self::Platform,
+            Kind::Outside => Self::Outside,
         }
     }
 }
