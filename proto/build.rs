@@ -20,7 +20,7 @@ const FILES: [&str; 13] = [
 
 /// Messages with a secret or an identifier in them: `src/redacted.rs` says what their `Debug`
 /// shows.
-const SECRET: [&str; 16] = [
+const SECRET: [&str; 18] = [
     "EncryptRequest",
     "DecryptRequest",
     "DecryptResponse",
@@ -35,6 +35,8 @@ const SECRET: [&str; 16] = [
     "Identifier",
     "Nir",
     "PseudonymiseResponse.Result",
+    "FollowChainRequest",
+    "FollowChainResponse.Step",
     "ImportParameters",
     "ImportKeyRequest",
 ];

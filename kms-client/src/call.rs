@@ -120,6 +120,8 @@ calls! {
     Asks    Crypto<_>, batch_generate_data_key(v1::BatchGenerateDataKeyRequest) -> v1::BatchGenerateDataKeyResponse;
 
     Asks    Pseudonyms<_>, pseudonymise(v1::PseudonymiseRequest) -> v1::PseudonymiseResponse;
+    Changes Pseudonyms<_>, start_chain(v1::StartChainRequest) -> v1::Chain;
+    Asks    Pseudonyms<_>, follow_chain(v1::FollowChainRequest) -> v1::FollowChainResponse;
 
     Changes Import<_>, get_import_parameters(v1::GetImportParametersRequest) -> v1::ImportParameters;
     Changes Import<_>, import_key(v1::ImportKeyRequest) -> v1::KeyVersion;

@@ -30,6 +30,9 @@ redacted! {
     v1::identifier::Identifier => "Identifier.identifier",
     v1::pseudonymise_response::Result => "PseudonymiseResponse.Result",
     v1::pseudonymise_response::result::Result => "PseudonymiseResponse.Result.result",
+    v1::FollowChainRequest => "FollowChainRequest",
+    v1::follow_chain_response::Step => "FollowChainResponse.Step",
+    v1::follow_chain_response::step::Result => "FollowChainResponse.Step.result",
     v1::ImportParameters => "ImportParameters",
     v1::ImportKeyRequest => "ImportKeyRequest",
 }

@@ -421,4 +421,15 @@ impl PseudonymService for Fake {
             version: version(&name, 1),
         }))
     }
+
+    async fn start_chain(&self, _: Request<v1::StartChainRequest>) -> Answer<v1::Chain> {
+        Err(Status::unimplemented("not in this test"))
+    }
+
+    async fn follow_chain(
+        &self,
+        _: Request<v1::FollowChainRequest>,
+    ) -> Answer<v1::FollowChainResponse> {
+        Err(Status::unimplemented("not in this test"))
+    }
 }

@@ -30,8 +30,8 @@ mod usage;
 pub use attestation::Attestation;
 pub use open::Refusal;
 pub use reply::{
-    Allowance, DataKeyMade, Decrypted, Encrypted, Here, ImportParameters, ReEncrypted, Reply,
-    Revised, Standing, VersionUsage,
+    Allowance, DataKeyMade, Decrypted, Encrypted, Followed, Here, ImportParameters, ReEncrypted,
+    Reply, Revised, Standing, VersionUsage,
 };
 pub use scheduler::Round;
 

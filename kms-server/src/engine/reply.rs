@@ -12,7 +12,7 @@ use kms_core::due::Due;
 use kms_core::emergency::Emergency;
 use kms_core::error::Result;
 use kms_core::key::Wrapping;
-use kms_core::name::{KeyName, ProposalName, VersionName};
+use kms_core::name::{EdgeName, KeyName, ProposalName, VersionName};
 use kms_core::plan::Difference;
 use kms_core::quota::{Metered, QuotaName, Standing as Left};
 use kms_core::report::KeyReport;
@@ -61,6 +61,8 @@ pub enum Reply {
     DataKeys(Vec<Result<DataKeyMade>>),
     /// Pseudonyms, and the version that evaluated them.
     Pseudonyms(Vec<Result<Zeroizing<String>>>, VersionName),
+    /// One person in each space, each step behind its parent.
+    Followed(Vec<Followed>),
     /// A signed statement.
     Attestation(Box<Attestation>),
     /// The declared backups of the token, the latest first.
@@ -77,6 +79,22 @@ pub enum Reply {
     Logs(u64, u64),
     /// Entries of a log, and where to go on.
     Entries(Vec<(u64, Vec<u8>)>, Option<u64>),
+}
+
+/// One person in one space.
+pub struct Followed {
+    /// The edge that was evaluated.
+    pub edge: EdgeName,
+    /// The edge whose pseudonym was evaluated; `None` for the first.
+    pub parent: Option<EdgeName>,
+    /// The pseudonym, or why there is none.
+    pub pseudonym: Result<Zeroizing<String>>,
+}
+
+impl fmt::Debug for Followed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Followed { redacted }")
+    }
 }
 
 /// How a version was used.

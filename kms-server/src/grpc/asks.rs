@@ -27,6 +27,7 @@ fn action(call: &str) -> Option<Action> {
         "PutQuota" => "RaiseQuota",
         "GetPolicy" | "ListPolicyHistory" | "ExplainAccess" | "ReviewAccess"
         | "ListEmergencies" => "ReadPolicy",
+        "StartChain" | "FollowChain" => "ChainPerson",
         "ApproveProposal" => "Approve",
         "RejectProposal" => "Reject",
         "WithdrawProposal" => "Withdraw",

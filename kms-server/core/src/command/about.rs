@@ -39,6 +39,7 @@ impl Change {
             Change::PutBindings { .. } => Action::PutBindings,
             Change::PutQuota { .. } => Action::RaiseQuota,
             Change::DeclareBackup { .. } => Action::Backup,
+            Change::ChainPerson { .. } => Action::ChainPerson,
             Change::DeclareEmergency { .. } => Action::DeclareEmergency,
             Change::EndEmergency { .. } => Action::EndEmergency,
             Change::ReviewEmergency { .. } => Action::ReviewEmergency,
@@ -73,6 +74,7 @@ impl Change {
             | Change::PutBindings { .. }
             | Change::PutQuota { .. }
             | Change::DeclareBackup { .. }
+            | Change::ChainPerson { .. }
             | Change::DeclareEmergency { .. }
             | Change::EndEmergency { .. }
             | Change::ReviewEmergency { .. }
@@ -119,6 +121,7 @@ impl Change {
             | Change::PutBindings { .. }
             | Change::PutQuota { .. }
             | Change::DeclareBackup { .. }
+            | Change::ChainPerson { .. }
             | Change::DeclareEmergency { .. }
             | Change::EndEmergency { .. }
             | Change::ReviewEmergency { .. } => None,
@@ -152,7 +155,9 @@ impl Change {
             | Change::KeepSpace { name, .. }
             | Change::EraseSpace { name, .. } => ("space", name.to_string()),
             Change::CreateDomain { name, .. } => ("domain", name.to_string()),
-            Change::CreateEdge { name, .. } => ("edge", name.to_string()),
+            Change::CreateEdge { name, .. } | Change::ChainPerson { edge: name, .. } => {
+                ("edge", name.to_string())
+            }
             Change::MoveVersion { name, .. }
             | Change::ScheduleDestruction { name, .. }
             | Change::CancelDestruction { name, .. } => ("version", name.to_string()),

@@ -2,6 +2,7 @@
 
 use crate::action::Action;
 use crate::attestation::Subject;
+use crate::chain::Commitment;
 use crate::envelope::EncryptionContext;
 use crate::key::Wrapping;
 use crate::name::{EdgeName, KeyName};
@@ -51,6 +52,15 @@ pub enum Use {
         identifiers: Vec<crate::Result<Identifier>>,
         /// Where they lie in the run that they belong to, if they belong to one.
         batch: Option<Batch>,
+    },
+    /// Follows one person along the edges, by a permission that others agreed to.
+    ChainPerson {
+        /// The edge that their identifier is evaluated along first.
+        edge: EdgeName,
+        /// What others agreed to.
+        commitment: Commitment,
+        /// Who it is.
+        identifier: Identifier,
     },
     /// A public key to wrap outside material with, and its import token.
     GetImportParameters {
@@ -121,6 +131,7 @@ impl Use {
             Use::GenerateDataKey { reveal: true, .. } => Action::GenerateDataKey,
             Use::GenerateDataKey { reveal: false, .. } => Action::GenerateDataKeyWithoutPlaintext,
             Use::Pseudonymise { .. } => Action::Pseudonymise,
+            Use::ChainPerson { .. } => Action::ChainPerson,
             Use::GetImportParameters { .. } => Action::GetImportParameters,
             Use::Attest { .. } => Action::Attest,
             Use::GenerateRandom { .. } => Action::GenerateRandom,
@@ -136,7 +147,9 @@ impl Use {
             | Use::ReEncrypt { key, .. }
             | Use::GenerateDataKey { key, .. }
             | Use::GetImportParameters { key, .. } => ("key", key.to_string()),
-            Use::Pseudonymise { edge, .. } => ("edge", edge.to_string()),
+            Use::Pseudonymise { edge, .. } | Use::ChainPerson { edge, .. } => {
+                ("edge", edge.to_string())
+            }
             Use::Attest { subject } => match subject {
                 Subject::Version(name) => ("version", name.to_string()),
                 Subject::Space(name) => ("space", name.to_string()),
@@ -153,7 +166,10 @@ impl Use {
             Use::Decrypt { items, .. } | Use::ReEncrypt { items, .. } => items.len(),
             Use::GenerateDataKey { items, .. } => items.len(),
             Use::Pseudonymise { identifiers, .. } => identifiers.len(),
-            Use::GetImportParameters { .. } | Use::Attest { .. } | Use::GenerateRandom { .. } => 1,
+            Use::GetImportParameters { .. }
+            | Use::ChainPerson { .. }
+            | Use::Attest { .. }
+            | Use::GenerateRandom { .. } => 1,
         }
     }
 
@@ -167,6 +183,8 @@ impl Use {
             | Use::GenerateDataKey { key, .. }
             | Use::GetImportParameters { key, .. } => Some(Metered::Key(key.clone())),
             Use::Pseudonymise { edge, .. } => Some(Metered::Edge(edge.clone())),
+            // It has one of its own, which is a permission's (`chain::left`).
+            Use::ChainPerson { .. } => None,
             Use::Attest { .. } | Use::GenerateRandom { .. } => None,
         }
     }
@@ -186,6 +204,7 @@ impl Use {
             Use::Pseudonymise { identifiers, .. } => {
                 identifiers.iter().flatten().map(Identifier::size).sum()
             }
+            Use::ChainPerson { identifier, .. } => identifier.size(),
             Use::GetImportParameters { .. } | Use::Attest { .. } => 0,
             Use::GenerateRandom { length } => *length,
         };

@@ -4,6 +4,7 @@ use super::Bench;
 use crate::action::Action;
 use crate::command::{Change, Command, Use};
 use crate::error::{Error, Result};
+use crate::graph::Graph;
 use crate::id::KeyId;
 use crate::key::{Key, Origin, Version};
 use crate::name::{ATTESTATION_KEY, DIGEST_KEY, IMPORT_TOKEN_KEY, KeyName, SpaceName};
@@ -39,6 +40,7 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
             | Change::PutBindings { .. }
             | Change::PutQuota { .. }
             | Change::DeclareBackup { .. }
+            | Change::ChainPerson { .. }
             | Change::DeclareEmergency { .. }
             | Change::EndEmergency { .. }
             | Change::ReviewEmergency { .. }
@@ -110,6 +112,14 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
                 let mut ids = vec![protecting(view, &edge.key, usage.action())?.id];
                 ids.extend(digest_key(view)?.map(|key| key.id));
                 Ok(ids)
+            }
+            // What cannot be evaluated below has its own error, as an item of a batch has.
+            Use::ChainPerson { edge: name, .. } => {
+                let (edge, _) = view.edge(name).ok_or_else(|| Error::not_found(name))?;
+                let first = protecting(view, &edge.key, usage.action())?.id;
+                let below = Graph::of(view).below(edge.name.target()).into_iter();
+                let rest = below.filter_map(|e| protecting(view, &e.key, usage.action()).ok());
+                Ok(std::iter::once(first).chain(rest.map(|v| v.id)).collect())
             }
             Use::GetImportParameters {
                 key: name,

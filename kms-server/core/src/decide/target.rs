@@ -44,6 +44,7 @@ pub(super) fn target<'a>(view: &'a View, command: &'a Command) -> Target<'a> {
             | Change::EraseSpace { name, .. } => space(name),
             Change::CreateDomain { name, .. } => Target::Domain(name),
             Change::CreateEdge { name, .. } => Target::Edge(name, None),
+            Change::ChainPerson { edge: name, .. } => edge(name),
             Change::CreateKey {
                 name, class, study, ..
             } => Target::Key(name, *class, study.as_ref()),
@@ -75,7 +76,9 @@ pub(super) fn target<'a>(view: &'a View, command: &'a Command) -> Target<'a> {
             Use::GetImportParameters { key: name, .. } => {
                 Target::Key(name, Class::DataAtRest, study(name))
             }
-            Use::Pseudonymise { edge: name, .. } => edge(name),
+            Use::Pseudonymise { edge: name, .. } | Use::ChainPerson { edge: name, .. } => {
+                edge(name)
+            }
             Use::Attest { subject } => match subject {
                 Subject::Version(name) => key(name.key(), action),
                 Subject::Space(name) => space(name),

@@ -1,5 +1,6 @@
 //! Commands that use keys.
 
+mod chain;
 mod encryption;
 mod pseudonyms;
 mod recognised;
@@ -137,6 +138,7 @@ impl Engine {
             | Use::Decrypt { .. }
             | Use::ReEncrypt { .. }
             | Use::GenerateDataKey { .. }
+            | Use::ChainPerson { .. }
             | Use::GetImportParameters { .. }
             | Use::Attest { .. }
             | Use::GenerateRandom { .. } => {
@@ -153,6 +155,9 @@ impl Engine {
             Use::Pseudonymise {
                 edge, identifiers, ..
             } => self.pseudonymise(bench, &edge, identifiers).await,
+            Use::ChainPerson {
+                edge, identifier, ..
+            } => self.follow(bench, &edge, &identifier).await,
             Use::GetImportParameters {
                 key,
                 wrapping,

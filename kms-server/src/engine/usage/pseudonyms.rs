@@ -48,7 +48,11 @@ impl Engine {
 }
 
 /// Whether an identifier is what the edge evaluates.
-fn fits(view: &View, edge: &kms_core::space::Edge, identifier: &Identifier) -> Result<()> {
+pub(super) fn fits(
+    view: &View,
+    edge: &kms_core::space::Edge,
+    identifier: &Identifier,
+) -> Result<()> {
     if identifier.input_type() != edge.input {
         let input = edge.input.name();
         let sentence = format!(

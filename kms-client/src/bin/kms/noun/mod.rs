@@ -21,6 +21,7 @@ pub(crate) mod login;
 pub(crate) mod policy;
 pub(crate) mod proposal;
 pub(crate) mod pseudonym;
+mod pseudonym_chain;
 mod pseudonym_map;
 mod pseudonym_part;
 pub(crate) mod quota;

@@ -1,6 +1,7 @@
 //! `kms pseudonym`.
 
 use super::edge::Input;
+use super::pseudonym_chain::Chain;
 use super::pseudonym_map::Map;
 use crate::session::Session;
 use clap::{Args, Subcommand};
@@ -21,6 +22,15 @@ pub(crate) enum Verb {
   kms pseudonym map visits.csv --column patient --edge warehouse/link --delimiter ';' -O out.csv
   kms pseudonym map - --column ID --edge warehouse/link < patients.csv > pseudonyms.csv")]
     Map(Map),
+    /// Follow one person along the edges and show their pseudonym in each space, when others have
+    /// agreed; the identifier is read from the standard input.
+    ///
+    /// For the rights of a person: access, opposition, erasure. The first run asks for it and makes
+    /// the ticket; when enough have agreed the same command again shows the pseudonyms, for an hour.
+    #[command(after_help = "Examples:
+  kms pseudonym chain --edge warehouse/link --ticket t42 --reason \"erasure, request 42\" < id
+  kms pseudonym chain --edge warehouse/link --ticket t42 --reason \"erasure, request 42\" --wait < id")]
+    Chain(Chain),
 }
 
 #[derive(Debug, Args)]
@@ -40,6 +50,7 @@ impl Verb {
         match self {
             Self::Eval(asked) => asked.run(session).await,
             Self::Map(asked) => asked.run(session).await,
+            Self::Chain(asked) => asked.run(session).await,
         }
     }
 }
@@ -82,8 +93,20 @@ impl Eval {
 /// The most that one call takes.
 pub(super) const MOST: usize = 10_000;
 
+/// An identifier as it is sent.
+pub(super) fn given(input: Input, text: String) -> v1::Identifier {
+    use v1::identifier::Identifier::{Nir, Opaque, Pseudonym};
+    v1::Identifier {
+        identifier: Some(match input {
+            Input::Opaque => Opaque(text),
+            Input::Pseudonym => Pseudonym(text),
+            Input::Nir => Nir(national(&text)),
+        }),
+    }
+}
+
 /// `NIR,BIRTH-DATE,SEX`. What is missing is empty, and the service says what it misses.
-fn national(text: &str) -> v1::Nir {
+pub(super) fn national(text: &str) -> v1::Nir {
     let mut parts = text.splitn(3, ',').map(str::to_owned);
     let mut part = || parts.next().unwrap_or_default();
     v1::Nir {
@@ -100,18 +123,11 @@ pub(super) async fn evaluate(
     input: Input,
     identifiers: Vec<String>,
 ) -> Result<Vec<Result<String, Error>>, Error> {
-    use v1::identifier::Identifier::{Nir, Opaque, Pseudonym};
     use v1::pseudonymise_response::result::Result as Answer;
     let asked = identifiers.len();
     let identifiers = identifiers
         .into_iter()
-        .map(|text| v1::Identifier {
-            identifier: Some(match input {
-                Input::Opaque => Opaque(text),
-                Input::Pseudonym => Pseudonym(text),
-                Input::Nir => Nir(national(&text)),
-            }),
-        })
+        .map(|text| given(input, text))
         .collect();
     let answer = session
         .client
