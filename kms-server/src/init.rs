@@ -13,7 +13,7 @@ use kms_core::command::{Change, Command, LogName, Rules};
 use kms_core::decide::{sound, with};
 use kms_core::deployment::Deployment;
 use kms_core::error::Kind;
-use kms_core::name::{ATTESTATION_KEY, IMPORT_TOKEN_KEY, SERVICE_SPACE};
+use kms_core::name::{ATTESTATION_KEY, DIGEST_KEY, IMPORT_TOKEN_KEY, SERVICE_SPACE};
 use kms_core::policy::Policy;
 use kms_core::space::{Space, SpaceKind};
 use kms_core::time::Time;
@@ -107,6 +107,7 @@ impl Founding {
         for (name, class) in [
             (IMPORT_TOKEN_KEY, Class::ServiceImportToken),
             (ATTESTATION_KEY, Class::ServiceAttestation),
+            (DIGEST_KEY, Class::ServiceDigest),
         ] {
             let name = name.parse().map_err(|e| said(&e))?;
             changes.push(Change::FoundKey { name, class });
@@ -196,6 +197,27 @@ pub async fn found(engine: Arc<Engine>, founding: Founding) -> Result<(), String
         }
     }
     Ok(())
+}
+
+/// Makes, in a deployment of an earlier release, the key of its own that makes digests. Without it
+/// everything is served but runs, and records have no digest: an HSM that is away keeps nothing
+/// from starting, and the next start tries again.
+pub async fn complete(engine: &Arc<Engine>) {
+    let name = match DIGEST_KEY.parse() {
+        Ok(name) if engine.view().key(&name).is_none() => name,
+        Ok(_) | Err(_) => return,
+    };
+    let class = Class::ServiceDigest;
+    let call = Call {
+        caller: Caller::Founder,
+        id: Uuid::new_v4().to_string(),
+        request: None,
+    };
+    let change = Change::FoundKey { name, class };
+    match engine.run(call, Command::Change(change)).await {
+        Ok(_) => tracing::info!("made {DIGEST_KEY}, which this deployment lacked"),
+        Err(e) => tracing::warn!("{DIGEST_KEY} is not made yet: {}", said(&e)),
+    }
 }
 
 fn now() -> Time {

@@ -7,6 +7,7 @@ use crate::engine::{Engine, Parts, Vitals};
 use crate::grpc::{self, Door};
 use crate::health::Health;
 use crate::hsm::{Hsm, Pool};
+use crate::init;
 use crate::listener::{Admits, Connection, Listener, Tls};
 use crate::metrics::Metrics;
 use crate::openid::Verifier;
@@ -140,6 +141,7 @@ pub async fn serve(config: Config) -> Result<(), String> {
             .map_err(|e| e.to_string())?,
     );
     let domain = engine.trust_domain().map_err(|e| said(&e))?;
+    init::complete(&engine).await;
     let (stop, stopping) = watch::channel(false);
     let (reporter, health) = tonic_health::server::health_reporter();
     let follower = tokio::spawn(follow_health(

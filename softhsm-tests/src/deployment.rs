@@ -163,6 +163,20 @@ impl Deployment {
             .succeeds();
     }
 
+    /// Declares, as the steward `stella`, so many identifiers a day for each caller of an edge,
+    /// such as `warehouse/link`: a standing allowance is small.
+    ///
+    /// # Panics
+    /// When it cannot be set.
+    pub fn budget(&self, edge: &str, items: u64) {
+        let limit = format!("items/day={items}");
+        let set = ["quota", "set", "--edge", edge, "--each", "--limit", &limit];
+        let steward = self.cli("stella");
+        steward
+            .run(set.into_iter().chain(["--reason", "a test's campaign"]))
+            .succeeds();
+    }
+
     /// Kills the server as a power cut would.
     ///
     /// # Panics

@@ -102,11 +102,24 @@ impl Gateway {
         edge: &str,
         identifiers: Vec<v1::Identifier>,
     ) -> Result<Vec<Result<String, Status>>, Status> {
+        self.part(edge, identifiers, None)
+    }
+
+    /// The same, as one call of a run, if it is one.
+    ///
+    /// # Errors
+    /// The service's answer.
+    pub fn part(
+        &self,
+        edge: &str,
+        identifiers: Vec<v1::Identifier>,
+        batch: Option<v1::Batch>,
+    ) -> Result<Vec<Result<String, Status>>, Status> {
         use v1::pseudonymise_response::result::Result as Told;
         let request = v1::PseudonymiseRequest {
             name: edge.to_owned(),
             identifiers,
-            batch: None,
+            batch,
         };
         let answer = self
             .call(async |channel| {

@@ -261,6 +261,7 @@ pub async fn an_import_key_brings_in_nothing_but_its_class(hsm: &dyn Hsm) {
         Class::ServiceExchange,
         Class::ServiceImportToken,
         Class::ServiceAttestation,
+        Class::ServiceDigest,
     ] {
         let refused = spec(class);
         assert!(

@@ -16,16 +16,20 @@ use std::{
 };
 
 use data_encoding::{BASE64, BASE64URL, HEXLOWER, HEXUPPER};
-use kms_core::pseudonym::Pseudonym;
+use kms_core::pseudonym::{Identifier, Pseudonym};
 use kms_proto::v1::{
-    self, crypto_service_client::CryptoServiceClient, identifier::Identifier::Pseudonym as Parent,
+    self,
+    crypto_service_client::CryptoServiceClient,
+    identifier::Identifier::{Opaque, Pseudonym as Parent},
 };
+use sha2::{Digest as _, Sha256};
 use softhsm_tests::{
     Deployment,
     configuration::ServerFile,
     gateway::{Gateway, identifier},
     partner,
 };
+use zeroize::Zeroizing;
 
 const KEY: &str = "spaces/ingest-lyon/keys/object";
 const LINK: &str = "spaces/warehouse/edges/link";
@@ -174,6 +178,21 @@ fn pseudonyms(kms: &mut Deployment) -> Vec<Vec<u8>> {
     link.pseudonymise(LINK, &[BAD_IDENTIFIER]).unwrap_err();
     link.pseudonymise(PROJECT, &[IDENTIFIER]).unwrap_err();
     let mistyped = format!("{}q", &first[..first.len() - 1]);
+    // Two calls of a run, of which one is sent again; the digests that anybody can compute.
+    let named = || vec![identifier(Opaque(IDENTIFIER.to_owned()))];
+    let run = |offset| v1::Batch {
+        id: "6f1c2a5e-52d8-4f0e-9d3a-2f2f0c7b9e11".to_owned(),
+        expected: 2,
+        offset,
+    };
+    for offset in [0, 1, 1] {
+        link.part(LINK, named(), Some(run(offset))).unwrap();
+    }
+    let canonical = Identifier::opaque(Zeroizing::new(IDENTIFIER.to_owned()));
+    let canonical = canonical.unwrap().canonical();
+    let length = u32::try_from(canonical.len()).unwrap().to_be_bytes();
+    let content = [length.as_slice(), &canonical].concat();
+    let digests = [IDENTIFIER.as_bytes(), &canonical, &content].map(Sha256::digest);
     let asked = [first.clone(), mistyped.clone(), IDENTIFIER.to_owned()];
     let asked = asked
         .into_iter()
@@ -188,6 +207,7 @@ fn pseudonyms(kms: &mut Deployment) -> Vec<Vec<u8>> {
         mistyped.into_bytes(),
     ];
     canaries.extend(values);
+    canaries.extend(digests.map(|digest| digest.to_vec()));
     canaries
 }
 

@@ -38,6 +38,7 @@ const LINK: &str = "spaces/warehouse/edges/link";
 fn it_is_run_without_surprises() {
     let mut kms = Deployment::emc2().start();
     kms.furnish();
+    kms.budget("warehouse/link", 10_000_000);
     says_what_it_serves_and_that_it_does(&mut kms);
     answers_at_the_deadline_and_finishes_what_it_began(&mut kms);
     drains_before_it_stops(&mut kms);

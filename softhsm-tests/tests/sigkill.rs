@@ -48,6 +48,7 @@ struct Told {
 fn a_kill_at_any_moment_loses_and_doubles_nothing() {
     let mut kms = Deployment::emc2().start();
     kms.furnish();
+    kms.budget("warehouse/link", 10_000_000);
     let mut all = Told::default();
     for round in 0..scaled(40) {
         let told = killed_under_load(&mut kms, round);

@@ -35,6 +35,7 @@ const CALLERS: usize = 6;
 fn a_suspension_stops_every_connection_within_a_second() {
     let mut kms = Deployment::emc2().start();
     kms.furnish();
+    kms.budget("warehouse/link", 10_000_000);
     let operator = Gateway::connect(&mut kms, "olivia");
     let mut connect = |who: &str| -> Vec<Gateway> {
         (0..CALLERS)

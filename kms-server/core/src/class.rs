@@ -20,6 +20,8 @@ pub enum Class {
     ServiceAttestation,
     /// The deployment's own: symmetric exchange (AES key wrap, RFC 3394).
     ServiceExchange,
+    /// The deployment's own: digests that only it can make, for records and runs.
+    ServiceDigest,
 }
 
 /// What a key is, cryptographically.
@@ -44,13 +46,14 @@ pub enum Algorithm {
 
 impl Class {
     /// Every class.
-    pub const ALL: [Class; 6] = [
+    pub const ALL: [Class; 7] = [
         Class::DataAtRest,
         Class::ImportWrapping,
         Class::Pseudonymisation,
         Class::ServiceImportToken,
         Class::ServiceAttestation,
         Class::ServiceExchange,
+        Class::ServiceDigest,
     ];
 
     /// The classes whose keys callers may make and use.
@@ -70,6 +73,7 @@ impl Class {
             Class::ServiceImportToken => "service-import-token",
             Class::ServiceAttestation => "service-attestation",
             Class::ServiceExchange => "service-exchange",
+            Class::ServiceDigest => "service-digest",
         }
     }
 
@@ -79,7 +83,9 @@ impl Class {
         match self {
             Class::DataAtRest => Algorithm::Aes256,
             Class::ImportWrapping => Algorithm::Rsa3072,
-            Class::Pseudonymisation | Class::ServiceImportToken => Algorithm::HmacSha256,
+            Class::Pseudonymisation | Class::ServiceImportToken | Class::ServiceDigest => {
+                Algorithm::HmacSha256
+            }
             Class::ServiceAttestation => Algorithm::EcdsaP256,
             Class::ServiceExchange => Algorithm::Aes256Kw,
         }
@@ -104,7 +110,10 @@ impl Class {
             Class::Pseudonymisation => {
                 &[Action::Pseudonymise, Action::Translate, Action::ChainPerson]
             }
-            Class::ServiceImportToken | Class::ServiceAttestation | Class::ServiceExchange => &[],
+            Class::ServiceImportToken
+            | Class::ServiceAttestation
+            | Class::ServiceExchange
+            | Class::ServiceDigest => &[],
         }
     }
 
@@ -121,7 +130,8 @@ impl Class {
             | Class::ImportWrapping
             | Class::ServiceImportToken
             | Class::ServiceAttestation
-            | Class::ServiceExchange => None,
+            | Class::ServiceExchange
+            | Class::ServiceDigest => None,
         }
     }
 
@@ -135,7 +145,8 @@ impl Class {
             | Class::Pseudonymisation
             | Class::ServiceImportToken
             | Class::ServiceAttestation
-            | Class::ServiceExchange => false,
+            | Class::ServiceExchange
+            | Class::ServiceDigest => false,
         }
     }
 
@@ -148,7 +159,8 @@ impl Class {
             | Class::ImportWrapping
             | Class::ServiceImportToken
             | Class::ServiceAttestation
-            | Class::ServiceExchange => false,
+            | Class::ServiceExchange
+            | Class::ServiceDigest => false,
         }
     }
 }

@@ -301,7 +301,8 @@ impl Outlook<'_> {
                 | Class::Pseudonymisation
                 | Class::ServiceImportToken
                 | Class::ServiceAttestation
-                | Class::ServiceExchange => push(over, Task::EndProcessing),
+                | Class::ServiceExchange
+                | Class::ServiceDigest => push(over, Task::EndProcessing),
             }
         }
     }

@@ -222,15 +222,16 @@ impl Class {
                 bytes: None,
                 quiet: 30 * DAY,
             },
-            Class::ServiceImportToken | Class::ServiceAttestation | Class::ServiceExchange => {
-                InForce {
-                    protecting: 2 * YEAR,
-                    processing: None,
-                    encryptions: None,
-                    bytes: None,
-                    quiet: 0,
-                }
-            }
+            Class::ServiceImportToken
+            | Class::ServiceAttestation
+            | Class::ServiceExchange
+            | Class::ServiceDigest => InForce {
+                protecting: 2 * YEAR,
+                processing: None,
+                encryptions: None,
+                bytes: None,
+                quiet: 0,
+            },
         }
     }
 
@@ -242,7 +243,8 @@ impl Class {
             Class::Pseudonymisation
             | Class::ServiceImportToken
             | Class::ServiceAttestation
-            | Class::ServiceExchange => false,
+            | Class::ServiceExchange
+            | Class::ServiceDigest => false,
         }
     }
 }

@@ -211,6 +211,9 @@ pub const IMPORT_TOKEN_KEY: &str = "spaces/kms/keys/import-token";
 /// The deployment's own key that signs attestations.
 pub const ATTESTATION_KEY: &str = "spaces/kms/keys/attestation";
 
+/// The deployment's own key that makes the digests of records and runs.
+pub const DIGEST_KEY: &str = "spaces/kms/keys/digest";
+
 impl KeyName {
     /// The space that it belongs to.
     #[must_use]

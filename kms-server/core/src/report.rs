@@ -236,6 +236,7 @@ fn processing_over(class: Class) -> &'static str {
         | Class::Pseudonymisation
         | Class::ServiceImportToken
         | Class::ServiceExchange
+        | Class::ServiceDigest
         | Class::ServiceAttestation => {
             "its processing period is over: re-wrap what it protects, then schedule its destruction"
         }

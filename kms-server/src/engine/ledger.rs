@@ -3,7 +3,7 @@
 
 use super::store_fault;
 use crate::store::{Store, Write};
-use kms_core::error::{Error, Result};
+use kms_core::error::{Error, Kind, Result};
 use std::collections::{BTreeMap, HashMap};
 use tokio::sync::Mutex;
 
@@ -62,6 +62,18 @@ impl<C: Count> Ledger<C> {
         name: &str,
         spending: &impl Spending<Of = C>,
     ) -> Result<(C, C)> {
+        self.spend_with(keep, name, spending, None).await
+    }
+
+    /// Spends, and writes something else in the same commit, of what is kept in the store: both are
+    /// true, or neither.
+    pub(super) async fn spend_with(
+        &self,
+        keep: Keep<'_>,
+        name: &str,
+        spending: &impl Spending<Of = C>,
+        beside: Option<Write>,
+    ) -> Result<(C, C)> {
         let mut held = self.by_name.lock().await;
         let mut count = match held.get(name) {
             Some(count) => count.clone(),
@@ -69,15 +81,22 @@ impl<C: Count> Ledger<C> {
         };
         let before = count.spent.clone();
         count.spent = spending.spend(&before)?;
-        if let Keep::Durable(store) = keep
-            && !spending.covered(&count.written, &count.spent)
-        {
-            count.written = spending.ahead(&count.spent);
-            let write = Write::Put(name.to_owned(), count.written.encode()?);
-            store
-                .commit(&[], &[write])
-                .await
-                .map_err(|e| store_fault(&e))?;
+        if let Keep::Durable(store) = keep {
+            let mut writes: Vec<Write> = beside.into_iter().collect();
+            if !spending.covered(&count.written, &count.spent) {
+                count.written = spending.ahead(&count.spent);
+                writes.push(Write::Put(name.to_owned(), count.written.encode()?));
+            }
+            if !writes.is_empty()
+                && let Err(fault) = store.commit(&[], &writes).await
+            {
+                let fault = store_fault(&fault);
+                // The store knows what is true.
+                if fault.kind() == Kind::Unknown {
+                    held.remove(name);
+                }
+                return Err(fault);
+            }
         }
         let after = count.spent.clone();
         held.insert(name.to_owned(), count);

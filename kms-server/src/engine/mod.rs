@@ -5,6 +5,9 @@ mod answers;
 mod attestation;
 mod change;
 mod count;
+mod digest;
+#[cfg(test)]
+mod flaky;
 mod import;
 mod known;
 mod ledger;
@@ -19,6 +22,7 @@ mod renewal;
 mod reply;
 mod request;
 mod rules;
+mod runs;
 mod scheduler;
 mod settle;
 mod statistics;
@@ -58,6 +62,7 @@ use ledger::Ledger;
 use onward::Onward;
 use pace::Pace;
 use renewal::renewed;
+use runs::Runs;
 use scheduler::Clockwork;
 use settle::Lane;
 use statistics::Statistics;
@@ -120,6 +125,8 @@ pub struct Engine {
     encryptions: Ledger<Spent>,
     /// What each caller has spent of its quotas.
     spent: Ledger<Account>,
+    /// What was checked off of each caller's runs.
+    runs: Runs,
     pace: Pace,
     clockwork: Clockwork,
     statistics: Statistics,

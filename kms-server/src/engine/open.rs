@@ -4,6 +4,7 @@ use super::answers::Answers;
 use super::ledger::Ledger;
 use super::onward::Onward;
 use super::pace::Pace;
+use super::runs::Runs;
 use super::scheduler::Clockwork;
 use super::settle::{Go, Lane, STAMP};
 use super::statistics::Statistics;
@@ -79,6 +80,7 @@ impl Engine {
             }),
             encryptions: Ledger::default(),
             spent: Ledger::default(),
+            runs: Runs::default(),
             clockwork: Clockwork::default(),
             statistics,
             changed: watch::Sender::new(replay.view().revision()),
@@ -86,6 +88,10 @@ impl Engine {
         engine.settle_at_start().await?;
         engine
             .forget_old_requests()
+            .await
+            .map_err(|e| Refusal::of(&e))?;
+        engine
+            .forget_old_runs()
             .await
             .map_err(|e| Refusal::of(&e))?;
         Ok(engine)

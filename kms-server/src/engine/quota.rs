@@ -10,21 +10,37 @@
 //! has, for whoever used an edge meanwhile, no more than was left; a raised quota is the way out.
 
 use super::ledger::{Count, Keep, Spending};
+use super::runs::Part;
+use super::usage::Noted;
 use super::{Call, Engine, Reply, Seat};
+use kms_core::action::Action;
 use kms_core::caller::Principal;
 use kms_core::command::Use;
-use kms_core::error::{Error, Kind, Result};
-use kms_core::quota::{Account, Limits, Metered, Tally};
+use kms_core::error::{Error, Result};
+use kms_core::quota::{Account, Exceeded, Limits, Metered, Reached, Tally};
+use kms_core::record::RunPart;
 use kms_core::time::Time;
 use kms_core::view::View;
+use std::sync::OnceLock;
 
 /// One use.
-struct Charge<'a> {
-    limits: &'a Limits,
-    tally: Tally,
-    now: Time,
-    on: &'a Metered,
+pub(super) struct Charge<'a> {
+    pub(super) limits: &'a Limits,
+    pub(super) tally: Tally,
+    pub(super) now: Time,
+    pub(super) on: &'a Metered,
+    pub(super) who: &'a Principal,
+    /// Whether it is one call of a run.
+    run: bool,
+    /// Why it was refused.
+    over: OnceLock<Exceeded>,
+}
+
+/// A use's caller, and what its quotas are on.
+struct Purse<'a> {
+    on: Metered,
     who: &'a Principal,
+    limits: &'a Limits,
 }
 
 impl Engine {
@@ -33,30 +49,88 @@ impl Engine {
     /// # Errors
     /// `Exhausted` when less is left than it needs; `Invalid` when no caller may ever ask so much
     /// at once. Nothing is charged then.
-    pub(super) async fn charge(&self, view: &View, call: &Call, usage: &Use) -> Result<()> {
-        let (Some(on), Some(peer)) = (usage.metered(), call.caller.peer()) else {
+    pub(super) async fn charge(
+        &self,
+        view: &View,
+        call: &Call,
+        usage: &Use,
+        noted: &mut Noted,
+    ) -> Result<()> {
+        let Some(purse) = usage.metered().and_then(|on| Purse::of(view, call, on)) else {
             return Ok(());
         };
-        let who = view.who(&peer.identity().principal);
-        let (limits, _) = view.limits(&on, who);
-        if limits.is_none() {
-            return Ok(());
-        }
-        let charge = Charge {
-            limits,
-            tally: usage.tally(),
-            now: self.pace.now(&*self.parts.clock),
-            on: &on,
-            who,
-        };
-        let name = name(&on, who);
-        let charged = self.spent.spend(self.keep(&on), &name, &charge).await;
-        let charged = charged.map(|_spent| ());
-        charged.inspect_err(|error| {
-            if matches!(error.kind(), Kind::Exhausted | Kind::Invalid) {
-                self.parts.metrics.over_quota(usage.action());
+        let charge = Charge::new(
+            purse.limits,
+            usage.tally(),
+            self.pace.now(&*self.parts.clock),
+            &purse.on,
+            purse.who,
+        );
+        let name = name(charge.on, charge.who);
+        let keep = self.keep(charge.on);
+        let charged = self.spent.spend(keep, &name, &charge).await;
+        let charged = charged.map(|(before, after)| after.reached(&before, charge.limits));
+        self.tell(usage.action(), &charge, charged, noted)
+    }
+
+    /// Checks off one call of a run, and charges what it costs.
+    ///
+    /// # Errors
+    /// As [`Engine::charge`], and when the call does not belong to the run.
+    pub(super) async fn check_off(
+        &self,
+        view: &View,
+        call: &Call,
+        (on, tally): (Metered, Tally),
+        part: Part,
+        noted: &mut Noted,
+    ) -> Result<()> {
+        let purse = Purse::of(view, call, on);
+        let purse = purse.ok_or_else(|| Error::internal("a run that nothing limits"))?;
+        let now = self.pace.now(&*self.parts.clock);
+        let charge = Charge::new(purse.limits, tally, now, &purse.on, purse.who);
+        let mut charge = charge.of_a_run();
+        let (store, spent) = (&*self.parts.store, &self.spent);
+        let checked = self.runs.check_off(store, spent, &mut charge, part).await;
+        let charged = checked.map(|checked| {
+            noted.run = Some(RunPart {
+                id: part.batch.id(),
+                expected: part.batch.expected(),
+                offset: part.batch.offset(),
+                again: checked.again,
+            });
+            checked.reached
+        });
+        self.tell(Action::Pseudonymise, &charge, charged, noted)
+    }
+
+    /// Counts and notes what became of a charge: of a security control, what is nearly spent too.
+    fn tell(
+        &self,
+        action: Action,
+        charge: &Charge<'_>,
+        charged: Result<Vec<Reached>>,
+        noted: &mut Noted,
+    ) -> Result<()> {
+        let reached = match &charged {
+            Ok(reached) => reached.clone(),
+            Err(_) => {
+                let over = charge.over.get().map(Exceeded::reached);
+                if over.is_some() {
+                    self.parts.metrics.over_quota(action);
+                }
+                over.into_iter().collect()
             }
-        })
+        };
+        if charge.on.is_control() {
+            if charged.is_ok() {
+                for _limit in &reached {
+                    self.parts.metrics.near_quota(action);
+                }
+            }
+            noted.quota.extend(reached);
+        }
+        charged.map(|_told| ())
     }
 
     /// How much a caller may ask, and how much is left of it.
@@ -102,8 +176,42 @@ impl Engine {
     }
 }
 
+impl<'a> Purse<'a> {
+    /// `None` where nothing limits.
+    fn of(view: &'a View, call: &'a Call, on: Metered) -> Option<Self> {
+        let who = view.who(&call.caller.peer()?.identity().principal);
+        let (limits, _) = view.limits(&on, who);
+        (!limits.is_none()).then_some(Purse { on, who, limits })
+    }
+}
+
+impl<'a> Charge<'a> {
+    pub(super) fn new(
+        limits: &'a Limits,
+        tally: Tally,
+        now: Time,
+        on: &'a Metered,
+        who: &'a Principal,
+    ) -> Self {
+        Charge {
+            limits,
+            tally,
+            now,
+            on,
+            who,
+            run: false,
+            over: OnceLock::new(),
+        }
+    }
+
+    /// The same for one call of a run.
+    pub(super) fn of_a_run(self) -> Self {
+        Charge { run: true, ..self }
+    }
+}
+
 /// Under `local/`: it is outside the view.
-fn name(on: &Metered, who: &Principal) -> String {
+pub(super) fn name(on: &Metered, who: &Principal) -> String {
     format!("local/quotas/{on}/{who}")
 }
 
@@ -112,7 +220,10 @@ impl Spending for Charge<'_> {
 
     fn spend(&self, spent: &Account) -> Result<Account> {
         let charged = spent.charge(self.limits, self.tally, self.now);
-        charged.map_err(|over| over.error(self.on, self.who))
+        charged.map_err(|over| {
+            let over = self.over.get_or_init(|| over);
+            over.error(self.on, self.who, self.run)
+        })
     }
 
     fn covered(&self, written: &Account, spent: &Account) -> bool {

@@ -11,8 +11,10 @@ use kms_core::command::{Change, Command, Use};
 use kms_core::error::{Error, Result as Parsed};
 use kms_core::nir::Nir;
 use kms_core::pseudonym::Identifier;
+use kms_core::quota::Batch;
 use kms_proto::v1::{self, pseudonym_service_server::PseudonymService};
 use tonic::{Extensions, Request, Response, Status, Streaming};
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 /// Identifiers in one call, at most.
@@ -101,8 +103,15 @@ impl Door {
                 let sentence = "a call has 1 to 10,000 identifiers; make several";
                 return Err(Error::invalid("identifiers", sentence));
             }
+            let count = message.identifiers.len();
+            let batch = message.batch.map(|part| batch(part, count)).transpose()?;
             let identifiers = message.identifiers.into_iter().map(identifier).collect();
-            Ok(Command::Use(Use::Pseudonymise { edge, identifiers }).into())
+            Ok(Command::Use(Use::Pseudonymise {
+                edge,
+                identifiers,
+                batch,
+            })
+            .into())
         };
         let reply = self.pass(extensions, Action::Pseudonymise, asked()).await?;
         let Reply::Pseudonyms(results, version) = reply else {
@@ -149,6 +158,14 @@ fn step(followed: Followed) -> v1::follow_chain_response::Step {
             R::Error,
         )),
     }
+}
+
+fn batch(message: v1::Batch, count: usize) -> Parsed<Batch> {
+    let id: Uuid = message
+        .id
+        .parse()
+        .map_err(|_e| Error::invalid("batch.id", "the id of a run is a UUID"))?;
+    Batch::new(id, message.expected, message.offset, count)
 }
 
 pub(super) fn identifier(message: v1::Identifier) -> Parsed<Identifier> {

@@ -80,19 +80,20 @@ fn limits(messages: &[v1::Limit]) -> Parsed<Limits> {
     let wrong = |what: &str| Error::invalid("quota.limits", what);
     let mut limits = Limits::default();
     for limit in messages {
-        let amounts = match v1::QuotaPeriod::try_from(limit.period) {
-            Ok(v1::QuotaPeriod::Minute) => &mut limits.minute,
-            Ok(v1::QuotaPeriod::Hour) => &mut limits.hour,
-            Ok(v1::QuotaPeriod::Day) => &mut limits.day,
-            Ok(v1::QuotaPeriod::Month) => &mut limits.month,
+        let period = match v1::QuotaPeriod::try_from(limit.period) {
+            Ok(v1::QuotaPeriod::Minute) => Period::Minute,
+            Ok(v1::QuotaPeriod::Hour) => Period::Hour,
+            Ok(v1::QuotaPeriod::Day) => Period::Day,
+            Ok(v1::QuotaPeriod::Month) => Period::Month,
+            Ok(v1::QuotaPeriod::Year) => Period::Year,
             Ok(v1::QuotaPeriod::Unspecified) | Err(_) => {
-                return Err(wrong("period is one of MINUTE, HOUR, DAY, MONTH"));
+                return Err(wrong("period is one of MINUTE, HOUR, DAY, MONTH, YEAR"));
             }
         };
-        let most = match v1::QuotaMeasure::try_from(limit.measure) {
-            Ok(v1::QuotaMeasure::Requests) => &mut amounts.requests,
-            Ok(v1::QuotaMeasure::Items) => &mut amounts.items,
-            Ok(v1::QuotaMeasure::Bytes) => &mut amounts.bytes,
+        let measure = match v1::QuotaMeasure::try_from(limit.measure) {
+            Ok(v1::QuotaMeasure::Requests) => Measure::Requests,
+            Ok(v1::QuotaMeasure::Items) => Measure::Items,
+            Ok(v1::QuotaMeasure::Bytes) => Measure::Bytes,
             Ok(v1::QuotaMeasure::Unspecified) | Err(_) => {
                 return Err(wrong("measure is one of REQUESTS, ITEMS, BYTES"));
             }
@@ -102,7 +103,7 @@ fn limits(messages: &[v1::Limit]) -> Parsed<Limits> {
                 "a limit is above 0; whoever is to ask for nothing has the role taken away",
             ));
         }
-        if most.replace(limit.most).is_some() {
+        if limits.set(period, measure, limit.most).is_some() {
             return Err(wrong("one measure is limited twice in a period"));
         }
     }
@@ -115,6 +116,7 @@ fn limit(period: Period, measure: Measure, most: u64) -> v1::Limit {
         Period::Hour => v1::QuotaPeriod::Hour,
         Period::Day => v1::QuotaPeriod::Day,
         Period::Month => v1::QuotaPeriod::Month,
+        Period::Year => v1::QuotaPeriod::Year,
     };
     let measure = match measure {
         Measure::Requests => v1::QuotaMeasure::Requests,

@@ -136,9 +136,10 @@ pub(super) fn class(class: Class) -> v1::KeyClass {
         Class::DataAtRest => v1::KeyClass::DataAtRest,
         Class::ImportWrapping => v1::KeyClass::ImportWrapping,
         Class::Pseudonymisation => v1::KeyClass::Pseudonymisation,
-        Class::ServiceImportToken | Class::ServiceAttestation | Class::ServiceExchange => {
-            v1::KeyClass::Service
-        }
+        Class::ServiceImportToken
+        | Class::ServiceAttestation
+        | Class::ServiceExchange
+        | Class::ServiceDigest => v1::KeyClass::Service,
     }
 }
 

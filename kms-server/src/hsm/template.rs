@@ -21,7 +21,9 @@ pub fn mechanisms(class: Class) -> &'static [MechanismType] {
     match class {
         Class::DataAtRest => &[MechanismType::AES_GCM],
         Class::ImportWrapping => &[MechanismType::RSA_OAEP],
-        Class::Pseudonymisation | Class::ServiceImportToken => &[MechanismType::SHA256_HMAC],
+        Class::Pseudonymisation | Class::ServiceImportToken | Class::ServiceDigest => {
+            &[MechanismType::SHA256_HMAC]
+        }
         Class::ServiceAttestation => &[MechanismType::ECDSA],
         // RFC 5649 goes by two numbers, and a token has one of them at most (see `probe`).
         Class::ServiceExchange => &[
@@ -249,6 +251,7 @@ fn unwrap_template(class: Class) -> Option<Template> {
         | Class::DataAtRest
         | Class::Pseudonymisation
         | Class::ServiceImportToken
+        | Class::ServiceDigest
         | Class::ServiceAttestation => None,
     }
 }

@@ -28,6 +28,7 @@ pub struct Metrics {
     items: Family<ActionLabels, Counter>,
     seconds: Family<ActionLabels, Histogram>,
     over_quota: Family<ActionLabels, Counter>,
+    near_quota: Family<ActionLabels, Counter>,
     due: Family<TaskLabels, Gauge>,
     scheduled: Family<ScheduledLabels, Counter>,
     doorways: Doorways,
@@ -79,6 +80,12 @@ impl Default for Metrics {
             "Uses refused because their caller's quota has too little left, by action",
             over_quota.clone(),
         );
+        let near_quota = Family::<ActionLabels, Counter>::default();
+        registry.register(
+            "near_quota",
+            "Limits on edges of which four fifths were spent in a window, by action",
+            near_quota.clone(),
+        );
         let due = Family::<TaskLabels, Gauge>::default();
         registry.register(
             "due",
@@ -122,6 +129,7 @@ impl Default for Metrics {
             items,
             seconds,
             over_quota,
+            near_quota,
             due,
             scheduled,
             doorways,
@@ -183,6 +191,14 @@ impl Metrics {
             action: action.name(),
         };
         self.over_quota.get_or_create(&labels).inc();
+    }
+
+    /// Counts a limit on an edge that is nearly spent.
+    pub fn near_quota(&self, action: Action) {
+        let labels = ActionLabels {
+            action: action.name(),
+        };
+        self.near_quota.get_or_create(&labels).inc();
     }
 
     /// What is counted at the listener of this address.

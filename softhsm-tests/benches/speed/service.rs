@@ -27,6 +27,7 @@ impl Service {
     pub(crate) fn start() -> Self {
         let kms = Deployment::emc2().start();
         kms.furnish();
+        kms.budget("warehouse/link", 1_000_000_000);
         Service {
             kms,
             runtime: Runtime::new().unwrap(),

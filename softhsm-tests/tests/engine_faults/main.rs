@@ -256,6 +256,7 @@ fn key_of(change: &Change) -> Option<kms_core::name::KeyName> {
         | Change::PutPolicy { .. }
         | Change::PutBindings { .. }
         | Change::PutQuota { .. }
+        | Change::ChainPerson { .. }
         | Change::DeclareBackup { .. }
         | Change::DeclareEmergency { .. }
         | Change::EndEmergency { .. }

@@ -251,6 +251,7 @@ fn handle(session: &Session, spec: &KeySpec) -> Handle {
         Class::DataAtRest
         | Class::Pseudonymisation
         | Class::ServiceImportToken
+        | Class::ServiceDigest
         | Class::ServiceExchange => ObjectClass::SecretKey,
     };
     let template = Template::from([

@@ -27,7 +27,7 @@ use zeroize::Zeroizing;
 /// As a clock jumps.
 const AN_HOUR: i64 = 3_600_000;
 
-const BINDINGS: &str = "\
+pub(crate) const BINDINGS: &str = "\
 bindings:
   - principal: person/stella
     roles: [{role: space-steward, spaces: [\"*\"]}]
@@ -41,7 +41,7 @@ bindings:
     roles: [{role: pseudonymiser, edges: [spaces/warehouse/edges/link]}]
 ";
 
-const DEPLOYMENT: &str = "\
+pub(crate) const DEPLOYMENT: &str = "\
 name: clocks
 trust_domain: clocks.example
 environment: development
@@ -49,10 +49,10 @@ side: warehouse
 ";
 
 /// A deployment in this process, with an edge of which each may ask ten items a day.
-struct World {
+pub(crate) struct World {
     // Fields drop in this order: the engine, the token's threads, the library.
-    engine: Option<Arc<Engine>>,
-    runtime: Runtime,
+    pub(crate) engine: Option<Arc<Engine>>,
+    pub(crate) runtime: Runtime,
     clock: Arc<ManualClock>,
     data: TempDir,
     pool: Arc<Pool>,
@@ -68,6 +68,14 @@ impl Drop for World {
 
 impl World {
     fn new(label: &str) -> Self {
+        let world = World::empty(label);
+        world.found();
+        world.furnish(r#"{"day":{"items":10}}"#);
+        world
+    }
+
+    /// Before it is founded.
+    pub(crate) fn empty(label: &str) -> Self {
         let token = InProcessToken::empty(label);
         let data = tempfile::tempdir().unwrap();
         drop(SledStore::create(&data.path().join("store")).unwrap());
@@ -83,7 +91,11 @@ impl World {
             _token: token,
         };
         world.starts();
-        world.found();
+        world
+    }
+
+    /// An edge of which each may ask so much.
+    pub(crate) fn furnish(&self, limits: &str) {
         for change in [
             Change::CreateSpace {
                 name: "spaces/warehouse".parse().unwrap(),
@@ -105,15 +117,12 @@ impl World {
             Change::PutQuota {
                 name: format!("{LINK}/quotas/each").parse().unwrap(),
                 etag: None,
-                limits: serde_json::from_str(r#"{"day":{"items":10}}"#).unwrap(),
+                limits: serde_json::from_str(limits).unwrap(),
                 reason: "a test".into(),
             },
         ] {
-            world
-                .asks("person/stella", Command::Change(change))
-                .unwrap();
+            self.asks("person/stella", Command::Change(change)).unwrap();
         }
-        world
     }
 
     fn found(&self) {
@@ -128,7 +137,7 @@ impl World {
     }
 
     /// The process dies, if it lives, and another starts.
-    fn starts(&mut self) {
+    pub(crate) fn starts(&mut self) {
         if let Some(engine) = self.engine.take() {
             self.runtime = Runtime::new().unwrap();
             assert_eq!(Arc::strong_count(&engine), 1, "a call outlived the process");
@@ -156,7 +165,7 @@ impl World {
         self.engine = Some(Arc::new(engine));
     }
 
-    fn asks(&self, who: &str, command: Command) -> Result<(), Error> {
+    pub(crate) fn asks(&self, who: &str, command: Command) -> Result<(), Error> {
         let call = Call {
             caller: Caller::Peer(Arc::new(Peer {
                 certificate: certificate::of(&format!("spiffe://clocks.example/{who}")),
@@ -177,6 +186,7 @@ impl World {
         for passed in 0..50 {
             let identifier = Identifier::opaque(Zeroizing::new(format!("SYNTHETIC-{passed}")));
             let usage = Use::Pseudonymise {
+                batch: None,
                 edge: LINK.parse().unwrap(),
                 identifiers: vec![identifier],
             };
@@ -233,4 +243,27 @@ fn a_clock_that_is_set_gives_nothing_and_a_day_that_passes_does() {
     world.starts();
     assert_eq!(world.passes(), 10);
     assert_eq!(world.passes(), 0);
+}
+
+/// A year is 365 days from its first use, over restarts and whatever the day allows.
+#[test]
+fn a_year_is_spent_once_a_year() {
+    const DAY: u64 = 24 * HOUR;
+    let mut world = World::empty("quota-year");
+    world.found();
+    world.furnish(r#"{"day":{"items":10},"year":{"items":25}}"#);
+    assert_eq!(world.passes(), 10);
+    world.clock.goes_on(40 * DAY);
+    assert_eq!(world.passes(), 10);
+    world.starts();
+    world.clock.goes_on(200 * DAY);
+    // What was written ahead before the restart counts as spent.
+    let rest = world.passes();
+    assert!((4..=5).contains(&rest), "{rest}");
+    world.clock.goes_on(DAY);
+    assert_eq!(world.passes(), 0, "the day is new, and the year is not");
+    world.clock.goes_on(123 * DAY);
+    assert_eq!(world.passes(), 0);
+    world.clock.goes_on(DAY);
+    assert_eq!(world.passes(), 10);
 }

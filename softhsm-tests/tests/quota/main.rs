@@ -11,7 +11,10 @@
 )]
 
 mod clock;
+mod inventory;
+mod older;
 mod production;
+mod runs;
 mod used_up;
 
 use kms_proto::v1;

@@ -51,7 +51,7 @@ fn raising_takes_another_and_reaches_an_open_connection() {
     // Lowering is the same action.
     let link = Gateway::connect(&mut kms, "link-pseudonymiser");
     let lowered = waits(put(&stella, "each", 20));
-    assert_eq!(left(&link, "").unwrap(), 15_000_000, "it waits");
+    assert_eq!(left(&link, "").unwrap(), 20_000, "it waits");
     // Whoever agrees sees what holds until then, and all that would no longer hold.
     let shown = stella.proposal(&lowered).unwrap();
     let limits = |field: &str| {
@@ -61,12 +61,14 @@ fn raising_takes_another_and_reaches_an_open_connection() {
     };
     assert_eq!(
         limits("limits.day.items"),
-        ("15000000".to_owned(), "20".to_owned())
+        ("20000".to_owned(), "20".to_owned())
     );
-    assert_eq!(
-        limits("limits.month.items"),
-        ("60000000".to_owned(), String::new())
-    );
+    for (field, before) in [
+        ("limits.month.items", "100000"),
+        ("limits.year.items", "500000"),
+    ] {
+        assert_eq!(limits(field), (before.to_owned(), String::new()));
+    }
     approve(&kms, &lowered);
     stella.execute(&lowered).unwrap();
     evaluate(&link, "all", 20).unwrap();

@@ -29,8 +29,8 @@ fn what_is_left_is_told_and_a_death_gives_nothing_back() {
     let stella = Gateway::connect(&mut kms, "stella");
     let link = Gateway::connect(&mut kms, "link-pseudonymiser");
 
-    // By default a cohort passes, and nobody had to set anything.
-    assert_eq!(left(&link, "").unwrap(), 15_000_000);
+    // By default lookups pass, and nobody had to set anything.
+    assert_eq!(left(&link, "").unwrap(), 20_000);
     evaluate(&link, "cohort", 10).unwrap();
     put(&stella, "each", 30).unwrap();
     assert_eq!(left(&link, "").unwrap(), 20, "what was spent stays spent");
@@ -97,8 +97,8 @@ fn who_sees_and_sets_what() {
     let link = Gateway::connect(&mut kms, "link-pseudonymiser");
     evaluate(&link, "one", 7).unwrap();
     let who = "service/link-pseudonymiser";
-    assert_eq!(left(&stella, who).unwrap(), 14_999_993);
-    assert_eq!(left(&link, who).unwrap(), 14_999_993);
+    assert_eq!(left(&stella, who).unwrap(), 19_993);
+    assert_eq!(left(&link, who).unwrap(), 19_993);
     // Another's is nobody's business but the steward's, and an edge of others is not there.
     let other = Gateway::connect(&mut kms, "project-01-pseudonymiser");
     for refused in [
@@ -185,8 +185,8 @@ fn who_sees_and_sets_what() {
         .run(["quota", "show", "--edge", "warehouse/link"])
         .succeeds();
     let shown = shown.text();
-    assert!(shown.contains("15,000,000 items a day"), "{shown}");
-    assert!(shown.contains("14,999,993 left"), "{shown}");
+    assert!(shown.contains("20,000 items a day"), "{shown}");
+    assert!(shown.contains("19,993 left"), "{shown}");
 }
 
 /// On data-at-rest keys a quota is a courtesy: none unless set, and a restart forgives.

@@ -154,6 +154,7 @@ impl Vault {
     ) -> Option<String> {
         let view = world.view();
         let usage = Command::Use(Use::Pseudonymise {
+            batch: None,
             edge: edge.clone(),
             identifiers: vec![identifier],
         });

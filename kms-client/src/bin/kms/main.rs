@@ -11,6 +11,7 @@ mod contexts;
 mod difference;
 mod inventory;
 mod lifecycle;
+mod limits;
 mod noun;
 mod pem;
 mod progress;

@@ -7,7 +7,7 @@ use crate::envelope::EncryptionContext;
 use crate::key::Wrapping;
 use crate::name::{EdgeName, KeyName};
 use crate::pseudonym::Identifier;
-use crate::quota::{Metered, Tally};
+use crate::quota::{Batch, Metered, Tally};
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -50,6 +50,8 @@ pub enum Use {
         edge: EdgeName,
         /// The identifiers, or why one is none.
         identifiers: Vec<crate::Result<Identifier>>,
+        /// Where they lie in the run that they belong to, if they belong to one.
+        batch: Option<Batch>,
     },
     /// Follows one person along the edges, by a permission that others agreed to.
     ChainPerson {

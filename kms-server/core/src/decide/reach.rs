@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::id::KeyId;
 use crate::key::{Key, Origin, Version};
-use crate::name::{ATTESTATION_KEY, EdgeName, IMPORT_TOKEN_KEY, KeyName, SpaceName};
+use crate::name::{ATTESTATION_KEY, DIGEST_KEY, EdgeName, IMPORT_TOKEN_KEY, KeyName, SpaceName};
 use crate::renewal;
 use crate::state;
 use crate::view::View;
@@ -121,7 +121,9 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
             Use::Pseudonymise { edge: name, .. } => {
                 let own = edge_key(view, name)?;
                 let primary = protecting(view, &own.name, usage.action())?;
-                staged(view, primary)
+                let mut ids = staged(view, primary)?;
+                ids.extend(digest_key(view)?.map(|key| key.id));
+                Ok(ids)
             }
             // What cannot be evaluated below has its own error, as an item of a batch has.
             Use::ChainPerson { edge: name, .. } => {
@@ -351,6 +353,15 @@ pub fn attestation_key(view: &View) -> Result<&Version> {
              ECDSA on P-256, or the service knew no attestations",
         )
     })
+}
+
+/// The deployment's own key that makes the digests of records and runs; `None` in a deployment of
+/// an earlier release, until it is made at a start.
+///
+/// # Errors
+/// `Internal` when its name is no name.
+pub fn digest_key(view: &View) -> Result<Option<&Version>> {
+    own(view, DIGEST_KEY)
 }
 
 /// The primary version of a key of the deployment's own.

@@ -47,9 +47,10 @@ pub(super) fn create_key(ground: Ground<'_>, change: &Change) -> Result<Plan> {
     lifecycle.suits(Some(*class))?;
     absent(ground.view, &name.to_string())?;
     let wrong = match class {
-        Class::ServiceImportToken | Class::ServiceAttestation | Class::ServiceExchange => {
-            Some(("class", "service keys are the deployment's own"))
-        }
+        Class::ServiceImportToken
+        | Class::ServiceAttestation
+        | Class::ServiceExchange
+        | Class::ServiceDigest => Some(("class", "service keys are the deployment's own")),
         Class::Pseudonymisation => Some((
             "class",
             "a pseudonymisation key belongs to an edge: create the edge, it makes its key",

@@ -20,7 +20,8 @@ pub(super) fn put(
     somebody(ground, name)?;
     let before = ground.view.quota(name);
     let revision = before.map(|(_, revision)| revision);
-    if etag.is_some() && etag != revision {
+    // No resource has the revision 0: whoever gives it means that there is none.
+    if etag.is_some() && etag.unwrap_or_default() != revision.unwrap_or_default() {
         return Err(Error::conflict(format!(
             "{name} changed since you read it; read it again"
         )));
@@ -78,9 +79,10 @@ fn metered(ground: Ground<'_>, on: &Metered) -> Result<()> {
             "imports count with the key that receives them: set its quota on that one"
         }
         Class::Pseudonymisation => "this is an edge's own key: set the quota on the edge",
-        Class::ServiceImportToken | Class::ServiceAttestation | Class::ServiceExchange => {
-            "this is the deployment's own key: no caller uses it"
-        }
+        Class::ServiceImportToken
+        | Class::ServiceAttestation
+        | Class::ServiceExchange
+        | Class::ServiceDigest => "this is the deployment's own key: no caller uses it",
     };
     Err(Error::invalid("name", wrong))
 }

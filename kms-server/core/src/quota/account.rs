@@ -40,6 +40,35 @@ pub struct Account {
 struct Window {
     start: Time,
     spent: Tally,
+    /// The limit of each measure that was told to be nearly spent. It is not written down: what was
+    /// told before a crash may not have been recorded, and is told again.
+    #[serde(skip)]
+    told: Tally,
+}
+
+/// A limit that is nearly spent, or that a use would have gone beyond.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reached {
+    /// Which of the two.
+    pub level: Level,
+    /// In the window of which period.
+    pub period: Period,
+    /// Of what.
+    pub measure: Measure,
+    /// How much there may be.
+    pub most: u64,
+    /// How much is left.
+    pub left: u64,
+}
+
+/// How far a limit is spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// Four fifths of it; told once in a window, and again after a restart.
+    Approached,
+    /// A use would have gone beyond it, and was refused.
+    Exceeded,
 }
 
 /// Why a charge is refused.
@@ -141,7 +170,34 @@ impl Account {
             let spent = window.spent.plus(wanted);
             after.windows.insert(period, Window { spent, ..window });
         }
+        for (period, measure, most) in limits.each() {
+            if let Some(window) = after.windows.get_mut(&period)
+                && most.saturating_sub(window.spent.of(measure)) <= most / 5
+            {
+                *window.told.of_mut(measure) = most;
+            }
+        }
         Ok(after)
+    }
+
+    /// The limits that are nearly spent and that this account before it had not told.
+    #[must_use]
+    pub fn reached(&self, before: &Account, limits: &Limits) -> Vec<Reached> {
+        let each = limits.each().filter_map(|(period, measure, most)| {
+            let window = self.windows.get(&period)?;
+            let former = before.windows.get(&period);
+            let former = former.filter(|former| former.start == window.start);
+            let told = former.map_or(0, |former| former.told.of(measure));
+            let tells = window.told.of(measure) == most && told != most;
+            tells.then(|| Reached {
+                level: Level::Approached,
+                period,
+                measure,
+                most,
+                left: most.saturating_sub(window.spent.of(measure)),
+            })
+        });
+        each.collect()
     }
 
     /// How the caller stands with each limit.
@@ -197,6 +253,7 @@ impl Account {
         open.copied().unwrap_or(Window {
             start: now,
             spent: Tally::default(),
+            told: Tally::default(),
         })
     }
 }
@@ -211,9 +268,21 @@ impl Exceeded {
         self.wanted > self.most
     }
 
-    /// What this caller of this key or edge is told.
+    /// For the record.
     #[must_use]
-    pub fn error(&self, on: &Metered, who: &Principal) -> Error {
+    pub fn reached(&self) -> Reached {
+        Reached {
+            level: Level::Exceeded,
+            period: self.period,
+            measure: self.measure,
+            most: self.most,
+            left: self.left,
+        }
+    }
+
+    /// What this caller of this key or edge is told of one call, or of a run of many.
+    #[must_use]
+    pub fn error(&self, on: &Metered, who: &Principal, run: bool) -> Error {
         let Exceeded {
             measure,
             most,
@@ -228,14 +297,25 @@ impl Exceeded {
             on.space()
         );
         if self.never() {
+            let (this, way) = if run {
+                ("this run", "a campaign has a budget of its own")
+            } else {
+                ("this call", "make smaller calls")
+            };
             let sentence = format!(
-                "this call has {wanted} {measure}, and the quota of {who} on {on} is {most} {each}: \
-                 make smaller calls; {whom}"
+                "{this} has {wanted} {measure}, and the quota of {who} on {on} is {most} {each}: \
+                 {way}; {whom}"
             );
-            return Error::invalid(measure.name(), sentence);
+            let field = if run {
+                "batch.expected"
+            } else {
+                measure.name()
+            };
+            return Error::invalid(field, sentence);
         }
+        let this = if run { "this run" } else { "this call" };
         Error::exhausted(format!(
-            "the quota of {who} on {on} is {most} {measure} {each}: {left} are left, and this call \
+            "the quota of {who} on {on} is {most} {measure} {each}: {left} are left, and {this} \
              has {wanted}; all are free again in {}; {whom}",
             span(self.wait)
         ))

@@ -6,11 +6,13 @@
 
 mod account;
 mod name;
+mod run;
 #[cfg(test)]
 mod tests;
 
-pub use account::{Account, Exceeded, Standing, Tally, grouped, span};
+pub use account::{Account, Exceeded, Level, Reached, Standing, Tally, grouped, span};
 pub use name::{Metered, QuotaName};
+pub use run::{Batch, CALLS_MAX, Content, EXPECTED_MAX, Mark, PART, RUN_LIFE, RUNS_MAX, Run, room};
 
 use crate::error::{Error, Result};
 use crate::key::Moved;
@@ -43,10 +45,13 @@ pub enum Period {
     Day,
     /// 30 days.
     Month,
+    /// 365 days.
+    Year,
 }
 
 /// What is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Measure {
     /// Calls.
     Requests,
@@ -87,28 +92,32 @@ pub struct Limits {
     /// In 30 days.
     #[serde(default, skip_serializing_if = "Amounts::is_none")]
     pub month: Amounts,
+    /// In 365 days.
+    #[serde(default, skip_serializing_if = "Amounts::is_none")]
+    pub year: Amounts,
 }
 
-/// What holds on every edge, for each caller, where nobody set anything else.
+/// What holds on every edge, for each caller, where nobody set anything else: a standing allowance.
+/// It serves whoever looks people up, not whoever evaluates a cohort: that is declared, as a budget
+/// of this edge and caller, with a reason and an approval.
 ///
-/// - The largest cohort that the warehouse may grow to, 12 million people, passes along an edge
-///   within one day, and a quarter of it again; five times within 30 days. The yearly refresh of 2
-///   million people and each of the two updates a year of the claims database are a fraction of
-///   that.
+/// - 20,000 a day carry the lookups of an application on its busiest day, and the one file of a
+///   trial; 100,000 in 30 days and 500,000 in 365 are five such days a month.
 /// - The structural space of the French national identifier, about 2^37.7 or 223 thousand million,
-///   takes one caller 3,700 such months: 305 years. Without a quota it takes a token that does
-///   25,000 evaluations a second 104 days.
-/// - A certificate that is stolen and taken away within a day gives 0.007 % of that space.
+///   takes one caller 446,000 years. Without a quota it takes a token that does 25,000 evaluations
+///   a second 104 days.
+/// - Whoever looks for one person of whom month of birth, sex and department are known has about a
+///   million candidates: the allowance of two years. A certificate that is stolen and taken away
+///   within a day gives a fiftieth of them.
 ///
-/// It bounds how much is enumerated, not who: whoever looks for one person of whom month of birth,
-/// sex and department are known needs fewer than a million evaluations. A steward whose identifiers
-/// have a smaller space (a hospital's own numbers), or whose edge leads to a small project, sets
-/// less.
+/// It bounds how much is enumerated, not who: a targeted question costs one call and no quota stops
+/// it. A steward whose identifiers have a smaller space (a hospital's own numbers), or whose edge
+/// leads to a small project, sets less.
 const EVALUATIONS: Limits = Limits {
-    minute: Amounts::NONE,
-    hour: Amounts::NONE,
-    day: Amounts::items(15_000_000),
-    month: Amounts::items(60_000_000),
+    day: Amounts::items(20_000),
+    month: Amounts::items(100_000),
+    year: Amounts::items(500_000),
+    ..NONE
 };
 
 /// Data-at-rest keys and import-wrapping keys: a quota is a courtesy among callers, the operator's
@@ -118,6 +127,7 @@ const NONE: Limits = Limits {
     hour: Amounts::NONE,
     day: Amounts::NONE,
     month: Amounts::NONE,
+    year: Amounts::NONE,
 };
 
 impl Metered {
@@ -158,7 +168,13 @@ impl Metered {
 
 impl Period {
     /// Every period, the shortest first.
-    pub const ALL: [Period; 4] = [Period::Minute, Period::Hour, Period::Day, Period::Month];
+    pub const ALL: [Period; 5] = [
+        Period::Minute,
+        Period::Hour,
+        Period::Day,
+        Period::Month,
+        Period::Year,
+    ];
 
     /// Its name.
     #[must_use]
@@ -168,6 +184,7 @@ impl Period {
             Period::Hour => "hour",
             Period::Day => "day",
             Period::Month => "month",
+            Period::Year => "year",
         }
     }
 
@@ -179,10 +196,11 @@ impl Period {
             Period::Hour => HOUR,
             Period::Day => 24 * HOUR,
             Period::Month => 30 * 24 * HOUR,
+            Period::Year => 365 * 24 * HOUR,
         }
     }
 
-    /// After a number: `15,000,000 items a day`.
+    /// After a number: `20,000 items a day`.
     #[must_use]
     pub fn each(self) -> &'static str {
         match self {
@@ -190,6 +208,7 @@ impl Period {
             Period::Hour => "an hour",
             Period::Day => "a day",
             Period::Month => "in 30 days",
+            Period::Year => "in 365 days",
         }
     }
 }
@@ -250,7 +269,25 @@ impl Limits {
             Period::Hour => &self.hour,
             Period::Day => &self.day,
             Period::Month => &self.month,
+            Period::Year => &self.year,
         }
+    }
+
+    /// Sets the most of a measure in the window of a period; gives what was set before.
+    pub fn set(&mut self, period: Period, measure: Measure, most: u64) -> Option<u64> {
+        let amounts = match period {
+            Period::Minute => &mut self.minute,
+            Period::Hour => &mut self.hour,
+            Period::Day => &mut self.day,
+            Period::Month => &mut self.month,
+            Period::Year => &mut self.year,
+        };
+        let of = match measure {
+            Measure::Requests => &mut amounts.requests,
+            Measure::Items => &mut amounts.items,
+            Measure::Bytes => &mut amounts.bytes,
+        };
+        of.replace(most)
     }
 
     /// Whether it limits nothing.

@@ -15,11 +15,13 @@ fn limits() -> impl Strategy<Value = Limits> {
             bytes,
         })
     };
-    (amounts(), amounts(), amounts(), amounts()).prop_map(|(minute, hour, day, month)| Limits {
+    let all = (amounts(), amounts(), amounts(), amounts(), amounts());
+    all.prop_map(|(minute, hour, day, month, year)| Limits {
         minute,
         hour,
         day,
         month,
+        year,
     })
 }
 
@@ -45,17 +47,7 @@ fn story() -> impl Strategy<Value = Vec<(u64, Tally)>> {
 /// This one limit.
 fn only(period: Period, measure: Measure, most: u64) -> Limits {
     let mut limits = Limits::default();
-    let amounts = match period {
-        Period::Minute => &mut limits.minute,
-        Period::Hour => &mut limits.hour,
-        Period::Day => &mut limits.day,
-        Period::Month => &mut limits.month,
-    };
-    *match measure {
-        Measure::Requests => &mut amounts.requests,
-        Measure::Items => &mut amounts.items,
-        Measure::Bytes => &mut amounts.bytes,
-    } = Some(most);
+    limits.set(period, measure, most);
     limits
 }
 
@@ -147,11 +139,43 @@ proptest! {
         }
     }
 
+    /// Each limit is told once in a window, when four fifths of it are spent.
+    #[test]
+    fn what_is_nearly_spent_is_told_once_a_window(limits in limits(), story in story()) {
+        let (mut account, mut now) = (Account::default(), Time(1_000));
+        let mut told = Vec::new();
+        for (gap, wanted) in story {
+            now = now.plus_millis(gap);
+            let Ok(after) = account.charge(&limits, wanted, now) else { continue };
+            let reached = after.reached(&account, &limits);
+            account = after;
+            for standing in account.standings(&limits, now) {
+                let ends = now.plus_millis(standing.wait.map_or(0, |wait| {
+                    u64::try_from(wait.as_millis()).unwrap()
+                }));
+                let this = (standing.period, standing.measure, ends);
+                let tells = reached.iter().any(|reached| {
+                    (reached.period, reached.measure, reached.left)
+                        == (standing.period, standing.measure, standing.left)
+                });
+                if standing.wait.is_some() {
+                    let spent = standing.left <= standing.most / 5;
+                    prop_assert_eq!(tells, spent && !told.contains(&this));
+                }
+                if tells {
+                    told.push(this);
+                }
+            }
+        }
+    }
+
     #[test]
     fn an_account_is_read_back_as_it_was(limits in limits(), wanted in tally(), at in 0_u64..1 << 50) {
         let account = Account::default().charge(&limits, wanted, Time(at)).unwrap_or_default();
         let text = serde_json::to_string(&account).unwrap();
-        prop_assert_eq!(serde_json::from_str::<Account>(&text).unwrap(), account);
+        let read: Account = serde_json::from_str(&text).unwrap();
+        prop_assert_eq!(read.standings(&limits, Time(at)), account.standings(&limits, Time(at)));
+        prop_assert_eq!(serde_json::to_string(&read).unwrap(), text);
         let text = serde_json::to_string(&limits).unwrap();
         prop_assert_eq!(serde_json::from_str::<Limits>(&text).unwrap(), limits);
     }
@@ -214,37 +238,37 @@ fn waits_are_told_rounded_up() {
 fn a_refusal_says_what_to_do() {
     let on: Metered = "spaces/warehouse/edges/link".parse().unwrap();
     let who = "service/pseudonymiser".parse().unwrap();
-    let account = Account::default().charge(on.by_default(), items(14_997_000), Time(0));
+    let account = Account::default().charge(on.by_default(), items(17_000), Time(0));
     let account = account.unwrap();
     let over = account.charge(on.by_default(), items(10_000), Time(18_000_000));
-    let error = over.unwrap_err().error(&on, &who);
+    let error = over.unwrap_err().error(&on, &who, false);
     assert_eq!(error.kind(), crate::Kind::Exhausted);
     assert_eq!(error.wait(), Some(Duration::from_secs(19 * 3600)));
     assert_eq!(
         error.message(),
-        "the quota of service/pseudonymiser on spaces/warehouse/edges/link is 15,000,000 items a \
-         day: 3,000 are left, and this call has 10,000; all are free again in 19 h; a \
+        "the quota of service/pseudonymiser on spaces/warehouse/edges/link is 20,000 items a day: \
+         3,000 are left, and this call has 10,000; all are free again in 19 h; a \
          space-steward of spaces/warehouse can raise it (kms quota set)"
     );
     let over = account.charge(&day(5), items(10), Time(0)).unwrap_err();
-    let error = over.error(&on, &who);
+    let error = over.error(&on, &who, false);
     assert_eq!((error.kind(), error.wait()), (crate::Kind::Invalid, None));
     assert!(error.message().contains("make smaller calls"), "{error}");
 }
 
 /// The figures in the documentation of the default.
 #[test]
-fn the_default_lets_a_refresh_pass_and_an_enumeration_not() {
+fn the_default_lets_lookups_pass_and_an_enumeration_not() {
     let on: Metered = "spaces/warehouse/edges/link".parse().unwrap();
     let most = |period| {
         let items = on.by_default().of(period).items.unwrap();
         f64::from(u32::try_from(items).unwrap())
     };
-    assert!(most(Period::Day) >= 12e6 * 1.25);
-    assert!(most(Period::Month) >= 5.0 * 12e6);
-    let space = 2_f64.powf(37.7);
-    let months = space / most(Period::Month);
-    assert!((3_700.0..3_750.0).contains(&months), "{months}");
-    assert!(months * 30.0 / 365.25 > 300.0);
-    assert!(most(Period::Day) / space < 0.000_07);
+    let (day, year) = (most(Period::Day), most(Period::Year));
+    assert_eq!((day * 5.0, day * 25.0), (most(Period::Month), year));
+    let years = 2_f64.powf(37.7) / year;
+    assert!((440_000.0..450_000.0).contains(&years), "{years}");
+    assert_eq!((1e6 / year, day / 1e6), (2.0, 0.02));
+    // Nobody's campaign: the yearly refresh is two million people.
+    assert!(2e6 > year);
 }

@@ -8,6 +8,7 @@ use crate::id::KeyId;
 use crate::key::Learned;
 use crate::name::{ProposalName, VersionName};
 use crate::plan::Plan;
+use crate::quota::Reached;
 use crate::revision::Revision;
 use crate::time::Time;
 use crate::value::Value;
@@ -160,6 +161,31 @@ pub struct Counts {
     pub versions: Vec<Used>,
     /// The policies that allowed it.
     pub policies: Vec<String>,
+    /// Of several identifiers: HMAC-SHA-256, by the deployment's own digest key, over this call's id
+    /// and what was evaluated, hexadecimal. It links to no other record; whoever has the file, the
+    /// id and the HSM can tell whether it was that one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub digest: Option<String>,
+    /// Which part of which run it was.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub run: Option<RunPart>,
+    /// The quotas on an edge that are nearly spent, told once a window, or that it would have gone
+    /// beyond.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub quota: Vec<Reached>,
+}
+
+/// One call of a run, for the record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunPart {
+    /// The run's own id.
+    pub id: uuid::Uuid,
+    /// Identifiers in all, which were charged when it began.
+    pub expected: u64,
+    /// Identifiers of the run before the first of this call.
+    pub offset: u64,
+    /// Whether it was evaluated before, and cost nothing.
+    pub again: bool,
 }
 
 /// How often one version was used, by items that succeeded. What is re-encrypted counts twice: its

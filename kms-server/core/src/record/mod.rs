@@ -7,7 +7,7 @@
 mod event;
 
 pub use event::{
-    Counts, Detail, Event, INTENTION_MAX, Intention, Outcome, RequestTag, Settled, Used,
+    Counts, Detail, Event, INTENTION_MAX, Intention, Outcome, RequestTag, RunPart, Settled, Used,
     state_digest,
 };
 
@@ -283,6 +283,16 @@ fn activity(action: Action) -> u8 {
 
 /// OCSF: 1 Informational, 3 Medium, 4 High, 5 Critical.
 fn severity(event: &Event) -> u8 {
+    let reached = match &event.detail {
+        Detail::Use(counts) => !counts.quota.is_empty(),
+        Detail::Intention(_) | Detail::Outcome(_) => false,
+    };
+    // An edge's quota stands between a pseudonymiser and every identifier that there is.
+    let least = if reached { 3 } else { 1 };
+    least.max(severity_of(event))
+}
+
+fn severity_of(event: &Event) -> u8 {
     match event.result.as_ref().err().map(Error::kind) {
         Some(Kind::Refused) => 3,
         Some(Kind::Internal | Kind::Unknown) => 4,

@@ -38,6 +38,7 @@ fn command(action: Action, number: u32) -> Command {
             mechanism: Wrapping::OaepSha256,
         }),
         Action::Pseudonymise => Command::Use(Use::Pseudonymise {
+            batch: None,
             edge: "spaces/lab/edges/link".parse().unwrap(),
             identifiers: vec![],
         }),
@@ -185,7 +186,8 @@ fn decide_permits_what_the_tables_allow() {
                     Class::Pseudonymisation
                     | Class::ServiceImportToken
                     | Class::ServiceAttestation
-                    | Class::ServiceExchange => Role::Pseudonymiser,
+                    | Class::ServiceExchange
+                    | Class::ServiceDigest => Role::Pseudonymiser,
                 };
                 put(
                     &mut view,

@@ -11,9 +11,10 @@ use kms_core::id::{KeyId, KeyUid};
 use kms_core::key::Origin;
 use kms_core::lifecycle::Lifecycle;
 use kms_core::plan::plan;
+use kms_core::quota::{Level, Measure, Period, Reached};
 use kms_core::record::{
-    Counts, Detail, Event, Intention, Outcome, Record, RequestTag, Settled, Used, is_entry,
-    state_digest,
+    Counts, Detail, Event, Intention, Outcome, Record, RequestTag, RunPart, Settled, Used,
+    is_entry, state_digest,
 };
 use kms_core::revision::Revision;
 use serde_json::Value as Json;
@@ -41,6 +42,33 @@ fn uses(items: u64, failed: u64, versions: Vec<Used>) -> Detail {
         bytes: items * 32,
         versions,
         policies: vec!["data-service".into()],
+        ..Counts::default()
+    })
+}
+
+/// The last call of a run that spends most of a budget.
+fn part_of_a_run() -> Detail {
+    let limit = |level, left| Reached {
+        level,
+        period: Period::Year,
+        measure: Measure::Items,
+        most: 12_000_000,
+        left,
+    };
+    Detail::Use(Counts {
+        items: 10_000,
+        failed: 1,
+        bytes: 559_944,
+        policies: vec!["pseudonymiser".into()],
+        digest: Some("5e".repeat(32)),
+        run: Some(RunPart {
+            id: "6f1c2a5e-52d8-4f0e-9d3a-2f2f0c7b9e11".parse().unwrap(),
+            expected: 2_000_000,
+            offset: 1_990_000,
+            again: false,
+        }),
+        quota: vec![limit(Level::Approached, 2_000_000)],
+        ..Counts::default()
     })
 }
 
@@ -90,6 +118,27 @@ fn each_sort() -> Vec<(&'static str, Event, LogName)> {
     let mut refused = event(Action::Decrypt, key, uses(1, 1, vec![]));
     refused.result = Err(Error::refused(
         "your roles do not allow Decrypt on key spaces/lab/keys/object, or there is no such key",
+    ));
+    let edge = ("edge", "spaces/lab/edges/link");
+    let exceeded = Reached {
+        level: Level::Exceeded,
+        period: Period::Day,
+        measure: Measure::Items,
+        most: 20_000,
+        left: 300,
+    };
+    let mut beyond = event(
+        Action::Pseudonymise,
+        edge,
+        Detail::Use(Counts {
+            items: 10_000,
+            failed: 10_000,
+            quota: vec![exceeded],
+            ..Counts::default()
+        }),
+    );
+    beyond.result = Err(Error::exhausted(
+        "the quota of service/etl is 20,000 items a day",
     ));
     let mut intended = person(event(
         Action::CreateKey,
@@ -183,6 +232,12 @@ fn each_sort() -> Vec<(&'static str, Event, LogName)> {
             LogName::Uses,
         ),
         ("a refusal", refused, LogName::Uses),
+        (
+            "a call of a run, after which most of a budget is spent",
+            event(Action::Pseudonymise, edge, part_of_a_run()),
+            LogName::Uses,
+        ),
+        ("a use beyond a quota on an edge", beyond, LogName::Uses),
         ("an intention", intended, LogName::Changes),
         ("its outcome", done, LogName::Changes),
         (

@@ -4,95 +4,14 @@
 
 use super::*;
 use crate::clock::Clock;
+use crate::engine::flaky::{Fault, Flaky};
 use crate::engine::ledger::Ledger;
 use crate::engine::pace::Pace;
-use crate::health::Health;
-use crate::store::{Check, Entry, Store, StoreError, Write};
-use async_trait::async_trait;
+use kms_core::error::Kind;
 use kms_core::quota::{Amounts, Period};
-use kms_core::revision::Revision;
 use proptest::prelude::*;
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
-use tokio::sync::watch;
-
-/// What the next commit does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    None,
-    NotDone,
-    DoneAndNotSaid,
-}
-
-/// A store in memory whose commits fail in both ways.
-#[derive(Debug)]
-struct Flaky {
-    values: Mutex<BTreeMap<String, Vec<u8>>>,
-    fault: Mutex<Fault>,
-    commits: Mutex<u64>,
-}
-
-#[async_trait]
-impl Store for Flaky {
-    async fn get(&self, key: &str) -> std::result::Result<Option<Entry>, StoreError> {
-        let value = self.values.lock().unwrap().get(key).cloned();
-        Ok(value.map(|value| Entry {
-            key: key.to_owned(),
-            value,
-            revision: Revision(1),
-        }))
-    }
-
-    async fn scan(
-        &self,
-        _: &str,
-        _: Option<&str>,
-        _: usize,
-    ) -> std::result::Result<Vec<Entry>, StoreError> {
-        Err(StoreError::Unavailable("nothing scans here".into()))
-    }
-
-    async fn commit(
-        &self,
-        _: &[Check],
-        writes: &[Write],
-    ) -> std::result::Result<Revision, StoreError> {
-        *self.commits.lock().unwrap() += 1;
-        let fault = std::mem::replace(&mut *self.fault.lock().unwrap(), Fault::None);
-        if fault == Fault::NotDone {
-            return Err(StoreError::Unavailable("a full disk".into()));
-        }
-        for write in writes {
-            if let Write::Put(key, value) = write {
-                let mut values = self.values.lock().unwrap();
-                values.insert(key.clone(), value.clone());
-            }
-        }
-        match fault {
-            Fault::DoneAndNotSaid => Err(StoreError::Unknown("no answer".into())),
-            Fault::None | Fault::NotDone => Ok(Revision(2)),
-        }
-    }
-
-    fn has_room(&self) -> std::result::Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn health(&self) -> watch::Receiver<Health> {
-        watch::Sender::new(Health::Serving).subscribe()
-    }
-}
-
-impl Flaky {
-    fn new() -> Self {
-        Flaky {
-            values: Mutex::default(),
-            fault: Mutex::new(Fault::None),
-            commits: Mutex::default(),
-        }
-    }
-}
 
 /// A clock that is set by hand, by the wall; the monotonic one goes on as real time does.
 #[derive(Debug, Default)]
@@ -177,17 +96,12 @@ fn tell(limits: &Limits, story: &[Step]) -> Told {
         match *step {
             Step::Use(items) => {
                 let now = pace.now(&clock);
-                let charge = Charge {
-                    limits,
-                    tally: Tally {
-                        requests: 1,
-                        items,
-                        bytes: 0,
-                    },
-                    now,
-                    on: &on,
-                    who: &who,
+                let tally = Tally {
+                    requests: 1,
+                    items,
+                    bytes: 0,
                 };
+                let charge = Charge::new(limits, tally, now, &on, &who);
                 let keep = Keep::Durable(&store);
                 let charged = runtime.block_on(ledger.spend(keep, "name", &charge));
                 told.last = told.last.max(now);
@@ -209,7 +123,7 @@ fn tell(limits: &Limits, story: &[Step]) -> Told {
                     ),
                 }
             }
-            Step::Fails(fault) => *store.fault.lock().unwrap() = fault,
+            Step::Fails(fault) => store.next(fault),
             Step::GoesOn(millis) => clock.goes_on(millis),
             Step::Restarts => {
                 told.crashes += 1;
@@ -318,22 +232,17 @@ fn a_courtesy_writes_nothing() {
     let store = Flaky::new();
     let (on, who) = ("spaces/w/keys/k".parse().unwrap(), "service/p".parse());
     let (who, limits) = (who.unwrap(), a_day(3));
-    let charge = Charge {
-        limits: &limits,
-        tally: Tally {
-            requests: 1,
-            items: 2,
-            bytes: 0,
-        },
-        now: Time(BEGINNING),
-        on: &on,
-        who: &who,
+    let tally = Tally {
+        requests: 1,
+        items: 2,
+        bytes: 0,
     };
+    let charge = Charge::new(&limits, tally, Time(BEGINNING), &on, &who);
     for (keep, commits) in [(Keep::Passing, 0), (Keep::Durable(&store), 1)] {
         let ledger = Ledger::default();
         runtime.block_on(ledger.spend(keep, "n", &charge)).unwrap();
         let refused = runtime.block_on(ledger.spend(keep, "n", &charge));
         assert_eq!(refused.unwrap_err().kind(), Kind::Exhausted);
-        assert_eq!(*store.commits.lock().unwrap(), commits);
+        assert_eq!(store.commits(), commits);
     }
 }

@@ -3,6 +3,7 @@
 mod chain;
 mod encryption;
 mod pseudonyms;
+mod recognised;
 mod touched;
 mod translation;
 
@@ -15,7 +16,8 @@ use kms_core::error::{Error, Result};
 use kms_core::key::Version;
 use kms_core::name::KeyName;
 use kms_core::permit::{Permit, SystemOp};
-use kms_core::record::Counts;
+use kms_core::quota::Reached;
+use kms_core::record::{Counts, RunPart};
 use kms_core::view::View;
 use touched::Touched;
 use zeroize::Zeroizing;
@@ -33,6 +35,14 @@ struct Done {
     versions: Touched,
 }
 
+/// What a use has to say for the record, whether or not it is answered.
+#[derive(Debug, Default)]
+pub(super) struct Noted {
+    pub(super) digest: Option<String>,
+    pub(super) run: Option<RunPart>,
+    pub(super) quota: Vec<Reached>,
+}
+
 impl Engine {
     /// Uses keys, and records it before anything is answered.
     pub(in crate::engine) async fn use_keys(&self, call: Call, usage: Use) -> Result<Reply> {
@@ -43,6 +53,7 @@ impl Engine {
         let seat = self.seat.load_full();
         let bench = self.bench(&seat, Self::no_uid());
         let decided = decide(bench, &call.caller, &command).and_then(Verdict::permit);
+        let mut noted = Noted::default();
         let done = match (decided, command) {
             (Ok(permit), Command::Use(usage)) => {
                 let bench = Bench {
@@ -50,7 +61,7 @@ impl Engine {
                     view: &seat.view,
                 };
                 let policies = permit.policies().to_vec();
-                self.perform(&call, &bench, usage)
+                self.perform(&call, &bench, usage, &mut noted)
                     .await
                     .map(|done| (done, policies))
             }
@@ -74,6 +85,7 @@ impl Engine {
                     bytes: number(bytes),
                     versions: done.versions.told(),
                     policies,
+                    ..Counts::default()
                 };
                 (outcome, counts, Ok(done.reply))
             }
@@ -87,13 +99,54 @@ impl Engine {
                 Err(error),
             ),
         };
+        let counts = Counts {
+            digest: noted.digest,
+            run: noted.run,
+            quota: noted.quota,
+            ..counts
+        };
         self.record_use(&call, about, outcome, counts, begun)
             .await?;
         reply
     }
 
-    async fn perform(&self, call: &Call, bench: &Bench<'_>, usage: Use) -> Result<Done> {
-        self.charge(bench.view, call, &usage).await?;
+    async fn perform(
+        &self,
+        call: &Call,
+        bench: &Bench<'_>,
+        usage: Use,
+        noted: &mut Noted,
+    ) -> Result<Done> {
+        match &usage {
+            Use::Pseudonymise {
+                edge,
+                identifiers,
+                batch: Some(batch),
+            } => {
+                let cost = usage.tally();
+                self.check_off_call(call, bench, (edge, identifiers, batch), cost, noted)
+                    .await?;
+            }
+            Use::Pseudonymise {
+                edge: _,
+                identifiers,
+                batch: None,
+            } => {
+                self.charge(bench.view, call, &usage, noted).await?;
+                self.digest_call(call, bench, identifiers, noted).await?;
+            }
+            Use::Encrypt { .. }
+            | Use::Decrypt { .. }
+            | Use::ReEncrypt { .. }
+            | Use::GenerateDataKey { .. }
+            | Use::Translate { .. }
+            | Use::ChainPerson { .. }
+            | Use::GetImportParameters { .. }
+            | Use::Attest { .. }
+            | Use::GenerateRandom { .. } => {
+                self.charge(bench.view, call, &usage, noted).await?;
+            }
+        }
         match usage {
             Use::Encrypt { key, items } => self.encrypt(bench, &key, items).await,
             Use::Decrypt { key, items } => self.decrypt(bench, &key, items).await,
@@ -101,9 +154,9 @@ impl Engine {
             Use::GenerateDataKey { key, items, reveal } => {
                 self.data_keys(bench, &key, items, reveal).await
             }
-            Use::Pseudonymise { edge, identifiers } => {
-                self.pseudonymise(bench, &edge, identifiers).await
-            }
+            Use::Pseudonymise {
+                edge, identifiers, ..
+            } => self.pseudonymise(bench, &edge, identifiers).await,
             Use::ChainPerson {
                 edge, identifier, ..
             } => self.follow(bench, &edge, &identifier).await,

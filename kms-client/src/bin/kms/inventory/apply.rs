@@ -1,8 +1,9 @@
 //! Takes the steps of a plan, in order, each under its own check.
 
 use super::document::{Class, Domain, Edge, Input, Key, Origin, Space, SpaceKind, Study};
-use super::plan::{Plan, Step, Update, UpdateSpace};
+use super::plan::{Plan, PutQuota, Step, Update, UpdateSpace};
 use crate::lifecycle::Written;
+use crate::limits;
 use crate::progress;
 use crate::session::Session;
 use crate::waiting::Asked;
@@ -16,9 +17,14 @@ pub(crate) async fn apply(session: &Session, plan: &Plan) -> Result<usize, Error
     let bar = progress::steps(plan.steps.len());
     let all = plan.steps.len();
     let mut taken = 0;
-    let mut waiting = Vec::new();
+    let (mut waiting, mut behind) = (Vec::<(&Step, v1::Proposal)>::new(), Vec::new());
     for step in &plan.steps {
         bar.set_message(format!("{} {}", step.kind(), step.name()));
+        if waiting.iter().any(|(first, _)| step.follows(first)) {
+            behind.push(step);
+            bar.inc(1);
+            continue;
+        }
         let asked = session.ask(step, take);
         match asked.await.map_err(|e| of_step(e, step, taken, all))? {
             Asked::Done(()) => taken += 1,
@@ -29,13 +35,19 @@ pub(crate) async fn apply(session: &Session, plan: &Plan) -> Result<usize, Error
     bar.finish_and_clear();
     if !waiting.is_empty() && session.patience.is_none() {
         let proposals: Vec<_> = waiting.into_iter().map(|(_, proposal)| proposal).collect();
+        let behind = match behind.len() {
+            0 => String::new(),
+            behind => format!(", and {behind} behind them"),
+        };
         session.screen.remark(&format!(
-            "{taken} of {all} steps are done, {} wait for others; apply again once they agreed",
+            "{taken} of {all} steps are done, {} wait for others{behind}; apply again once they \
+             agreed",
             proposals.len()
         ));
         return Err(session.pending(&proposals));
     }
-    for (step, _) in waiting {
+    let waiting = waiting.into_iter().map(|(step, _)| step);
+    for step in waiting.chain(behind) {
         let carried = session.carry(step, take).await;
         carried.map_err(|e| of_step(e, step, taken, all))?;
         taken += 1;
@@ -100,6 +112,7 @@ async fn take(client: &Client, step: &Step) -> Result<(), Error> {
         }
         Step::UpdateKey(update) => client.update_key(updated(update)?).await.map(drop),
         Step::UpdateSpace(update) => client.update_space(said(update)).await.map(drop),
+        Step::PutQuota(put) => client.put_quota(set(put)).await.map(drop),
     }
 }
 
@@ -198,6 +211,19 @@ fn updated(update: &Update) -> Result<v1::UpdateKeyRequest, Error> {
         update_mask: Some(prost_types::FieldMask { paths }),
         request_id: String::new(),
     })
+}
+
+fn set(put: &PutQuota) -> v1::PutQuotaRequest {
+    v1::PutQuotaRequest {
+        quota: Some(v1::Quota {
+            name: put.name.clone(),
+            limits: limits::messages(&put.quota.limits),
+            etag: put.etag.clone(),
+            ..v1::Quota::default()
+        }),
+        reason: put.quota.reason.clone(),
+        request_id: String::new(),
+    }
 }
 
 fn said(update: &UpdateSpace) -> v1::UpdateSpaceRequest {

@@ -1,11 +1,13 @@
 //! The file, as written.
 
 use crate::lifecycle::Written;
+use crate::limits::Written as Limits;
 use crate::study;
 use crate::yaml;
 use jiff::Timestamp;
-use kms_client::{Error, v1};
+use kms_client::{Error, name, v1};
 use kms_core::name::Slug;
+use kms_core::quota::QuotaName;
 use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
 use std::collections::BTreeMap;
@@ -23,6 +25,8 @@ pub(crate) struct Document {
     pub(crate) edges: Vec<Spanned<Edge>>,
     #[serde(default)]
     pub(crate) keys: Vec<Spanned<Key>>,
+    #[serde(default)]
+    pub(crate) quotas: Vec<Spanned<Quota>>,
 }
 
 /// A space. What is left out is not managed by the file.
@@ -78,6 +82,24 @@ pub(crate) struct Key {
     pub(crate) origin: Origin,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) exportable: bool,
+}
+
+/// How much may be asked of one edge or one key: of each caller who has no quota of their own, or
+/// of one. Without limits, what holds by default.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Quota {
+    /// `target/domain`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) edge: Option<String>,
+    /// `space/key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<String>,
+    /// `each`, or a principal.
+    pub(crate) who: String,
+    pub(crate) limits: Limits,
+    /// Why, for those who agree to it and for the record.
+    pub(crate) reason: String,
 }
 
 /// The authorised study that a key serves, and the day on which it ends: `study: {purpose: cardio,
@@ -191,6 +213,34 @@ impl TryFrom<String> for Day {
 impl From<Day> for String {
     fn from(day: Day) -> String {
         study::ends(&study::message("", day.0))
+    }
+}
+
+impl Quota {
+    /// The full name, if it is on one thing: `{edge or key}/quotas/{who}`.
+    pub(crate) fn name(&self) -> Result<String, String> {
+        let on = match (&self.edge, &self.key) {
+            (Some(edge), None) => name::edge(edge),
+            (None, Some(key)) => name::key(key),
+            (Some(_), Some(_)) | (None, None) => {
+                return Err("a quota is on one edge or on one key".to_owned());
+            }
+        };
+        let name = format!("{}/quotas/{}", on.map_err(|e| e.to_string())?, self.who);
+        match name.parse::<QuotaName>() {
+            Ok(_) => Ok(name),
+            Err(e) => Err(e.to_string()),
+        }
+    }
+
+    /// `edge warehouse/link of each`.
+    pub(crate) fn said(&self) -> String {
+        let on = match (&self.edge, &self.key) {
+            (Some(edge), _) => format!("edge {edge}"),
+            (None, Some(key)) => format!("key {key}"),
+            (None, None) => "nothing".to_owned(),
+        };
+        format!("{on} of {}", self.who)
     }
 }
 

@@ -10,6 +10,9 @@ use serde_saphyr::Spanned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
+mod quotas;
+mod undeclared;
+
 /// A plan in the making.
 pub(super) struct Draft<'a> {
     document: &'a Document,
@@ -35,12 +38,13 @@ impl<'a> Draft<'a> {
         draft.domains();
         draft.keys();
         draft.edges();
+        draft.quotas();
         draft
     }
 
     /// What exists and is not declared.
     pub(super) fn undeclared(&self) -> Vec<String> {
-        undeclared(self.document, self.state)
+        undeclared::names(self.document, self.state)
     }
 
     fn spaces(&mut self) {
@@ -362,39 +366,6 @@ fn new_study(now: Option<&Study>, declared: Option<&Study>) -> Option<Change<Opt
         from: now.cloned(),
         to: declared.cloned(),
     })
-}
-
-fn undeclared(document: &Document, state: &State) -> Vec<String> {
-    fn names<T>(declared: &[Spanned<T>], name: impl Fn(&T) -> String) -> BTreeSet<String> {
-        declared.iter().map(|at| name(&at.value)).collect()
-    }
-    fn kept<V>(
-        kind: &str,
-        there: &BTreeMap<String, V>,
-        declared: &BTreeSet<String>,
-    ) -> Vec<String> {
-        let kept = there.keys().filter(|name| !declared.contains(*name));
-        kept.map(|name| format!("{kind} {name}")).collect()
-    }
-    [
-        kept(
-            "space",
-            &state.spaces,
-            &names(&document.spaces, |one| one.name.clone()),
-        ),
-        kept(
-            "domain",
-            &state.domains,
-            &names(&document.domains, |one| one.name.clone()),
-        ),
-        kept(
-            "key",
-            &state.keys,
-            &names(&document.keys, |one| one.name.clone()),
-        ),
-        kept("edge", &state.edges, &names(&document.edges, Edge::name)),
-    ]
-    .concat()
 }
 
 /// As the file writes it.

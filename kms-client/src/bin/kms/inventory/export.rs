@@ -1,7 +1,7 @@
 //! The current state in the form of the document.
 
 use super::State;
-use super::document::{Domain, Edge, Key, Space};
+use super::document::{Domain, Edge, Key, Quota, Space};
 use kms_client::{Error, Kind};
 use serde::Serialize;
 use serde_saphyr::FlowMap;
@@ -13,6 +13,7 @@ struct Exported {
     domains: Vec<FlowMap<Domain>>,
     edges: Vec<FlowMap<Edge>>,
     keys: Vec<FlowMap<Key>>,
+    quotas: Vec<FlowMap<Quota>>,
 }
 
 /// YAML; a plan of it against the same state is empty.
@@ -48,6 +49,14 @@ pub(crate) fn yaml(state: State) -> Result<String, Error> {
             .keys
             .into_values()
             .map(|one| key(one.key))
+            .map(FlowMap)
+            .collect(),
+        // What was taken back is as if it were not there.
+        quotas: state
+            .quotas
+            .into_values()
+            .map(|one| one.quota)
+            .filter(|one| !one.limits.is_empty())
             .map(FlowMap)
             .collect(),
     };

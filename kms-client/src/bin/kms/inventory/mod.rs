@@ -1,4 +1,4 @@
-//! Inventory as code: spaces, domains, edges and keys, declared in a file.
+//! Inventory as code: spaces, domains, edges, keys and quotas, declared in a file.
 //!
 //! A [`Document`](document::Document) is what the file says, [`State`] is what there is, and
 //! [`Plan`](plan::Plan) is what leads from one to the other. Planning is pure; only

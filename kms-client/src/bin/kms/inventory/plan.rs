@@ -1,9 +1,10 @@
 //! What leads from the current state to the document: a pure function of both.
 
-use super::document::{Document, Domain, Edge, Key, Space, Study};
+use super::document::{Document, Domain, Edge, Key, Quota, Space, Study};
 use super::draft::Draft;
 use super::state::State;
 use crate::lifecycle::Written;
+use crate::limits::Written as Limits;
 use kms_client::{Error, Kind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -33,7 +34,24 @@ pub(crate) enum Step {
     CreateEdge(Edge),
     UpdateKey(Update),
     UpdateSpace(UpdateSpace),
+    PutQuota(PutQuota),
 }
+
+/// A quota that is set, whether or not there was one.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct PutQuota {
+    /// `{edge or key}/quotas/{who}`.
+    pub(crate) name: String,
+    /// What it was planned on; [`NEVER_SET`] where there was none.
+    pub(crate) etag: String,
+    pub(crate) quota: Quota,
+    /// What is set already.
+    pub(crate) from: Limits,
+}
+
+/// The etag of a quota that was never set.
+pub(crate) const NEVER_SET: &str = "0";
 
 /// A change of what can change in a space.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
@@ -113,6 +131,14 @@ impl Plan {
                 Step::CreateDomain(domain) => state.domains.contains_key(&domain.name),
                 Step::CreateKey(key) => state.keys.contains_key(&key.name),
                 Step::CreateEdge(edge) => state.edges.contains_key(&edge.name()),
+                Step::PutQuota(put) => {
+                    let current = state.quotas.get(&put.name);
+                    let etag = current.map_or(NEVER_SET, |current| current.etag.as_str());
+                    if etag != put.etag {
+                        return stale(format!("{kind} {name} has changed since"));
+                    }
+                    false
+                }
                 Step::UpdateSpace(update) => match state.spaces.get(&update.name) {
                     Some(current) if current.etag == update.etag => false,
                     Some(_) => return stale(format!("{kind} {name} has changed since")),
@@ -140,6 +166,7 @@ impl Step {
             Self::CreateDomain(_) => "domain",
             Self::CreateKey(_) | Self::UpdateKey(_) => "key",
             Self::CreateEdge(_) => "edge",
+            Self::PutQuota(_) => "quota",
         }
     }
 
@@ -152,6 +179,36 @@ impl Step {
             Self::CreateEdge(edge) => edge.name(),
             Self::UpdateKey(update) => update.name.clone(),
             Self::UpdateSpace(update) => update.name.clone(),
+            Self::PutQuota(put) => put.quota.said(),
+        }
+    }
+
+    /// Whether it changes what is there, rather than making something.
+    pub(crate) fn changes(&self) -> bool {
+        match self {
+            Self::CreateSpace(_)
+            | Self::CreateDomain(_)
+            | Self::CreateKey(_)
+            | Self::CreateEdge(_) => false,
+            Self::UpdateKey(_) | Self::UpdateSpace(_) => true,
+            Self::PutQuota(put) => !put.from.is_empty(),
+        }
+    }
+
+    /// Whether it can only be taken once that other one has been: nothing has a quota before it is
+    /// there.
+    pub(crate) fn follows(&self, other: &Step) -> bool {
+        let Self::PutQuota(put) = self else {
+            return false;
+        };
+        match other {
+            Self::CreateEdge(edge) => put.quota.edge.as_ref() == Some(&edge.name()),
+            Self::CreateKey(key) => put.quota.key.as_ref() == Some(&key.name),
+            Self::CreateSpace(_)
+            | Self::CreateDomain(_)
+            | Self::UpdateKey(_)
+            | Self::UpdateSpace(_)
+            | Self::PutQuota(_) => false,
         }
     }
 }

@@ -1,9 +1,11 @@
 //! What there is, in the words of the document.
 
-use super::document::{Class, Domain, Edge, Input, Key, Origin, Space, SpaceKind, Study};
+use super::document::{Class, Domain, Edge, Input, Key, Origin, Quota, Space, SpaceKind, Study};
 use crate::lifecycle::Written;
+use crate::limits;
 use kms_client::{Client, Error, name, v1};
 use kms_core::name::SERVICE_SPACE;
+use kms_core::quota::{Metered, QuotaName};
 use std::collections::BTreeMap;
 
 /// The current state, by short name; what a document cannot say (the deployment's own space and
@@ -14,6 +16,15 @@ pub(crate) struct State {
     pub(crate) domains: BTreeMap<String, Domain>,
     pub(crate) edges: BTreeMap<String, Edge>,
     pub(crate) keys: BTreeMap<String, Current>,
+    /// By full name; one that was taken back has no limits.
+    pub(crate) quotas: BTreeMap<String, CurrentQuota>,
+}
+
+/// A quota, and the etag that a change of it must carry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CurrentQuota {
+    pub(crate) quota: Quota,
+    pub(crate) etag: String,
 }
 
 /// A space, and the etag that a change of it must carry.
@@ -37,6 +48,7 @@ impl State {
         let domains = client.all_domains().await?;
         let edges = client.all_edges("spaces/-").await?;
         let keys = client.all_keys("spaces/-").await?;
+        let quotas = client.all_quotas("spaces/-").await?;
         Ok(Self {
             spaces: spaces
                 .iter()
@@ -57,6 +69,10 @@ impl State {
                 .iter()
                 .filter_map(key)
                 .map(|one| (one.key.name.clone(), one))
+                .collect(),
+            quotas: quotas
+                .iter()
+                .filter_map(|one| Some((one.name.clone(), quota(one)?)))
                 .collect(),
         })
     }
@@ -136,5 +152,25 @@ fn key(key: &v1::Key) -> Option<Current> {
             exportable: key.exportable,
         },
         etag: key.etag.clone(),
+    })
+}
+
+fn quota(quota: &v1::Quota) -> Option<CurrentQuota> {
+    let named: QuotaName = quota.name.parse().ok()?;
+    let on = name::short(&named.on().to_string());
+    let (edge, key) = match named.on() {
+        Metered::Edge(_) => (Some(on), None),
+        Metered::Key(_) => (None, Some(on)),
+    };
+    let who = named.who().map(ToString::to_string);
+    Some(CurrentQuota {
+        quota: Quota {
+            edge,
+            key,
+            who: who.unwrap_or_else(|| "each".to_owned()),
+            limits: limits::written(&quota.limits),
+            reason: quota.reason.clone(),
+        },
+        etag: quota.etag.clone(),
     })
 }

@@ -1,9 +1,10 @@
 //! `kms inventory`.
 
 use crate::inventory::document::{Document, Study};
-use crate::inventory::plan::{Change, Plan, Step, Update, UpdateSpace};
+use crate::inventory::plan::{Change, Plan, PutQuota, Step, Update, UpdateSpace};
 use crate::inventory::{State, apply, export, shown};
 use crate::lifecycle::{self, Written};
+use crate::limits;
 use crate::screen::Screen;
 use crate::session::{Session, Setting};
 use crate::table::Table;
@@ -39,7 +40,7 @@ Examples:
   kms inventory apply -f inventory.yaml --wait
   kms inventory apply plan.json")]
     Apply(Apply),
-    /// Write what there is in the same form. Quotas are not in it: kms quota list.
+    /// Write what there is in the same form.
     #[command(after_help = "Examples:\n  kms inventory export > inventory.yaml")]
     Export,
 }
@@ -157,13 +158,15 @@ fn kept(path: &Path) -> Result<Plan, Error> {
 fn show(screen: Screen, plan: &Plan) -> Result<(), Error> {
     let mut table = Table::bare();
     for step in &plan.steps {
-        let (mark, told) = match step {
-            Step::CreateSpace(space) => ("+", written(&space.kind, space.title.as_deref())),
-            Step::CreateDomain(domain) => ("+", domain.title.clone().unwrap_or_default()),
-            Step::CreateKey(key) => ("+", written(&key.class, key.title.as_deref())),
-            Step::CreateEdge(edge) => ("+", written(&edge.input, Some(&edge.code))),
-            Step::UpdateKey(update) => ("~", changes(update)),
-            Step::UpdateSpace(update) => ("~", space_changes(update)),
+        let mark = if step.changes() { "~" } else { "+" };
+        let told = match step {
+            Step::CreateSpace(space) => written(&space.kind, space.title.as_deref()),
+            Step::CreateDomain(domain) => domain.title.clone().unwrap_or_default(),
+            Step::CreateKey(key) => written(&key.class, key.title.as_deref()),
+            Step::CreateEdge(edge) => written(&edge.input, Some(&edge.code)),
+            Step::UpdateKey(update) => changes(update),
+            Step::UpdateSpace(update) => space_changes(update),
+            Step::PutQuota(put) => quota_changes(put),
         };
         table.row([mark.to_owned(), step.kind().to_owned(), step.name(), told]);
     }
@@ -174,11 +177,7 @@ fn show(screen: Screen, plan: &Plan) -> Result<(), Error> {
     if !plan.steps.is_empty() || !plan.undeclared.is_empty() {
         screen.line(&table.to_string())?;
     }
-    let updates = plan
-        .steps
-        .iter()
-        .filter(|step| matches!(step, Step::UpdateKey(_) | Step::UpdateSpace(_)))
-        .count();
+    let updates = plan.steps.iter().filter(|step| step.changes()).count();
     screen.line(&format!(
         "{} to make, {updates} to change, {} not declared, {} as declared",
         plan.steps.len() - updates,
@@ -223,6 +222,15 @@ fn space_changes(update: &UpdateSpace) -> String {
         lifecycle_changes(update.lifecycle.as_ref()),
     ];
     all.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn quota_changes(put: &PutQuota) -> String {
+    let to = limits::told(&put.quota.limits);
+    if put.from.is_empty() {
+        to
+    } else {
+        format!("{} -> {to}", limits::told(&put.from))
+    }
 }
 
 fn title_changes(title: Option<&Change<String>>) -> Option<String> {

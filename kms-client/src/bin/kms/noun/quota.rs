@@ -1,10 +1,11 @@
 //! `kms quota`.
 
+use crate::limits::{limit, sentence};
 use crate::session::Session;
-use crate::table::{Table, person, time, time_and_age, word};
+use crate::table::{Table, person, time, time_and_age};
 use clap::{Args, Subcommand};
-use kms_client::{Client, Error, Kind, name, v1};
-use kms_core::quota::{Measure, Period, grouped, span};
+use kms_client::{Client, Error, name, v1};
+use kms_core::quota::{grouped, span};
 use std::time::Duration;
 
 #[derive(Debug, Subcommand)]
@@ -33,7 +34,7 @@ pub(crate) enum Verb {
     /// that of each caller, the default. What was spent stays spent.
     #[command(after_help = "Examples:
   kms quota set --edge warehouse/link --who service/link-pseudonymiser \\
-      --limit items/day=20000000 --limit items/month=80000000 --reason \"first load of the claims\"
+      --limit items/day=2500000 --limit items/year=7000000 --reason \"yearly refresh, 2 updates\"
   kms quota set --key ingest-lyon/object --each --limit requests/minute=6000 --reason fairness
   kms quota set --edge warehouse/link --each --default --reason \"the load is over\"")]
     Set(Set),
@@ -62,7 +63,7 @@ pub(crate) struct Set {
     #[arg(long, conflicts_with = "who")]
     each: bool,
     /// The most of a measure (requests, items, bytes) in a period (minute, hour, day, month: 30
-    /// days), for example items/day=20000000; all limits that are to hold, each once.
+    /// days, year: 365), for example items/day=20000000; all limits that are to hold, each once.
     #[arg(long = "limit", value_name = "MEASURE/PERIOD=MOST", value_parser = limit)]
     #[arg(required_unless_present = "default")]
     limits: Vec<v1::Limit>,
@@ -184,68 +185,4 @@ fn fields(quota: &v1::Quota) -> Table {
         ("reason", quota.reason.clone()),
         ("etag", quota.etag.clone()),
     ])
-}
-
-/// `15,000,000 items a day`.
-fn sentence(limit: &v1::Limit) -> String {
-    let measure = word(limit.measure().as_str_name());
-    let period = word(limit.period().as_str_name());
-    let known = Period::ALL.into_iter().find(|p| p.name() == period);
-    let each = known.map_or(period, |period| period.each().to_owned());
-    format!("{} {measure} {each}", grouped(limit.most))
-}
-
-/// `items/day=20000000`; underscores may group the digits.
-fn limit(text: &str) -> Result<v1::Limit, Error> {
-    let wrong = || {
-        let sentence = format!("{text:?} is no limit: write for example items/day=20000000");
-        Error::new(Kind::Usage, sentence)
-    };
-    let (what, most) = text.split_once('=').ok_or_else(wrong)?;
-    let (measure, period) = what.split_once('/').ok_or_else(wrong)?;
-    let measure = Measure::ALL.into_iter().find(|m| m.name() == measure);
-    let period = Period::ALL.into_iter().find(|p| p.name() == period);
-    let period = match period.ok_or_else(wrong)? {
-        Period::Minute => v1::QuotaPeriod::Minute,
-        Period::Hour => v1::QuotaPeriod::Hour,
-        Period::Day => v1::QuotaPeriod::Day,
-        Period::Month => v1::QuotaPeriod::Month,
-    };
-    let measure = match measure.ok_or_else(wrong)? {
-        Measure::Requests => v1::QuotaMeasure::Requests,
-        Measure::Items => v1::QuotaMeasure::Items,
-        Measure::Bytes => v1::QuotaMeasure::Bytes,
-    };
-    let most = most.replace('_', "").parse().ok().filter(|most| *most > 0);
-    Ok(v1::Limit {
-        period: period.into(),
-        measure: measure.into(),
-        most: most.ok_or_else(wrong)?,
-    })
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may panic")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_limit_is_written_as_it_is_read() {
-        let read = limit("items/day=20_000_000").unwrap();
-        assert_eq!(sentence(&read), "20,000,000 items a day");
-        let read = limit("bytes/month=1").unwrap();
-        assert_eq!(sentence(&read), "1 bytes in 30 days");
-        for wrong in [
-            "items/day",
-            "items=1",
-            "items/year=1",
-            "items/day=0",
-            "day/items=1",
-            "items/day=-1",
-            "",
-        ] {
-            let told = limit(wrong).unwrap_err();
-            assert!(told.to_string().contains("items/day=20000000"), "{told}");
-        }
-    }
 }

@@ -6,10 +6,12 @@
     reason = "a test may panic"
 )]
 
+mod budgets;
+
 use super::*;
 use crate::inventory::document::Class;
 use crate::inventory::export;
-use crate::inventory::state::{Current, CurrentSpace};
+use crate::inventory::state::{Current, CurrentQuota, CurrentSpace};
 use crate::yaml;
 
 const WHOLE: &str = "\
@@ -27,6 +29,9 @@ keys:
   - {name: ingest-lyon/object, class: data-at-rest, title: Objects, labels: {tier: hot}}
   - {name: ingest-lyon/import, class: import-wrapping}
   - {name: ingest-lyon/legacy, class: data-at-rest, origin: external}
+quotas:
+  - {edge: warehouse/link, who: each, limits: {items/day: 2_500_000, items/year: 7000000}, reason: refresh}
+  - {key: ingest-lyon/object, who: service/etl, limits: {requests/minute: 600}, reason: fairness}
 ";
 
 fn document(text: &str) -> Document {
@@ -56,6 +61,13 @@ fn applied(plan: &Plan, mut state: State) -> State {
                 if let Some(lifecycle) = update.lifecycle {
                     current.space.lifecycle = Some(lifecycle.to);
                 }
+            }
+            Step::PutQuota(put) => {
+                let current = state.quotas.get(&put.name);
+                let etag = current.map_or("1", |current| current.etag.as_str());
+                let etag = format!("{etag}1");
+                let quota = put.quota;
+                state.quotas.insert(put.name, CurrentQuota { quota, etag });
             }
             Step::CreateDomain(mut one) => {
                 one.title.get_or_insert_default();
@@ -108,11 +120,12 @@ fn everything_is_made_in_an_order_that_works_and_then_nothing() {
     assert_eq!(
         kinds,
         [
-            "space", "space", "space", "domain", "domain", "key", "key", "key", "edge", "edge"
+            "space", "space", "space", "domain", "domain", "key", "key", "key", "edge", "edge",
+            "quota", "quota"
         ]
     );
     let again = plan(WHOLE, &whole()).unwrap();
-    assert_eq!((again.steps.len(), again.unchanged), (0, 10));
+    assert_eq!((again.steps.len(), again.unchanged), (0, 12));
     assert!(again.undeclared.is_empty());
 }
 
@@ -126,7 +139,7 @@ fn the_plan_of_an_export_is_empty() {
         plan.steps.is_empty() && plan.undeclared.is_empty(),
         "{text}"
     );
-    assert_eq!(plan.unchanged, 10);
+    assert_eq!(plan.unchanged, 12);
 }
 
 #[test]
@@ -142,7 +155,7 @@ fn title_and_labels_change_under_the_planned_etag() {
     );
     assert_eq!(update.title.as_ref().unwrap().to, "Hot objects");
     assert!(update.labels.as_ref().unwrap().to.is_empty());
-    assert_eq!(plan.unchanged, 9);
+    assert_eq!(plan.unchanged, 11);
 }
 
 #[test]
@@ -151,7 +164,7 @@ fn what_is_left_out_is_kept() {
     assert!(plan(&without, &whole()).unwrap().steps.is_empty());
     let fewer = plan("spaces: [{name: warehouse, kind: warehouse}]", &whole()).unwrap();
     assert!(fewer.steps.is_empty());
-    assert_eq!(fewer.undeclared.len(), 9);
+    assert_eq!(fewer.undeclared.len(), 11);
     assert!(
         fewer
             .undeclared
