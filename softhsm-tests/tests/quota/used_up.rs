@@ -282,7 +282,7 @@ fn a_file_that_is_cut_short_is_gone_on_with() {
     let finished = fs::read(&part).unwrap();
     let lines = told.stderr.split_once(" lines are finished").unwrap().0;
     let lines: u64 = lines.rsplit_once(' ').unwrap().1.parse().unwrap();
-    // Four calls are under way: those behind the first that was refused may have been evaluated.
+    // Several calls are under way: those behind the first that was refused may have been evaluated.
     assert!((22..=25).contains(&lines), "{lines}");
     let identifiers = ids(&file);
     let text = String::from_utf8_lossy(&finished);

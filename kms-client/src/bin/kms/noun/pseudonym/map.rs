@@ -6,9 +6,10 @@
 //! nothing to go back to: it is evaluated and written in one go.
 
 use super::column::Column;
+use super::digest::digest_of;
 use super::evaluation::{Evaluation, Source, Versions, read};
 use super::lines::{Lines, Written};
-use super::part::{Part, Work, beside, digest_of};
+use super::part::{Part, Work, beside};
 use super::rejected::Rejected;
 use super::row_groups::{RowGroups, is_parquet};
 use super::{MOST, replaced};

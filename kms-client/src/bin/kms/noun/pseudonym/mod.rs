@@ -1,6 +1,7 @@
 //! `kms pseudonym`.
 
 mod column;
+mod digest;
 mod evaluation;
 mod lines;
 mod map;
