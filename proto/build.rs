@@ -21,7 +21,7 @@ const FILES: [&str; 14] = [
 
 /// Messages with a secret or an identifier in them: `src/redacted.rs` says what their `Debug`
 /// shows.
-const SECRET: [&str; 18] = [
+const SECRET: [&str; 20] = [
     "EncryptRequest",
     "DecryptRequest",
     "DecryptResponse",
@@ -36,6 +36,8 @@ const SECRET: [&str; 18] = [
     "Identifier",
     "Nir",
     "PseudonymiseResponse.Result",
+    "FollowChainRequest",
+    "FollowChainResponse.Step",
     "TranslateResponse.Pair",
     "TranslateResponse.Result",
     "ImportParameters",

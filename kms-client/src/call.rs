@@ -121,6 +121,8 @@ calls! {
     Asks    Crypto<_>, batch_generate_data_key(v1::BatchGenerateDataKeyRequest) -> v1::BatchGenerateDataKeyResponse;
 
     Asks    Pseudonyms<_>, pseudonymise(v1::PseudonymiseRequest) -> v1::PseudonymiseResponse;
+    Changes Pseudonyms<_>, start_chain(v1::StartChainRequest) -> v1::Chain;
+    Asks    Pseudonyms<_>, follow_chain(v1::FollowChainRequest) -> v1::FollowChainResponse;
 
     Changes Renewals<_>, start_renewal(v1::StartRenewalRequest) -> v1::Renewal;
     Asks    Renewals<_>, get_renewal(v1::GetRenewalRequest) -> v1::Renewal;
@@ -253,6 +255,7 @@ impl Client {
                     Kind::Unknown => broke(&status),
                     Kind::Tls => false,
                     Kind::Invalid
+                    | Kind::Rejected
                     | Kind::Refused
                     | Kind::NotFound
                     | Kind::Conflict

@@ -10,6 +10,8 @@ use tonic_types::StatusExt;
 pub enum Kind {
     /// Mend the request.
     Invalid,
+    /// It was done, but for what had to be left out: mend that.
+    Rejected,
     /// You may not.
     Refused,
     /// There is no such thing, or you may not know of it.
@@ -39,7 +41,7 @@ pub enum Kind {
 impl Kind {
     /// The exit code of `kms`: 1 internal, 2 usage, 3 invalid, 4 refused, 5 not found, 6 conflict,
     /// 7 state of the key, 8 try again, 9 unknown outcome, 10 TLS, 11 local file, 12 waits for
-    /// approvals. 0 is success.
+    /// approvals, 13 done but for what was rejected. 0 is success.
     #[must_use]
     pub fn exit_code(self) -> u8 {
         match self {
@@ -55,6 +57,7 @@ impl Kind {
             Self::Tls => 10,
             Self::Io => 11,
             Self::Pending => 12,
+            Self::Rejected => 13,
         }
     }
 }

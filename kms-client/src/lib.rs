@@ -27,6 +27,7 @@
 //!   certificate.
 //! - [`Envelopes`] seals files and streams of any size under a data-at-rest key: the content is
 //!   sealed here with a data key, the data key is sealed by the HSM ([`Header`] is the format).
+//! - [`Pseudonyms`] evaluates any number of identifiers over one stream.
 //! - [`Login`] lets a person sign in at an OpenID provider; [`Client::signed_in`] sends the token of
 //!   the [`SignIn`] with every call.
 //! - [`Error`] says what to do about a failure; its [`Kind`] has a stable exit code.
@@ -44,6 +45,7 @@ mod login;
 pub mod name;
 mod output;
 mod private;
+mod pseudonyms;
 mod retry;
 mod seal;
 mod sealed_file;
@@ -63,6 +65,7 @@ pub use kms_proto::{to_json, v1};
 pub use login::{Login, OpenId, SignIn};
 pub use output::{Output, discard_unfinished};
 pub use private::read_private;
+pub use pseudonyms::Pseudonyms;
 pub use retry::Backoff;
 pub use sealed_file::SealedFile;
 pub use watch::Proposals;

@@ -257,20 +257,53 @@ async fn a_csv_file_that_is_wrong_is_told_by_line_and_never_by_value() {
     desk.run(map)
         .await
         .bad(3, "has no column \"ID\"; its first line names 2 columns");
-    desk.write("in.csv", "ID,SEX\nsecret,1\n,1\nsecret,2\n,2\n");
-    desk.run(map).await.bad(
-        3,
-        "2 lines are rejected and nothing was written; mend line 3, 5",
-    );
-    desk.write("in.csv", "ID,SEX\nsecret,1\nsecret\n");
-    desk.run(map)
-        .await
-        .bad(3, "line 3 has 1 fields, the header has 2");
-    desk.write("in.csv", b"ID,SEX\nsecret\xff,1\n");
+    assert!(!desk.path("out.csv").exists() && desk.partial().is_empty());
+    let mut text = b"ID,SEX\nsecret,1\n,1\nsecret,2\nsecret\nsecret\xff,2\n".to_vec();
+    desk.write("in.csv", &text);
     let ended = desk.run(map).await;
     assert!(!ended.stderr().contains("secret"));
-    ended.bad(3, "line 2: the identifier is not UTF-8");
-    assert!(!desk.path("out.csv").exists() && desk.partial().is_empty());
+    assert_eq!(ended.code(), 13, "{}", ended.stderr());
+    assert!(
+        ended
+            .stderr()
+            .contains("3 of 5 lines are rejected and left out")
+    );
+    assert_eq!(ended.stdout(), "out.csv: 2 lines pseudonymised\n");
+    let made = pseudonym("secret");
+    assert_eq!(
+        desk.read("out.csv"),
+        format!("ID,SEX\n{made},1\n{made},2\n")
+    );
+    assert_eq!(
+        desk.read("out.csv.rejected.csv"),
+        "line,column,reason\n3,ID,the identifier is missing\n\
+         5,ID,\"the line has 1 fields, the header has 2\"\n6,ID,the identifier is not UTF-8\n"
+    );
+    // Where there is no place for them, the first one ends it.
+    let piped = map.replace("in.csv", "-").replace("out.csv", "-");
+    let ended = desk.run_on(&piped, &text).await;
+    assert!(!ended.stderr().contains("secret"));
+    assert_eq!(ended.code(), 3, "{}", ended.stderr());
+    let words = "line 3, column \"ID\": the identifier is missing; say with --rejected";
+    assert!(ended.stderr().contains(words), "{}", ended.stderr());
+    // Mended, nothing is left of it.
+    text.truncate(16);
+    desk.write("in.csv", &text);
+    desk.run(&format!("{map} --force")).await.good();
+    assert_eq!(desk.read("out.csv"), format!("ID,SEX\n{made},1\n"));
+    assert!(!desk.path("out.csv.rejected.csv").exists() && desk.partial().is_empty());
+}
+
+#[tokio::test]
+async fn a_line_that_never_ends_is_told() {
+    let desk = Desk::new().await;
+    let text = format!("ID,SEX\nfirst,1\n\"{}", "secret\n".repeat(3_000_000));
+    desk.write("in.csv", text);
+    let ended = desk
+        .run("pseudonym map in.csv --edge warehouse/link --column ID")
+        .await;
+    assert!(!ended.stderr().contains("secret"));
+    ended.bad(3, "line 3 is longer than 16 MiB: a quote is not closed");
 }
 
 #[tokio::test]

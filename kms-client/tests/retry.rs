@@ -127,3 +127,49 @@ async fn a_connection_that_breaks_under_a_change_leaves_its_outcome_unknown() {
     // Asked again with the same id, but nobody listens any more: it is still not known.
     assert_eq!(told.kind(), Kind::Unknown, "{told}");
 }
+
+/// A stream that breaks is opened again, and what had no answer is asked again, in order; whoever
+/// stays away for too long is given up, and nothing is lost by that.
+#[tokio::test]
+async fn a_stream_of_identifiers_outlives_its_connection() {
+    let (service, client) = begin().await;
+    let message = |number: usize| v1::PseudonymiseRequest {
+        name: "spaces/a/edges/b".into(),
+        identifiers: vec![v1::Identifier {
+            identifier: Some(v1::identifier::Identifier::Opaque(format!("p{number}"))),
+        }],
+        batch: None,
+    };
+    let mut stream = client.pseudonyms(Duration::from_secs(30));
+    let (mut asked, mut answered) = (0, 0);
+    while answered < 20 {
+        while asked < 20 && stream.has_room() {
+            stream.ask(message(asked)).unwrap();
+            asked += 1;
+        }
+        if answered == 7 {
+            service.shared.unavailable.store(3, Ordering::SeqCst);
+        }
+        let answer = stream.answer().await.unwrap().unwrap();
+        let Some(v1::pseudonymise_response::result::Result::Pseudonym(text)) =
+            &answer.results[0].result
+        else {
+            panic!("{answer:?}");
+        };
+        assert_eq!(*text, service::pseudonym(&format!("p{answered}")));
+        answered += 1;
+    }
+    assert!(stream.answer().await.unwrap().is_none());
+
+    let mut stream = client.pseudonyms(SHORT);
+    stream.ask(message(1)).unwrap();
+    service.shared.unavailable.store(u32::MAX, Ordering::SeqCst);
+    let told = stream.answer().await.unwrap_err();
+    assert_eq!(told.kind(), Kind::Unavailable, "{told}");
+    service.shared.unavailable.store(0, Ordering::SeqCst);
+    assert!(stream.answer().await.unwrap().is_some());
+    for number in 0..kms_client::Pseudonyms::UNDER_WAY {
+        stream.ask(message(number)).unwrap();
+    }
+    assert!(!stream.has_room() && stream.ask(message(0)).is_err());
+}

@@ -170,7 +170,7 @@ pub async fn serve(config: Config) -> Result<(), String> {
     let clockwork = tokio::spawn(Arc::clone(&engine).keep_time(stopping.clone()));
     let keeper = Arc::clone(&engine);
     let statistics = tokio::spawn(Arc::clone(&engine).keep_statistics(stopping.clone()));
-    let door = Door::new(engine, people);
+    let door = Door::new(engine, people, stopping.clone());
     let (mut listeners, mut certificates, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
     for listening in &config.listeners {
         let terms = (&listening.files, &listening.limits);

@@ -106,6 +106,7 @@ impl Gateway {
         let request = v1::PseudonymiseRequest {
             name: edge.to_owned(),
             identifiers,
+            batch: None,
         };
         let answer = self
             .call(async |channel| {

@@ -141,6 +141,7 @@ fn evaluate(link: &Gateway, deadline: Option<Duration>) -> Result<(), tonic::Sta
     let mut request = tonic::Request::new(v1::PseudonymiseRequest {
         name: LINK.to_owned(),
         identifiers,
+        batch: None,
     });
     if let Some(deadline) = deadline {
         request.set_timeout(deadline);

@@ -10,6 +10,7 @@ pub mod backup;
 pub mod binding;
 pub mod caller;
 pub mod certificate;
+pub mod chain;
 pub mod class;
 mod codec;
 pub mod command;

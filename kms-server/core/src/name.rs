@@ -1,5 +1,6 @@
 //! Resource names: what a caller writes, and the keys of the store.
 
+use crate::chain::Commitment;
 use crate::error::{Error, Result};
 use crate::id::KeyUid;
 use data_encoding::BASE32_DNSSEC;
@@ -111,6 +112,11 @@ pub struct ProposalName(Slug);
 #[serde(try_from = "String", into = "String")]
 pub struct EmergencyName(Slug);
 
+/// `chains/{chain}`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ChainName(Slug);
+
 text_form!(
     Slug,
     SpaceName,
@@ -119,7 +125,8 @@ text_form!(
     KeyName,
     VersionName,
     ProposalName,
-    EmergencyName
+    EmergencyName,
+    ChainName
 );
 
 impl SpaceName {
@@ -273,6 +280,17 @@ impl EmergencyName {
     }
 }
 
+impl ChainName {
+    /// The name of the permission to follow whom this commitment is to.
+    ///
+    /// # Errors
+    /// None that a commitment could cause.
+    pub fn of(commitment: &Commitment) -> Result<Self> {
+        let (start, _) = commitment.as_str().split_at_checked(32).unwrap_or_default();
+        format!("c{start}").parse().map(ChainName)
+    }
+}
+
 fn malformed(form: &str) -> Error {
     Error::invalid("name", format!("the name does not have the form {form}"))
 }
@@ -343,6 +361,16 @@ impl FromStr for KeyName {
     }
 }
 
+impl FromStr for ChainName {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        let slug = text
+            .strip_prefix("chains/")
+            .ok_or_else(|| malformed("chains/{chain}"))?;
+        Ok(ChainName(slug.parse()?))
+    }
+}
+
 impl FromStr for VersionName {
     type Err = Error;
     fn from_str(text: &str) -> Result<Self> {
@@ -380,6 +408,12 @@ impl fmt::Display for ProposalName {
 impl fmt::Display for EmergencyName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "emergencies/{}", self.0)
+    }
+}
+
+impl fmt::Display for ChainName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "chains/{}", self.0)
     }
 }
 

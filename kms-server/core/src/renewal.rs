@@ -3,6 +3,7 @@
 //! pseudonyms are translated first.
 
 use crate::caller::Principal;
+use crate::graph::Graph;
 use crate::key::{Key, Moved, Version};
 use crate::name::{EdgeName, KeyName, VersionName};
 use crate::space::Edge;
@@ -220,13 +221,12 @@ fn below<'a>(
 
 /// The edges that evaluate what this one gives, into spaces that are still in use.
 fn onward<'a>(view: &'a View, edge: &Edge) -> Vec<&'a Edge> {
-    let follows = |next: &&Edge| {
-        let domain = view.domain(next.name.domain());
+    let used = |next: &&Edge| {
         let target = view.space(next.name.target());
-        domain.is_some_and(|(domain, _)| domain.source.as_ref() == Some(edge.name.target()))
-            && target.is_some_and(|(space, _)| space.archived.is_none())
+        target.is_some_and(|(space, _)| space.archived.is_none())
     };
-    let mut all: Vec<&Edge> = view.edges().filter(follows).collect();
+    let onward = Graph::of(view).out_of(edge.name.target());
+    let mut all: Vec<&Edge> = onward.filter(used).collect();
     all.sort_by_key(|next| &next.name);
     all
 }

@@ -2,6 +2,7 @@
 
 use crate::backup::Backup;
 use crate::binding::Binding;
+use crate::chain::Chain;
 use crate::deployment::Deployment;
 use crate::emergency::Emergency;
 use crate::error::{Error, Result};
@@ -47,6 +48,8 @@ pub enum Value {
     Quota(Quota),
     /// `backups/{backup}`.
     Backup(Backup),
+    /// `chains/{chain}`.
+    Chain(Chain),
 }
 
 /// A document of the policy.
@@ -89,6 +92,7 @@ impl Value {
             Value::Emergency(emergency) => emergency.name.to_string(),
             Value::Quota(quota) => quota.name.to_string(),
             Value::Backup(backup) => backup.name.to_string(),
+            Value::Chain(chain) => chain.name.to_string(),
         }
     }
 
@@ -108,6 +112,7 @@ impl Value {
             Value::Emergency(_) => "emergency",
             Value::Quota(_) => "quota",
             Value::Backup(_) => "backup",
+            Value::Chain(_) => "chain",
         }
     }
 
@@ -170,6 +175,8 @@ as_one! {
     as_quota -> Quota(Quota);
     /// The backup, if it is one.
     as_backup -> Backup(Backup);
+    /// The permission to follow a person, if it is one.
+    as_chain -> Chain(Chain);
 }
 
 impl DocumentName {

@@ -3,6 +3,7 @@
 use crate::backup::Backup;
 use crate::binding::{Binding, OpenId};
 use crate::caller::Principal;
+use crate::chain::Chain;
 use crate::deployment::Deployment;
 use crate::emergency::Emergency;
 use crate::error::{Error, Result};
@@ -10,7 +11,7 @@ use crate::id::KeyId;
 use crate::key::{Key, Version};
 use crate::lifecycle::InForce;
 use crate::name::{
-    DomainName, EdgeName, EmergencyName, KeyName, ProposalName, SpaceName, VersionName,
+    ChainName, DomainName, EdgeName, EmergencyName, KeyName, ProposalName, SpaceName, VersionName,
 };
 use crate::proposal::Proposal;
 use crate::quota::{Limits, Metered, Quota, QuotaName};
@@ -62,6 +63,8 @@ impl View {
         proposal(ProposalName) -> Proposal(Proposal);
         /// An emergency.
         emergency(EmergencyName) -> Emergency(Emergency);
+        /// A permission to follow a person.
+        chain(ChainName) -> Chain(Chain);
         /// A quota.
         quota(QuotaName) -> Quota(Quota);
     }
@@ -139,6 +142,11 @@ impl View {
     pub fn emergencies(&self) -> impl Iterator<Item = &Emergency> {
         self.under("emergencies/")
             .filter_map(|s| s.value.as_emergency())
+    }
+
+    /// Every permission to follow a person, in no particular order.
+    pub fn chains(&self) -> impl Iterator<Item = &Chain> {
+        self.under("chains/").filter_map(|s| s.value.as_chain())
     }
 
     /// Every declared backup of the token, in no particular order.

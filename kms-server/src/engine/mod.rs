@@ -27,8 +27,8 @@ mod usage;
 pub use attestation::Attestation;
 pub use open::Refusal;
 pub use reply::{
-    Allowance, DataKeyMade, Decrypted, Encrypted, Here, ImportParameters, ReEncrypted, Renewed,
-    Reply, Revised, Standing, Translated, VersionUsage,
+    Allowance, DataKeyMade, Decrypted, Encrypted, Followed, Here, ImportParameters, ReEncrypted,
+    Renewed, Reply, Revised, Standing, Translated, VersionUsage,
 };
 pub use scheduler::Round;
 

@@ -228,7 +228,8 @@ impl<'a> Visible<'a> {
             | Value::Binding(_)
             | Value::Proposal(_)
             | Value::Emergency(_)
-            | Value::Backup(_) => false,
+            | Value::Backup(_)
+            | Value::Chain(_) => false,
         }
     }
 

@@ -61,6 +61,8 @@ pub enum Reply {
     DataKeys(Vec<Result<DataKeyMade>>),
     /// Pseudonyms, and the version that evaluated them.
     Pseudonyms(Vec<Result<Zeroizing<String>>>, VersionName),
+    /// One person in each space, each step behind its parent.
+    Followed(Vec<Followed>),
     /// Old and new pseudonyms, and the versions that evaluated them.
     Translations(Vec<Result<Translated>>, [VersionName; 2]),
     /// A renewal campaign, and how it stands.
@@ -81,6 +83,22 @@ pub enum Reply {
     Logs(u64, u64),
     /// Entries of a log, and where to go on.
     Entries(Vec<(u64, Vec<u8>)>, Option<u64>),
+}
+
+/// One person in one space.
+pub struct Followed {
+    /// The edge that was evaluated.
+    pub edge: EdgeName,
+    /// The edge whose pseudonym was evaluated; `None` for the first.
+    pub parent: Option<EdgeName>,
+    /// The pseudonym, or why there is none.
+    pub pseudonym: Result<Zeroizing<String>>,
+}
+
+impl fmt::Debug for Followed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Followed { redacted }")
+    }
 }
 
 /// One person's old and new pseudonym. It never shows itself in logs.

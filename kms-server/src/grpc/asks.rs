@@ -23,10 +23,12 @@ fn action(call: &str) -> Option<Action> {
         | "GetVersionUsage" | "ListSpaces" | "ListDomains" | "ListEdges" | "ListKeys"
         | "ListVersions" | "ListProposals" | "GetProposal" | "WatchProposals" | "ListQuotas"
         | "GetAllowance" | "ListDue" | "ReportKeys" => "ReadInventory",
+        "StreamPseudonymise" => "Pseudonymise",
         "KeepSpace" => "CancelDestruction",
         "PutQuota" => "RaiseQuota",
         "GetPolicy" | "ListPolicyHistory" | "ExplainAccess" | "ReviewAccess"
         | "ListEmergencies" => "ReadPolicy",
+        "StartChain" | "FollowChain" => "ChainPerson",
         "ApproveProposal" => "Approve",
         "RejectProposal" => "Reject",
         "WithdrawProposal" => "Withdraw",

@@ -27,13 +27,23 @@ pub struct Connected(pub Arc<Peer>);
 pub struct Door {
     engine: Arc<Engine>,
     people: Option<Arc<Verifier>>,
+    stopping: watch::Receiver<bool>,
 }
 
 impl Door {
-    /// A door to this engine. Without a verifier nobody signs in.
+    /// A door to this engine. Without a verifier nobody signs in. Long calls take nothing more in
+    /// once the service is `stopping`.
     #[must_use]
-    pub fn new(engine: Arc<Engine>, people: Option<Arc<Verifier>>) -> Self {
-        Door { engine, people }
+    pub fn new(
+        engine: Arc<Engine>,
+        people: Option<Arc<Verifier>>,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
+        Door {
+            engine,
+            people,
+            stopping,
+        }
     }
 
     /// Carries out what a request asks, or records that it could not be understood.
@@ -140,6 +150,17 @@ impl Door {
         })?;
         let certificate = Thumbprint::of(peer.certificate.der());
         people.verify(token, &certificate, self.now()).await
+    }
+
+    /// Ends when the service begins to stop.
+    pub(super) fn stops(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut stopping = self.stopping.clone();
+        async move {
+            if stopping.wait_for(|stop| *stop).await.is_err() {
+                // Nobody will ever say so.
+                std::future::pending().await
+            }
+        }
     }
 
     /// Tells whenever anything changed.

@@ -14,6 +14,7 @@ mod lifecycle;
 mod parse;
 mod policies;
 mod proposals;
+mod pseudonym_stream;
 mod pseudonyms;
 mod quotas;
 mod renewals;

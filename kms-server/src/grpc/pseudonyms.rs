@@ -1,15 +1,18 @@
 //! Deterministic pseudonyms along declared edges.
 
 use super::door::{Asked, Door, mismatch};
+use super::pseudonym_stream::{self, Answers};
+use super::resource::timestamp;
 use super::{crypto::either, parse};
-use crate::engine::Reply;
+use crate::engine::{Followed, Reply};
 use kms_core::action::Action;
-use kms_core::command::{Command, Use};
+use kms_core::chain::{Commitment, SALT};
+use kms_core::command::{Change, Command, Use};
 use kms_core::error::{Error, Result as Parsed};
 use kms_core::nir::Nir;
 use kms_core::pseudonym::Identifier;
 use kms_proto::v1::{self, pseudonym_service_server::PseudonymService};
-use tonic::{Request, Response, Status};
+use tonic::{Extensions, Request, Response, Status, Streaming};
 use zeroize::Zeroizing;
 
 /// Identifiers in one call, at most.
@@ -17,11 +20,81 @@ pub(super) const IDENTIFIERS_MAX: usize = 10_000;
 
 #[tonic::async_trait]
 impl PseudonymService for Door {
+    type StreamPseudonymiseStream = Answers;
+
     async fn pseudonymise(
         &self,
         request: Request<v1::PseudonymiseRequest>,
     ) -> Result<Response<v1::PseudonymiseResponse>, Status> {
         let (_, extensions, message) = request.into_parts();
+        self.evaluate(&extensions, message).await.map(Response::new)
+    }
+
+    async fn stream_pseudonymise(
+        &self,
+        request: Request<Streaming<v1::PseudonymiseRequest>>,
+    ) -> Result<Response<Answers>, Status> {
+        Ok(Response::new(pseudonym_stream::answers(self, request)))
+    }
+
+    async fn start_chain(
+        &self,
+        request: Request<v1::StartChainRequest>,
+    ) -> Result<Response<v1::Chain>, Status> {
+        let (_, extensions, message) = request.into_parts();
+        let asked = || -> Parsed<Asked> {
+            let change = Change::ChainPerson {
+                edge: parse::name("name", &message.name)?,
+                commitment: message.commitment.parse()?,
+                reason: parse::reason(message.reason)?,
+            };
+            Asked::change(change, &message.request_id)
+        };
+        let reply = self.pass(&extensions, Action::ChainPerson, asked()).await?;
+        let Reply::Resource(made) = reply else {
+            return Err(mismatch());
+        };
+        let chain = made.value.as_chain().ok_or_else(mismatch)?;
+        let proposal = chain.proposal.as_ref().map(ToString::to_string);
+        Ok(Response::new(v1::Chain {
+            name: chain.name.to_string(),
+            edge: chain.edge.to_string(),
+            expire_time: timestamp(chain.until),
+            proposal: proposal.unwrap_or_default(),
+        }))
+    }
+
+    async fn follow_chain(
+        &self,
+        request: Request<v1::FollowChainRequest>,
+    ) -> Result<Response<v1::FollowChainResponse>, Status> {
+        let (_, extensions, message) = request.into_parts();
+        let asked = || -> Parsed<Asked> {
+            let edge = parse::name("name", &message.name)?;
+            let (commitment, identifier) = person(message)?;
+            Ok(Command::Use(Use::ChainPerson {
+                edge,
+                commitment,
+                identifier,
+            })
+            .into())
+        };
+        let reply = self.pass(&extensions, Action::ChainPerson, asked()).await?;
+        let Reply::Followed(steps) = reply else {
+            return Err(mismatch());
+        };
+        let steps = steps.into_iter().map(step).collect();
+        Ok(Response::new(v1::FollowChainResponse { steps }))
+    }
+}
+
+impl Door {
+    /// Evaluates the identifiers of one message.
+    pub(super) async fn evaluate(
+        &self,
+        extensions: &Extensions,
+        message: v1::PseudonymiseRequest,
+    ) -> Result<v1::PseudonymiseResponse, Status> {
         let asked = || -> Parsed<Asked> {
             let edge = parse::name("name", &message.name)?;
             if !(1..=IDENTIFIERS_MAX).contains(&message.identifiers.len()) {
@@ -31,9 +104,7 @@ impl PseudonymService for Door {
             let identifiers = message.identifiers.into_iter().map(identifier).collect();
             Ok(Command::Use(Use::Pseudonymise { edge, identifiers }).into())
         };
-        let reply = self
-            .pass(&extensions, Action::Pseudonymise, asked())
-            .await?;
+        let reply = self.pass(extensions, Action::Pseudonymise, asked()).await?;
         let Reply::Pseudonyms(results, version) = reply else {
             return Err(mismatch());
         };
@@ -48,7 +119,35 @@ impl PseudonymService for Door {
         };
         let results = results.into_iter().map(each).collect();
         let version = version.to_string();
-        Ok(Response::new(v1::PseudonymiseResponse { results, version }))
+        Ok(v1::PseudonymiseResponse { results, version })
+    }
+}
+
+/// The commitment to this person, and the person.
+fn person(message: v1::FollowChainRequest) -> Parsed<(Commitment, Identifier)> {
+    let given = message.identifier.unwrap_or_default();
+    let identifier = identifier(given)?;
+    let salt = Zeroizing::new(message.salt);
+    let wrong = |e| Error::invalid("salt", "the salt has 32 bytes").because(e);
+    let salt: &[u8; SALT] = salt
+        .as_slice()
+        .try_into()
+        .map_err(|e: std::array::TryFromSliceError| wrong(e))?;
+    Ok((Commitment::to(&identifier, salt), identifier))
+}
+
+fn step(followed: Followed) -> v1::follow_chain_response::Step {
+    use v1::follow_chain_response::step::Result as R;
+    let parent = followed.parent.map(|edge| edge.to_string());
+    v1::follow_chain_response::Step {
+        edge: followed.edge.to_string(),
+        parent: parent.unwrap_or_default(),
+        result: Some(either(
+            followed.pseudonym,
+            |p: Zeroizing<String>| p.to_string(),
+            R::Pseudonym,
+            R::Error,
+        )),
     }
 }
 

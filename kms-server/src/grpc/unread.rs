@@ -42,7 +42,7 @@ async fn answer(State(door): State<Door>, request: Request, next: Next) -> Respo
 }
 
 /// What the sender of a message should hear that the transport refused with this code.
-fn error(code: Code) -> Option<Error> {
+pub(super) fn error(code: Code) -> Option<Error> {
     let sentence = match code {
         Code::OutOfRange => {
             "a message is at most 8 MiB; encrypt what is large with a data key at your side, and \

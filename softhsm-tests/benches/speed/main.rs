@@ -6,6 +6,9 @@
 //!
 //! Callers run in this process, on the same processors as server and token: what is measured is
 //! the machine as a whole. Nothing is asserted about time.
+//!
+//! With `--file 2000000` it is a file instead: so many identifiers from a CSV file through the command
+//! line, gRPC and the token and back to a CSV file, beside the token's own rate.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,6 +18,7 @@
     reason = "a measurement looks at the clock, and stops where it cannot go on"
 )]
 
+mod file;
 mod raw;
 mod service;
 
@@ -27,6 +31,9 @@ struct Arguments {
     /// Half a second for each figure instead of three
     #[arg(long)]
     quick: bool,
+    /// A file of so many identifiers, from CSV to CSV
+    #[arg(long, value_name = "LINES")]
+    file: Option<u64>,
     /// Given by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
@@ -71,6 +78,9 @@ fn main() {
     };
     let processors = std::thread::available_parallelism().map_or(0, usize::from);
     println!("{build}, {processors} processors, {time:?} for each figure");
+    if let Some(lines) = arguments.file {
+        return file::measure(lines, time);
+    }
     println!("thousands of operations a second; x: of the token's own best with a token object\n");
 
     println!(

@@ -129,6 +129,7 @@ async fn ask(operation: Operation, channel: &Channel, items: usize) {
             let request = v1::PseudonymiseRequest {
                 name: EDGE.into(),
                 identifiers: identifiers.collect(),
+                batch: None,
             };
             let mut client = PseudonymServiceClient::new(channel);
             let answer = client.pseudonymise(request).await.unwrap().into_inner();

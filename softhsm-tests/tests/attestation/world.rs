@@ -194,7 +194,8 @@ impl World {
 
     /// Asks for an attestation, at the service's door.
     pub(crate) fn attest(&self, who: &str, name: &str) -> Result<v1::Attestation, Status> {
-        let door = Door::new(self.engine.clone(), None);
+        let (_runs, stopping) = tokio::sync::watch::channel(false);
+        let door = Door::new(self.engine.clone(), None, stopping);
         let mut request = Request::new(v1::GetAttestationRequest { name: name.into() });
         request.extensions_mut().insert(Connected(peer(who)));
         let answer = self.runtime.block_on(door.get_attestation(request));

@@ -74,7 +74,7 @@ fn project_pseudonym(service: &Gateway, edge: &str, parent: &str) -> String {
     service.evaluate(edge, one).unwrap().remove(0).unwrap()
 }
 
-pub(super) fn a_csv_file_is_refused_whole_and_no_value_of_it_is_told(kms: &Deployment) {
+pub(super) fn a_csv_file_is_told_by_line_and_no_value_of_it(kms: &Deployment) {
     let service = kms.cli("link-pseudonymiser");
     let directory = kms.directory();
     let map = |column: &str| {
@@ -102,9 +102,18 @@ pub(super) fn a_csv_file_is_refused_whole_and_no_value_of_it_is_told(kms: &Deplo
         "ID,SITE\nSYNTHETIC-1,LYON\nSYNTHÉTIQUE,LYON\n,LYON\n",
     )
     .unwrap();
-    let refused = map("ID").fails(3).saying("3, 4");
-    assert!(!refused.stderr.contains("SYNTH"), "{refused}");
-    assert!(!out.exists());
+    let told = map("ID").fails(13).saying("2 of 3 lines are rejected");
+    assert!(!told.stderr.contains("SYNTH"), "{told}");
+    let rejected = directory.join("p.pseudonymised.csv.rejected.csv");
+    let listed = fs::read_to_string(&rejected).unwrap();
+    assert!(
+        listed.contains("\n3,ID,") && listed.contains("\n4,ID,the identifier is missing\n"),
+        "{listed}"
+    );
+    assert!(!listed.contains("SYNTH"), "{listed}");
+    assert_eq!(fs::read_to_string(&out).unwrap().lines().count(), 2);
+    fs::remove_file(&out).unwrap();
+    fs::remove_file(&rejected).unwrap();
 
     fs::write(directory.join("p.csv"), "ID;SITE\nSYNTHETIC-1;LYON\n").unwrap();
     map("ID").fails(3).saying("--delimiter");
@@ -114,8 +123,14 @@ pub(super) fn a_csv_file_is_refused_whole_and_no_value_of_it_is_told(kms: &Deplo
     map("ID").fails(3).saying("the file is empty");
 
     fs::write(directory.join("p.csv"), "ID,SITE\nSYNTHETIC-1\n").unwrap();
-    map("ID").fails(3).saying("line 2");
-    assert!(!out.exists());
+    map("ID").fails(13).saying("1 of 1 lines are rejected");
+    let listed = fs::read_to_string(&rejected).unwrap();
+    assert!(
+        listed.contains("has 1 fields, the header has 2"),
+        "{listed}"
+    );
+    fs::remove_file(&out).unwrap();
+    fs::remove_file(&rejected).unwrap();
 
     fs::write(directory.join("p.csv"), "ID,SITE\nSYNTHETIC-1,LYON\n").unwrap();
     let typo = ["--column", "ID", "--edge", "warehouse/lynk"];

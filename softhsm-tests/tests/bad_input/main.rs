@@ -41,7 +41,7 @@ fn callers_are_told_what_to_mend() {
     ciphertext::a_ciphertext_that_is_not_what_it_was_opens_nothing(&mut kms);
     file::a_sealed_file_that_is_not_what_it_was_opens_nothing_and_leaves_no_file(&kms);
     identifier::an_identifier_of_the_wrong_type_has_its_own_error_and_spoils_no_other(&mut kms);
-    identifier::a_csv_file_is_refused_whole_and_no_value_of_it_is_told(&kms);
+    identifier::a_csv_file_is_told_by_line_and_no_value_of_it(&kms);
     request::a_payload_that_is_too_long_is_told_of_data_keys(&mut kms);
     request::a_mechanism_that_the_token_lacks_is_refused_with_those_that_it_has(&kms);
     request::an_import_that_is_not_what_it_should_be_brings_nothing_in(&mut kms);

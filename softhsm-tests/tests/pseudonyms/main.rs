@@ -8,6 +8,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod chain;
 mod requirement;
 mod two_levels;
 

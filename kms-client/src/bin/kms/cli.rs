@@ -212,6 +212,7 @@ Exit codes:
   10  TLS: the two ends do not trust each other's certificates
   11  a local file cannot be read or written
   12  waits for others to agree; with -o json the answer is the proposal
+  13  done, but for lines that were rejected: they are listed in a file of their own
  130  interrupted
 
 Examples:

@@ -65,6 +65,7 @@ fn told(error: &Error) -> ExitCode {
     match error.kind() {
         Kind::Pending => screen::wait_for_others(&error.to_string()),
         Kind::Invalid
+        | Kind::Rejected
         | Kind::Refused
         | Kind::NotFound
         | Kind::Conflict

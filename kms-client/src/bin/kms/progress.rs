@@ -11,6 +11,17 @@ pub(crate) fn bytes(total: Option<u64>) -> ProgressBar {
     bar(total, if total.is_some() { known } else { open })
 }
 
+/// A bar over lines, of which some are done.
+pub(crate) fn lines(total: u64, done: u64) -> ProgressBar {
+    let bar = bar(
+        Some(total),
+        "{bar:30} {human_pos} of {human_len} lines, {per_sec:.0}, {eta} left",
+    );
+    bar.set_position(done);
+    bar.reset_eta();
+    bar
+}
+
 /// A bar over steps, with a word on the current one.
 pub(crate) fn steps(total: usize) -> ProgressBar {
     bar(

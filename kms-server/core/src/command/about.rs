@@ -43,6 +43,7 @@ impl Change {
             Change::PutBindings { .. } => Action::PutBindings,
             Change::PutQuota { .. } => Action::RaiseQuota,
             Change::DeclareBackup { .. } => Action::Backup,
+            Change::ChainPerson { .. } => Action::ChainPerson,
             Change::DeclareEmergency { .. } => Action::DeclareEmergency,
             Change::EndEmergency { .. } => Action::EndEmergency,
             Change::ReviewEmergency { .. } => Action::ReviewEmergency,
@@ -79,6 +80,7 @@ impl Change {
             | Change::PutBindings { .. }
             | Change::PutQuota { .. }
             | Change::DeclareBackup { .. }
+            | Change::ChainPerson { .. }
             | Change::DeclareEmergency { .. }
             | Change::EndEmergency { .. }
             | Change::ReviewEmergency { .. }
@@ -131,6 +133,7 @@ impl Change {
             | Change::PutBindings { .. }
             | Change::PutQuota { .. }
             | Change::DeclareBackup { .. }
+            | Change::ChainPerson { .. }
             | Change::DeclareEmergency { .. }
             | Change::EndEmergency { .. }
             | Change::ReviewEmergency { .. } => None,
@@ -165,6 +168,7 @@ impl Change {
             | Change::EraseSpace { name, .. } => ("space", name.to_string()),
             Change::CreateDomain { name, .. } => ("domain", name.to_string()),
             Change::CreateEdge { name, .. }
+            | Change::ChainPerson { edge: name, .. }
             | Change::StartRenewal { name, .. }
             | Change::VerifyRenewal { name, .. }
             | Change::Cutover { name, .. }

@@ -4,6 +4,7 @@ use crate::action::Action;
 use crate::binding::Binding;
 use crate::caller::Principal;
 use crate::certificate::Scheme;
+use crate::chain::Commitment;
 use crate::class::Class;
 use crate::import_token::ImportToken;
 use crate::key::{Origin, Study};
@@ -339,6 +340,15 @@ pub enum Change {
         taken: Time,
         /// From then on nothing of it is kept.
         expires: Time,
+    },
+    /// Lets the asker follow one person along the edges, for an hour.
+    ChainPerson {
+        /// The edge that their identifier is evaluated along first.
+        edge: EdgeName,
+        /// Who.
+        commitment: Commitment,
+        /// Why.
+        reason: String,
     },
     /// Declares an emergency.
     DeclareEmergency {

@@ -2,6 +2,7 @@
 
 use crate::action::Action;
 use crate::attestation::Subject;
+use crate::chain::Commitment;
 use crate::envelope::EncryptionContext;
 use crate::key::Wrapping;
 use crate::name::{EdgeName, KeyName};
@@ -49,6 +50,15 @@ pub enum Use {
         edge: EdgeName,
         /// The identifiers, or why one is none.
         identifiers: Vec<crate::Result<Identifier>>,
+    },
+    /// Follows one person along the edges, by a permission that others agreed to.
+    ChainPerson {
+        /// The edge that their identifier is evaluated along first.
+        edge: EdgeName,
+        /// What others agreed to.
+        commitment: Commitment,
+        /// Who it is.
+        identifier: Identifier,
     },
     /// Old pseudonyms to new, inside a renewal campaign. What is not fit has its own error.
     Translate {
@@ -150,6 +160,7 @@ impl Use {
             Use::GenerateDataKey { reveal: true, .. } => Action::GenerateDataKey,
             Use::GenerateDataKey { reveal: false, .. } => Action::GenerateDataKeyWithoutPlaintext,
             Use::Pseudonymise { .. } => Action::Pseudonymise,
+            Use::ChainPerson { .. } => Action::ChainPerson,
             Use::Translate { .. } => Action::Translate,
             Use::GetImportParameters { .. } => Action::GetImportParameters,
             Use::Attest { .. } => Action::Attest,
@@ -166,9 +177,9 @@ impl Use {
             | Use::ReEncrypt { key, .. }
             | Use::GenerateDataKey { key, .. }
             | Use::GetImportParameters { key, .. } => ("key", key.to_string()),
-            Use::Pseudonymise { edge, .. } | Use::Translate { edge, .. } => {
-                ("edge", edge.to_string())
-            }
+            Use::Pseudonymise { edge, .. }
+            | Use::Translate { edge, .. }
+            | Use::ChainPerson { edge, .. } => ("edge", edge.to_string()),
             Use::Attest { subject } => match subject {
                 Subject::Version(name) => ("version", name.to_string()),
                 Subject::Space(name) => ("space", name.to_string()),
@@ -186,7 +197,10 @@ impl Use {
             Use::GenerateDataKey { items, .. } => items.len(),
             Use::Pseudonymise { identifiers, .. } => identifiers.len(),
             Use::Translate { passages, .. } => passages.len(),
-            Use::GetImportParameters { .. } | Use::Attest { .. } | Use::GenerateRandom { .. } => 1,
+            Use::GetImportParameters { .. }
+            | Use::ChainPerson { .. }
+            | Use::Attest { .. }
+            | Use::GenerateRandom { .. } => 1,
         }
     }
 
@@ -202,6 +216,8 @@ impl Use {
             Use::Pseudonymise { edge, .. } | Use::Translate { edge, .. } => {
                 Some(Metered::Edge(edge.clone()))
             }
+            // It has one of its own, which is a permission's (`chain::left`).
+            Use::ChainPerson { .. } => None,
             Use::Attest { .. } | Use::GenerateRandom { .. } => None,
         }
     }
@@ -221,6 +237,7 @@ impl Use {
             Use::Pseudonymise { identifiers, .. } => {
                 identifiers.iter().flatten().map(Identifier::size).sum()
             }
+            Use::ChainPerson { identifier, .. } => identifier.size(),
             Use::Translate { passages, .. } => passages.iter().flatten().map(Passage::size).sum(),
             Use::GetImportParameters { .. } | Use::Attest { .. } => 0,
             Use::GenerateRandom { length } => *length,

@@ -3,6 +3,7 @@
 mod access;
 mod asker;
 mod explain;
+mod follow;
 mod places;
 mod reach;
 mod rules;

@@ -4,6 +4,7 @@ use super::Bench;
 use crate::action::Action;
 use crate::command::{Change, Command, Use};
 use crate::error::{Error, Result};
+use crate::graph::Graph;
 use crate::id::KeyId;
 use crate::key::{Key, Origin, Version};
 use crate::name::{ATTESTATION_KEY, EdgeName, IMPORT_TOKEN_KEY, KeyName, SpaceName};
@@ -42,6 +43,7 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
             | Change::PutBindings { .. }
             | Change::PutQuota { .. }
             | Change::DeclareBackup { .. }
+            | Change::ChainPerson { .. }
             | Change::DeclareEmergency { .. }
             | Change::EndEmergency { .. }
             | Change::ReviewEmergency { .. }
@@ -120,6 +122,18 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
                 let own = edge_key(view, name)?;
                 let primary = protecting(view, &own.name, usage.action())?;
                 staged(view, primary)
+            }
+            // What cannot be evaluated below has its own error, as an item of a batch has.
+            Use::ChainPerson { edge: name, .. } => {
+                let first = edge_key(view, name)?;
+                let first = protecting(view, &first.name, usage.action())?;
+                let mut ids = staged(view, first)?;
+                for edge in Graph::of(view).below(name.target()) {
+                    if let Ok(version) = protecting(view, &edge.key, usage.action()) {
+                        ids.extend(staged(view, version)?);
+                    }
+                }
+                Ok(ids)
             }
             Use::Translate { edge: name, .. } => translating(bench, name),
             Use::GetImportParameters {

@@ -1,6 +1,7 @@
 //! Whether a command is allowed as it is, by those who agreed to it, or not before others do.
 
 use super::asker::{Asker, Support};
+use super::follow::Follow;
 use super::proposed;
 use super::target::target;
 use crate::action::Action;
@@ -55,7 +56,9 @@ pub(super) fn support(asker: &Asker<'_>, command: &Command) -> Result<Supported>
         let answer = asker.asks(action, target, support);
         answer.filter(|a| a.allowed).map(|a| a.policies)
     };
+    let follow = Follow::of(asker, command);
     if let Some(policies) = with(0, false) {
+        follow.allowed()?;
         return Ok(yes(policies, None, false));
     }
     let Some(needed) = (0..=MOST).find(|n| with(*n, true).is_some()) else {
@@ -64,8 +67,9 @@ pub(super) fn support(asker: &Asker<'_>, command: &Command) -> Result<Supported>
     let backing = backing(asker, command, target)?;
     let (given, name) = match &backing {
         Some((proposal, given)) => (*given, Some(proposal.terms.name.clone())),
-        None => (0, None),
+        None => (follow.approvals(target), None),
     };
+    follow.allowed()?;
     for emergency in [false, true] {
         if let Some(policies) = with(given, emergency) {
             let carried = name.filter(|_| given > 0);
@@ -157,7 +161,7 @@ fn backing<'a>(
 
 /// Whether this person may approve such a thing today. From where, and how they were authenticated,
 /// was asked when they did.
-fn may_approve(
+pub(super) fn may_approve(
     asker: &Asker<'_>,
     custodian: &Principal,
     action: Action,

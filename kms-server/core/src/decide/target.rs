@@ -45,6 +45,7 @@ pub(super) fn target<'a>(view: &'a View, command: &'a Command) -> Target<'a> {
             Change::CreateDomain { name, .. } => Target::Domain(name),
             Change::CreateEdge { name, .. } => Target::Edge(name, Traits::default()),
             Change::StartRenewal { name, .. }
+            | Change::ChainPerson { edge: name, .. }
             | Change::VerifyRenewal { name, .. }
             | Change::Cutover { name, .. }
             | Change::FinishRenewal { name, .. } => edge(name),
@@ -85,7 +86,9 @@ pub(super) fn target<'a>(view: &'a View, command: &'a Command) -> Target<'a> {
             Use::GetImportParameters { key: name, .. } => {
                 Target::Key(name, Class::DataAtRest, traits(name))
             }
-            Use::Pseudonymise { edge: name, .. } | Use::Translate { edge: name, .. } => edge(name),
+            Use::Pseudonymise { edge: name, .. }
+            | Use::ChainPerson { edge: name, .. }
+            | Use::Translate { edge: name, .. } => edge(name),
             Use::Attest { subject } => match subject {
                 Subject::Version(name) => key(name.key(), action),
                 Subject::Space(name) => space(name),

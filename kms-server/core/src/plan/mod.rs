@@ -1,6 +1,7 @@
 //! What a permitted change will write, and what the HSM has to do for it.
 
 mod backup;
+mod chain;
 mod destruction;
 mod edge;
 mod emergency;
@@ -303,6 +304,11 @@ pub fn plan(ground: Ground<'_>, change: &Change) -> Result<Plan> {
             taken,
             expires,
         } => backup::declare(ground, title, (*taken, *expires)),
+        Change::ChainPerson {
+            edge,
+            commitment,
+            reason,
+        } => chain::allow(ground, edge, commitment, reason),
         Change::DeclareEmergency { minutes, reason } => {
             emergency::declare(ground, *minutes, reason)
         }

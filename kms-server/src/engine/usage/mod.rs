@@ -1,5 +1,6 @@
 //! Commands that use keys.
 
+mod chain;
 mod encryption;
 mod pseudonyms;
 mod touched;
@@ -103,6 +104,9 @@ impl Engine {
             Use::Pseudonymise { edge, identifiers } => {
                 self.pseudonymise(bench, &edge, identifiers).await
             }
+            Use::ChainPerson {
+                edge, identifier, ..
+            } => self.follow(bench, &edge, &identifier).await,
             Use::Translate { edge, passages } => self.translate(bench, &edge, passages).await,
             Use::GetImportParameters {
                 key,

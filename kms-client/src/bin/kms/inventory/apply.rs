@@ -48,6 +48,7 @@ fn of_step(e: Error, step: &Step, taken: usize, all: usize) -> Error {
     let stale = match e.kind() {
         Kind::Conflict => "the plan is stale, plan again: ",
         Kind::Invalid
+        | Kind::Rejected
         | Kind::Refused
         | Kind::NotFound
         | Kind::State

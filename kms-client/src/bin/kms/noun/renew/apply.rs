@@ -2,7 +2,7 @@
 //! opened in memory alone, 40 bytes a row; the file is streamed. The output appears whole or not at
 //! all.
 
-use super::super::csv_batch::{delimiter, position, unreadable};
+use super::super::csv_file::{delimiter, position, unreadable};
 use super::opened::{Opened, Said};
 use super::table::TranslationTable;
 use crate::session::Session;

@@ -1,6 +1,6 @@
 //! The CSV file that a translation is made from: who is in it, and batch by batch what is sent.
 
-use super::super::csv_batch::{delimiter, position, unreadable};
+use super::super::csv_file::{delimiter, position, unreadable};
 use super::super::edge::Input;
 use clap::Args;
 use csv::{ByteRecord, Reader, ReaderBuilder};

@@ -218,6 +218,7 @@ fn is_everyones(error: &Error) -> bool {
         | Kind::Usage
         | Kind::Io => true,
         Kind::Invalid
+        | Kind::Rejected
         | Kind::Refused
         | Kind::NotFound
         | Kind::Conflict

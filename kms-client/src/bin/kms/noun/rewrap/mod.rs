@@ -8,7 +8,7 @@ mod row;
 mod stream;
 mod tally;
 
-use super::csv_batch::delimiter;
+use super::csv_file::delimiter;
 use super::file::Binding;
 use crate::progress::{self, Counted};
 use crate::session::Session;

@@ -297,7 +297,7 @@ fn invalid(sentence: String) -> Error {
     Error::new(Kind::Invalid, sentence)
 }
 
-use crate::noun::csv_batch::{position, unreadable};
+use crate::noun::csv_file::{position, unreadable};
 
 const BUFFER: usize = 128 * 1024;
 /// Of a line of JSON.

@@ -1,11 +1,21 @@
 //! `kms pseudonym`.
 
+mod column;
+mod evaluation;
+mod lines;
+mod map;
+mod part;
+mod rejected;
+mod replaced;
+mod row_groups;
+
 use super::edge::Input;
-use super::pseudonym_map::Map;
+use super::pseudonym_chain::Chain;
 use super::renew;
 use crate::session::Session;
 use clap::{Args, Subcommand};
 use kms_client::{Error, Kind, name, v1};
+use map::{Map, Transfer};
 use serde_json::json;
 use std::io::BufRead;
 
@@ -16,12 +26,33 @@ pub(crate) enum Verb {
   kms pseudonym eval --edge warehouse/link < identifiers.txt
   kms pseudonym eval --edge project-01/warehouse --input pseudonym WHLINK1...")]
     Eval(Eval),
-    /// Pseudonymise one column of a CSV file of any size.
+    /// Pseudonymise columns of a CSV or Parquet file of any size.
+    ///
+    /// Lines that are rejected are left out and listed in OUT.rejected.csv: line, column, reason; the
+    /// command then ends with 13. What ended early, whatever ended it, is gone on with by --resume.
     #[command(after_help = "Examples:
   kms pseudonym map patients.csv --column ID --edge warehouse/link
   kms pseudonym map visits.csv --column patient --edge warehouse/link --delimiter ';' -O out.csv
+  kms pseudonym map births.parquet --column MOTHER --edge warehouse/link \\
+      --column CHILD --edge warehouse/link
   kms pseudonym map - --column ID --edge warehouse/link < patients.csv > pseudonyms.csv")]
     Map(Map),
+    /// Pseudonymise columns anew, from one space's pseudonyms to the next space's.
+    ///
+    /// As `map` with pseudonyms as input: what is none, or not one of the space that the edge comes
+    /// from, or not of its key's current version, is rejected.
+    #[command(after_help = "Examples:
+  kms pseudonym transfer cohort.parquet --column ID --edge project-01/warehouse")]
+    Transfer(Transfer),
+    /// Follow one person along the edges and show their pseudonym in each space, when others have
+    /// agreed; the identifier is read from the standard input.
+    ///
+    /// For the rights of a person: access, opposition, erasure. The first run asks for it and makes
+    /// the ticket; when enough have agreed the same command again shows the pseudonyms, for an hour.
+    #[command(after_help = "Examples:
+  kms pseudonym chain --edge warehouse/link --ticket t42 --reason \"erasure, request 42\" < id
+  kms pseudonym chain --edge warehouse/link --ticket t42 --reason \"erasure, request 42\" --wait < id")]
+    Chain(Chain),
     /// Renew the pseudonyms of an edge: its secret is compromised, or its period is over.
     #[command(subcommand)]
     Renew(Box<renew::Verb>),
@@ -44,6 +75,8 @@ impl Verb {
         match self {
             Self::Eval(asked) => asked.run(session).await,
             Self::Map(asked) => asked.run(session).await,
+            Self::Transfer(asked) => asked.run(session).await,
+            Self::Chain(asked) => asked.run(session).await,
             Self::Renew(verb) => verb.run(session).await,
         }
     }
@@ -85,10 +118,22 @@ impl Eval {
 }
 
 /// The most that one call takes.
-pub(super) const MOST: usize = 10_000;
+const MOST: usize = 10_000;
+
+/// An identifier as it is sent.
+pub(super) fn given(input: Input, text: String) -> v1::Identifier {
+    use v1::identifier::Identifier::{Nir, Opaque, Pseudonym};
+    v1::Identifier {
+        identifier: Some(match input {
+            Input::Opaque => Opaque(text),
+            Input::Pseudonym => Pseudonym(text),
+            Input::Nir => Nir(national(&text)),
+        }),
+    }
+}
 
 /// `NIR,BIRTH-DATE,SEX`. What is missing is empty, and the service says what it misses.
-fn national(text: &str) -> v1::Nir {
+pub(super) fn national(text: &str) -> v1::Nir {
     let mut parts = text.splitn(3, ',').map(str::to_owned);
     let mut part = || parts.next().unwrap_or_default();
     v1::Nir {
@@ -99,30 +144,24 @@ fn national(text: &str) -> v1::Nir {
 }
 
 /// One call; each identifier has its own result, in order.
-pub(super) async fn evaluate(
+async fn evaluate(
     session: &Session,
     edge: &str,
     input: Input,
     identifiers: Vec<String>,
 ) -> Result<Vec<Result<String, Error>>, Error> {
-    use v1::identifier::Identifier::{Nir, Opaque, Pseudonym};
     use v1::pseudonymise_response::result::Result as Answer;
     let asked = identifiers.len();
     let identifiers = identifiers
         .into_iter()
-        .map(|text| v1::Identifier {
-            identifier: Some(match input {
-                Input::Opaque => Opaque(text),
-                Input::Pseudonym => Pseudonym(text),
-                Input::Nir => Nir(national(&text)),
-            }),
-        })
+        .map(|text| given(input, text))
         .collect();
     let answer = session
         .client
         .pseudonymise(v1::PseudonymiseRequest {
             name: edge.to_owned(),
             identifiers,
+            batch: None,
         })
         .await?;
     if answer.results.len() != asked {
