@@ -3,7 +3,7 @@
 use super::document::{Document, Domain, Edge, Input, Key, Space, Study};
 use super::plan::{Change, Step, Update, UpdateSpace};
 use super::state::{Current, CurrentSpace, State};
-use kms_core::name::{EDGE_PREFIX, Slug};
+use kms_core::name::{EDGE_PREFIX, Slug, TABLE_PREFIX};
 use kms_core::space::EdgeCode;
 use serde::Serialize;
 use serde_saphyr::Spanned;
@@ -125,6 +125,10 @@ impl<'a> Draft<'a> {
             }
             if id.starts_with(EDGE_PREFIX) {
                 let why = "names edge-… belong to edges, which make their own keys";
+                self.fault(at, format!("{what}: {why}"));
+            }
+            if id.starts_with(TABLE_PREFIX) {
+                let why = "names renewal-… belong to renewal campaigns, which make their own keys";
                 self.fault(at, format!("{what}: {why}"));
             }
             match self.state.keys.get(&key.name) {

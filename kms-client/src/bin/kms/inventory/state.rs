@@ -4,12 +4,12 @@ use super::document::{Class, Domain, Edge, Input, Key, Origin, Quota, Space, Spa
 use crate::lifecycle::Written;
 use crate::limits;
 use kms_client::{Client, Error, name, v1};
-use kms_core::name::SERVICE_SPACE;
+use kms_core::name::{SERVICE_SPACE, TABLE_PREFIX};
 use kms_core::quota::{Metered, QuotaName};
 use std::collections::BTreeMap;
 
 /// The current state, by short name; what a document cannot say (the deployment's own space and
-/// keys, the keys of edges) is left out.
+/// keys, the keys of edges and of renewal campaigns) is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct State {
     pub(crate) spaces: BTreeMap<String, CurrentSpace>,
@@ -129,6 +129,10 @@ fn edge(edge: &v1::Edge) -> Option<Edge> {
 }
 
 fn key(key: &v1::Key) -> Option<Current> {
+    let slug = key.name.rsplit('/').next().unwrap_or_default();
+    if slug.starts_with(TABLE_PREFIX) {
+        return None;
+    }
     let class = match key.class() {
         v1::KeyClass::DataAtRest => Class::DataAtRest,
         v1::KeyClass::ImportWrapping => Class::ImportWrapping,

@@ -269,6 +269,7 @@ edges:
 keys:
   - {name: warehose/object, class: data-at-rest}
   - {name: warehouse/edge-link, class: data-at-rest}
+  - {name: warehouse/renewal-a1-2, class: data-at-rest}
   - {name: object, class: data-at-rest}
 ",
         &State::default(),
