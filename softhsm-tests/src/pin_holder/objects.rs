@@ -47,7 +47,7 @@ pub struct Object {
     pub mechanisms: Vec<String>,
 }
 
-const ATTRIBUTES: [AttributeType; 22] = [
+const ATTRIBUTES: [AttributeType; 21] = [
     AttributeType::Label,
     AttributeType::Id,
     AttributeType::Class,
@@ -59,7 +59,6 @@ const ATTRIBUTES: [AttributeType; 22] = [
     AttributeType::Extractable,
     AttributeType::NeverExtractable,
     AttributeType::Local,
-    AttributeType::KeyGenMechanism,
     AttributeType::Modifiable,
     AttributeType::Copyable,
     AttributeType::Encrypt,
@@ -96,6 +95,13 @@ fn read(session: &Session, handle: ObjectHandle) -> Result<Object, cryptoki::err
     let mut object = Object::default();
     for attribute in session.get_attributes(handle, &ATTRIBUTES)? {
         object.take(attribute);
+    }
+    // What came from outside has none, and the library has no word for that.
+    if object.local == Some(true) && object.class != "public" {
+        let made_by = [AttributeType::KeyGenMechanism];
+        for attribute in session.get_attributes(handle, &made_by)? {
+            object.take(attribute);
+        }
     }
     Ok(object)
 }

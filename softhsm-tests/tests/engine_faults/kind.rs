@@ -47,6 +47,14 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// Whether many changes lead up to it.
+    pub(crate) fn is_long(self) -> bool {
+        matches!(
+            self,
+            Kind::Cutover | Kind::FinishRenewal | Kind::AbandonRenewal
+        )
+    }
+
     pub(crate) const ALL: [Kind; 26] = [
         Kind::CreateSpace,
         Kind::CreateDomain,

@@ -139,7 +139,7 @@ fn a_person_is_followed_when_two_others_agreed_and_by_nobody_else() {
         .unwrap();
     let records: Vec<_> = records
         .iter()
-        .filter(|r| r["api"]["operation"] == "ChainPerson" && r["status_code"] == "OK")
+        .filter(|r| r["api"]["operation"] == "ChainPerson" && r["status_id"] == 1)
         .collect();
     assert_eq!(records.len(), 2, "{records:#?}");
     for log in [v1::Log::Uses, v1::Log::Changes] {

@@ -241,73 +241,61 @@ fn a_courtesy_among_callers_of_a_key() {
 /// A file that is larger than what is left: what is finished is kept, evaluated once, and gone on
 /// with when the quota allows.
 #[test]
-fn a_file_that_is_cut_short_is_gone_on_with() {
+fn a_file_is_charged_whole_before_any_of_it_is_evaluated_and_once() {
     const LINES: u64 = 200;
     let mut kms = Deployment::emc2().start();
     kms.furnish();
     let directory = kms.directory().to_owned();
     let path = |name: &str| -> PathBuf { directory.join(name) };
-    let (file, whole, part) = (
-        path("p.csv"),
-        path("p.pseudonymised.csv"),
-        path("p.pseudonymised.csv.part"),
-    );
-    patients::write(fs::File::create(&file).unwrap(), LINES, 7).unwrap();
+    patients::write(fs::File::create(path("p.csv")).unwrap(), LINES, 7).unwrap();
     let stella = Gateway::connect(&mut kms, "stella");
-    put(&stella, "each", 25).unwrap();
-
-    let link = kms.cli("link-pseudonymiser");
-    let map = [
-        "pseudonym",
-        "map",
-        "p.csv",
-        "--column",
-        "ID",
-        "--edge",
-        "warehouse/link",
-        "--batch",
-        "1",
-    ];
-    let told = link.run(map).fails(8).saying("all are free again in");
-    for words in [
-        "25 items a day",
-        "a space-steward of spaces/warehouse can raise it",
-        "lines are finished",
-        "p.pseudonymised.csv.part",
-        "--resume",
-    ] {
-        assert!(told.stderr.contains(words), "{words}: {told}");
-    }
-    assert!(!whole.exists(), "a part does not look like a result");
-    let finished = fs::read(&part).unwrap();
-    let lines = told.stderr.split_once(" lines are finished").unwrap().0;
-    let lines: u64 = lines.rsplit_once(' ').unwrap().1.parse().unwrap();
-    // Several calls are under way: those behind the first that was refused may have been evaluated.
-    assert!((22..=25).contains(&lines), "{lines}");
-    let identifiers = ids(&file);
-    let text = String::from_utf8_lossy(&finished);
-    assert!(identifiers.iter().all(|id| !text.contains(id.as_str())));
-
-    // Nothing of it is lost by mistake.
-    link.run(map).fails(11).saying("--resume");
-    let resume = map.iter().copied().chain(["--resume"]);
-    link.run(resume.clone()).fails(8).saying("--resume");
-    assert!(fs::read(&part).unwrap() == finished);
-
-    put(&stella, "each", 1000).unwrap();
-    link.run(resume.clone()).succeeds();
-    assert!(!part.exists());
-    let done = fs::read_to_string(&whole).unwrap();
-    assert_eq!(ids(&whole).len(), usize::try_from(LINES).unwrap());
-    link.run(resume).fails(11).saying("leave --resume out");
-    // What was finished was not evaluated again.
     let gateway = Gateway::connect(&mut kms, "link-pseudonymiser");
-    let spent = 25 + LINES - lines;
-    assert_eq!(left(&gateway, "").unwrap(), 1000 - spent);
-    // And it is what it would have been in one go.
-    let once = map.iter().copied().chain(["-O", "once.csv"]);
-    link.run(once).succeeds();
-    assert_eq!(fs::read_to_string(path("once.csv")).unwrap(), done);
+    let link = kms.cli("link-pseudonymiser");
+    let map = |out: &str| {
+        let map = [
+            "pseudonym",
+            "map",
+            "p.csv",
+            "--column",
+            "ID",
+            "--batch",
+            "50",
+        ];
+        let to = ["--edge", "warehouse/link", "-O", out];
+        link.run(map.into_iter().chain(to))
+    };
+    let nothing = |out: &str| {
+        for name in [out.to_owned(), format!("{out}.part")] {
+            assert!(!path(&name).exists(), "{name}");
+        }
+    };
+
+    // More than there ever may be, and more than is left: refused whole.
+    put(&stella, "each", 150).unwrap();
+    let told = map("one.csv").fails(3).saying("150");
+    assert!(
+        told.stderr
+            .contains("a space-steward of spaces/warehouse can raise it"),
+        "{told}"
+    );
+    nothing("one.csv");
+    assert_eq!(left(&gateway, "").unwrap(), 150);
+    put(&stella, "each", 300).unwrap();
+    map("one.csv").succeeds();
+    assert_eq!(left(&gateway, "").unwrap(), 300 - LINES);
+    map("two.csv").fails(8).saying("all are free again in");
+    nothing("two.csv");
+    assert_eq!(left(&gateway, "").unwrap(), 300 - LINES);
+
+    // The same again is charged again, and is the same.
+    put(&stella, "each", 1000).unwrap();
+    map("two.csv").succeeds();
+    assert_eq!(left(&gateway, "").unwrap(), 1000 - 2 * LINES);
+    assert_eq!(ids(&path("one.csv")).len(), usize::try_from(LINES).unwrap());
+    assert_eq!(
+        fs::read(path("one.csv")).unwrap(),
+        fs::read(path("two.csv")).unwrap()
+    );
 }
 
 /// The first column.

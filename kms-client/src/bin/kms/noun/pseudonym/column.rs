@@ -104,7 +104,7 @@ impl Column {
 }
 
 /// The names of the fields that make an identifier of this type.
-fn fields(column: &str, input: Input) -> Result<Vec<String>, Error> {
+pub(in crate::noun) fn fields(column: &str, input: Input) -> Result<Vec<String>, Error> {
     match input {
         Input::Opaque | Input::Pseudonym => Ok(vec![column.to_owned()]),
         Input::Nir => {

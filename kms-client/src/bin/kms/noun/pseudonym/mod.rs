@@ -1,6 +1,6 @@
 //! `kms pseudonym`.
 
-mod column;
+pub(super) mod column;
 mod digest;
 mod evaluation;
 mod lines;

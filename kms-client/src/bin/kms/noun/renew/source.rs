@@ -2,6 +2,7 @@
 
 use super::super::csv_file::{delimiter, position, unreadable};
 use super::super::edge::Input;
+use super::super::pseudonym::column::fields;
 use clap::Args;
 use csv::{ByteRecord, Reader, ReaderBuilder};
 use kms_client::{Error, Kind, v1};
@@ -14,7 +15,7 @@ pub(super) struct From {
     /// The CSV file, with a header line, in UTF-8.
     pub(super) file: PathBuf,
     /// The column of what the old pseudonyms were evaluated from; in a layered campaign, of the old
-    /// pseudonyms themselves.
+    /// pseudonyms themselves. Of national identifiers three: NIR,BIRTH-DATE,SEX.
     #[arg(long, value_name = "ID")]
     column: String,
     /// The column of the parents' new pseudonyms, where the parent's edge was itself renewed.
@@ -23,12 +24,6 @@ pub(super) struct From {
     /// What the columns hold; pseudonyms in a layered campaign, and with --after.
     #[arg(long, value_enum)]
     input: Option<Input>,
-    /// For national identifiers: the column of birth dates, YYYY-MM-DD.
-    #[arg(long, value_name = "COLUMN")]
-    birth_date: Option<String>,
-    /// For national identifiers: the column of sexes, 1 or 2.
-    #[arg(long, value_name = "COLUMN")]
-    sex: Option<String>,
     /// What separates fields; one ASCII character.
     #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = delimiter)]
     delimiter: u8,
@@ -46,11 +41,10 @@ pub(super) struct Rows {
 #[derive(Debug)]
 pub(super) struct Source {
     reader: Reader<File>,
-    column: usize,
+    /// One, or of national identifiers three.
+    columns: Vec<usize>,
     after: Option<usize>,
     input: Input,
-    /// Birth date and sex, of national identifiers.
-    beside: Option<[usize; 2]>,
 }
 
 impl From {
@@ -75,22 +69,12 @@ impl From {
             .delimiter(self.delimiter)
             .from_reader(file);
         let header = reader.byte_headers().map_err(|e| unreadable(&e))?.clone();
-        let column = position(&header, &self.column)?;
+        let names = fields(&self.column, input)?;
+        let columns = names.iter().map(|name| position(&header, name));
         let after = self.after.as_ref().map(|name| position(&header, name));
-        let beside = match (input, &self.birth_date, &self.sex) {
-            (Input::Nir, Some(birth_date), Some(sex)) => {
-                Some([position(&header, birth_date)?, position(&header, sex)?])
-            }
-            (Input::Nir, _, _) => {
-                let sentence = "national identifiers need --birth-date and --sex";
-                return Err(Error::new(Kind::Usage, sentence));
-            }
-            (Input::Opaque | Input::Pseudonym, _, _) => None,
-        };
         Ok(Source {
-            beside,
+            columns: columns.collect::<Result<_, _>>()?,
             reader,
-            column,
             after: after.transpose()?,
             input,
         })
@@ -110,8 +94,8 @@ impl Source {
                 .map_err(|e| unreadable(&e))?
         {
             let line = record.position().map_or(0, csv::Position::line);
-            let before = self.identifier(&record, self.column, line)?;
-            let after = self.after.map(|at| self.identifier(&record, at, line));
+            let before = self.identifier(&record, &self.columns, line)?;
+            let after = self.after.map(|at| self.identifier(&record, &[at], line));
             rows.passages.push(v1::Passage {
                 before: Some(before),
                 after: after.transpose()?,
@@ -124,26 +108,27 @@ impl Source {
     fn identifier(
         &self,
         record: &ByteRecord,
-        column: usize,
+        columns: &[usize],
         line: u64,
     ) -> Result<v1::Identifier, Error> {
         use v1::identifier::Identifier as I;
-        let field = |at: usize| {
-            let text = str::from_utf8(record.get(at).unwrap_or_default());
+        let field = |number: usize| {
+            let field = columns.get(number).and_then(|at| record.get(*at));
+            let text = str::from_utf8(field.unwrap_or_default());
             text.map(str::to_owned).map_err(|_bytes| {
                 let wrong =
                     format!("line {line}: the identifier is not UTF-8; save the file in UTF-8");
                 Error::new(Kind::Invalid, wrong)
             })
         };
-        let identifier = match (self.input, self.beside) {
-            (Input::Nir, Some([birth_date, sex])) => I::Nir(v1::Nir {
-                nir: field(column)?,
-                birth_date: field(birth_date)?,
-                sex: field(sex)?,
+        let identifier = match self.input {
+            Input::Nir => I::Nir(v1::Nir {
+                nir: field(0)?,
+                birth_date: field(1)?,
+                sex: field(2)?,
             }),
-            (Input::Pseudonym, _) => I::Pseudonym(field(column)?),
-            (Input::Opaque | Input::Nir, _) => I::Opaque(field(column)?),
+            Input::Pseudonym => I::Pseudonym(field(0)?),
+            Input::Opaque => I::Opaque(field(0)?),
         };
         Ok(v1::Identifier {
             identifier: Some(identifier),
