@@ -138,7 +138,7 @@ renewal() {
         test -z "$(comm -12 <(cut -d, -f1 cohort.csv | tail -n +2 | sort) <(cut -d, -f1 renewed.csv | tail -n +2 | sort))"
     as olivia pseudonym renew finish --edge warehouse/link --yes --reason 'every column is new'
     claim 'the old secret is gone from the token' no_object warehouse/edge-link/1
-    refused 5 warehouse-etl pseudonym renew apply cohort.csv --column ID --table link.table -O never.csv
+    refused 7 warehouse-etl pseudonym renew apply cohort.csv --column ID --table link.table -O never.csv
 }
 
 # sealed DIRECTORY: no pseudonym can be read in it.

@@ -11,6 +11,7 @@ use crate::state::State;
 use crate::time::{DAY, Time};
 use crate::view::View;
 use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -227,7 +228,8 @@ fn onward<'a>(view: &'a View, edge: &Edge) -> Vec<&'a Edge> {
     };
     let onward = Graph::of(view).out_of(edge.name.target());
     let mut all: Vec<&Edge> = onward.filter(used).collect();
-    all.sort_by_key(|next| &next.name);
+    // The walk turns what it finds around.
+    all.sort_by_key(|next| Reverse(&next.name));
     all
 }
 
