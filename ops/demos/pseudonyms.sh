@@ -84,7 +84,7 @@ strangers() {
     { head -n 3 cohort.csv; printf 'SYNTHETIC-1,1950,1,X\n'; } >flawed.csv
     refused 13 project-01-pseudonymiser pseudonym transfer flawed.csv --column ID \
         --edge project-01/warehouse -O flawed.out.csv
-    quote <flawed.out.csv.rejected.csv 2>/dev/null || quote <flawed.out.rejected.csv
+    quote <flawed.out.csv.rejected.csv
 }
 
 enumeration() {
