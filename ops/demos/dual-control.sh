@@ -60,7 +60,6 @@ together() {
 
 overtaken() {
     chapter 'What was agreed to is what is done, or nothing'
-    quietly olivia key rotate ingest-lyon/object --reason 'a new version after the loss'
     refused 12 olivia version compromise ingest-lyon/object/2 --yes --reason 'and this one'
     NAME=$(waiting olivia)
     agree "$NAME" carl
