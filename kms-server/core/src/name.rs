@@ -62,21 +62,50 @@ macro_rules! text_form {
     };
 }
 
+/// Names of a collection and one part.
+macro_rules! one_part {
+    ($($(#[$doc:meta])* $name:ident($collection:literal, $form:literal);)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+            #[serde(try_from = "String", into = "String")]
+            pub struct $name(Slug);
+
+            impl FromStr for $name {
+                type Err = Error;
+                fn from_str(text: &str) -> Result<Self> {
+                    let slug = text.strip_prefix($collection).ok_or_else(|| malformed($form))?;
+                    Ok($name(slug.parse()?))
+                }
+            }
+
+            impl fmt::Display for $name {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    write!(f, "{}{}", $collection, self.0)
+                }
+            }
+        )*
+    };
+}
+
+one_part! {
+    /// `spaces/{space}`.
+    SpaceName("spaces/", "spaces/{space}");
+    /// `domains/{domain}`.
+    DomainName("domains/", "domains/{domain}");
+    /// `proposals/{proposal}`.
+    ProposalName("proposals/", "proposals/{proposal}");
+    /// `emergencies/{emergency}`.
+    EmergencyName("emergencies/", "emergencies/{emergency}");
+    /// `chains/{chain}`.
+    ChainName("chains/", "chains/{chain}");
+}
+
 impl fmt::Display for Slug {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
-
-/// `spaces/{space}`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct SpaceName(Slug);
-
-/// `domains/{domain}`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct DomainName(Slug);
 
 /// `spaces/{target}/edges/{domain}`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -101,21 +130,6 @@ pub struct VersionName {
     key: KeyName,
     number: u32,
 }
-
-/// `proposals/{proposal}`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ProposalName(Slug);
-
-/// `emergencies/{emergency}`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct EmergencyName(Slug);
-
-/// `chains/{chain}`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ChainName(Slug);
 
 text_form!(
     Slug,
@@ -298,46 +312,6 @@ fn malformed(form: &str) -> Error {
     Error::invalid("name", format!("the name does not have the form {form}"))
 }
 
-impl FromStr for SpaceName {
-    type Err = Error;
-    fn from_str(text: &str) -> Result<Self> {
-        let slug = text
-            .strip_prefix("spaces/")
-            .ok_or_else(|| malformed("spaces/{space}"))?;
-        Ok(SpaceName(slug.parse()?))
-    }
-}
-
-impl FromStr for DomainName {
-    type Err = Error;
-    fn from_str(text: &str) -> Result<Self> {
-        let slug = text
-            .strip_prefix("domains/")
-            .ok_or_else(|| malformed("domains/{domain}"))?;
-        Ok(DomainName(slug.parse()?))
-    }
-}
-
-impl FromStr for ProposalName {
-    type Err = Error;
-    fn from_str(text: &str) -> Result<Self> {
-        let slug = text
-            .strip_prefix("proposals/")
-            .ok_or_else(|| malformed("proposals/{proposal}"))?;
-        Ok(ProposalName(slug.parse()?))
-    }
-}
-
-impl FromStr for EmergencyName {
-    type Err = Error;
-    fn from_str(text: &str) -> Result<Self> {
-        let slug = text
-            .strip_prefix("emergencies/")
-            .ok_or_else(|| malformed("emergencies/{emergency}"))?;
-        Ok(EmergencyName(slug.parse()?))
-    }
-}
-
 impl FromStr for EdgeName {
     type Err = Error;
     fn from_str(text: &str) -> Result<Self> {
@@ -364,16 +338,6 @@ impl FromStr for KeyName {
     }
 }
 
-impl FromStr for ChainName {
-    type Err = Error;
-    fn from_str(text: &str) -> Result<Self> {
-        let slug = text
-            .strip_prefix("chains/")
-            .ok_or_else(|| malformed("chains/{chain}"))?;
-        Ok(ChainName(slug.parse()?))
-    }
-}
-
 impl FromStr for VersionName {
     type Err = Error;
     fn from_str(text: &str) -> Result<Self> {
@@ -387,36 +351,6 @@ impl FromStr for VersionName {
             }),
             Ok(_) | Err(_) => Err(form()),
         }
-    }
-}
-
-impl fmt::Display for SpaceName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "spaces/{}", self.0)
-    }
-}
-
-impl fmt::Display for DomainName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "domains/{}", self.0)
-    }
-}
-
-impl fmt::Display for ProposalName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "proposals/{}", self.0)
-    }
-}
-
-impl fmt::Display for EmergencyName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "emergencies/{}", self.0)
-    }
-}
-
-impl fmt::Display for ChainName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "chains/{}", self.0)
     }
 }
 

@@ -9,8 +9,9 @@ use kms_core::role::Role;
 
 pub(crate) const SENTENCE: &str = "Nobody both evaluates an edge and processes in its target space: who evaluates was granted \
      that edge (who-evaluates), who processes was granted that space (who-decrypts), and no \
-     binding grants anybody both: it is refused when it is made. (ChainPerson, which two others \
-     approve for a steward, is not spoken of here.)";
+     binding grants anybody both: it is refused when it is made. Whoever may follow a person \
+     (ChainPerson, for which two others approve) processes in none of the spaces where that leads: \
+     bindings, policy and graph are judged together, when any of them changes.";
 
 /// Shows a pseudonym of an edge.
 const EVALUATES: [&str; 2] = ["Pseudonymise", "Translate"];

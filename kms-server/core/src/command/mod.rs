@@ -4,10 +4,12 @@ mod about;
 mod change;
 mod read;
 mod usage;
+mod wrapped;
 
-pub use change::{Change, Wrapped};
+pub use change::Change;
 pub use read::{AccessQuery, Asked, LogName, MayQuery, Named, Read, Rules, Sort};
 pub use usage::{DataKey, Passage, Plain, Sealed, Use};
+pub use wrapped::Wrapped;
 
 use crate::action::Action;
 

@@ -9,7 +9,9 @@ use crate::class::Class;
 use crate::command::Rules;
 use crate::deployment::Environment;
 use crate::error::{Error, Result};
+use crate::graph::Graph;
 use crate::key::Destruction;
+use crate::name::SpaceName;
 use crate::policy::{Circumstances, Judge, Policy, Question, Regardless, Target, Traits};
 use crate::role::Role;
 use crate::space::Edge;
@@ -268,33 +270,31 @@ impl<'a> Rulebook<'a> {
         Ok(())
     }
 
-    /// Whether what it evaluates cannot be traced back, nor followed across two spaces.
+    /// Whether what it learns of pseudonyms cannot be traced back, nor what it evaluates be followed
+    /// across two spaces.
     fn linkable(&self, any: &AnyKeys, binding: &Binding) -> Result<()> {
         let who = binding.principal();
         let wrong = |what: String| Err(Error::invalid("roles", format!("{who}: {what}")));
-        let evaluates = |edge: &&Edge| {
-            let on = edge_target(self.view, edge);
-            let mut shows = [Action::Pseudonymise, Action::Translate].into_iter();
-            shows.any(|action| self.ever(binding, action, on))
+        let graph = Graph::of(self.view);
+        let along = |actions: &[Action]| -> Vec<&Edge> {
+            let may = |edge: &&Edge| {
+                let on = edge_target(self.view, edge);
+                actions.iter().any(|action| self.ever(binding, *action, on))
+            };
+            self.view.edges().filter(may).collect()
         };
-        let evaluated: Vec<_> = self.view.edges().filter(evaluates).collect();
+        let evaluated = along(&[Action::Pseudonymise, Action::Translate]);
         for edge in &evaluated {
             let space = edge.name.target();
-            let alone = keys(self.view, space)
-                .map(|key| Target::Key(&key.name, key.class, Traits::of(self.view, key)));
-            let all = any.get(space);
-            let all = all.map(|key| Target::Key(key, Class::DataAtRest, Traits::default()));
-            let mut on = all.into_iter().chain(alone);
-            if on.any(|key| self.ever(binding, Action::Decrypt, key)) {
+            if self.processes_in(any, binding, space) {
                 return wrong(format!(
                     "whoever evaluates an edge into {space} must not process there: that is how a \
                      pseudonym would be traced back"
                 ));
             }
-            let onward = evaluated.iter().find(|next| {
-                let domain = self.view.domain(next.name.domain());
-                domain.is_some_and(|(domain, _)| domain.source.as_ref() == Some(space))
-            });
+            let onward = evaluated
+                .iter()
+                .find(|next| graph.source(next) == Some(space));
             if let Some(next) = onward {
                 return wrong(format!(
                     "{} and {} follow each other: nobody may evaluate two consecutive edges",
@@ -302,7 +302,29 @@ impl<'a> Rulebook<'a> {
                 ));
             }
         }
+        // A person is followed into every space below.
+        for edge in along(&[Action::ChainPerson]) {
+            let reached = graph.reached(edge.name.target()).into_iter();
+            let mut processes = reached.filter(|space| self.processes_in(any, binding, space));
+            if let Some(space) = processes.next() {
+                return wrong(format!(
+                    "whoever follows people along {} must not process in {space}, where that leads: \
+                     that is how a pseudonym would be traced back",
+                    edge.name
+                ));
+            }
+        }
         Ok(())
+    }
+
+    /// Whether it may ever process with a key of a space, there now or made later.
+    fn processes_in(&self, any: &AnyKeys, binding: &Binding, space: &SpaceName) -> bool {
+        let alone = keys(self.view, space)
+            .map(|key| Target::Key(&key.name, key.class, Traits::of(self.view, key)));
+        let all = any.get(space);
+        let all = all.map(|key| Target::Key(key, Class::DataAtRest, Traits::default()));
+        let mut on = all.into_iter().chain(alone);
+        on.any(|key| self.ever(binding, Action::Decrypt, key))
     }
 }
 

@@ -65,7 +65,7 @@ pub(super) fn create_edge(ground: Ground<'_>, change: &Change) -> Result<Plan> {
         .domain(name.domain())
         .ok_or_else(|| Error::not_found(name.domain()))?;
     let source = domain.source.as_ref();
-    if source.is_some_and(|source| Graph::of(view).reaches(name.target(), source)) {
+    if source.is_some_and(|source| Graph::of(view).reached(name.target()).contains(&source)) {
         return Err(Error::invalid(
             "name",
             "an edge cannot lead from a space's pseudonyms back into it, over other edges neither",

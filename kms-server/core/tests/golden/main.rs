@@ -19,6 +19,7 @@ mod invented;
 mod judgement;
 mod life;
 mod lifecycle;
+mod linkable;
 mod records;
 mod renewal;
 mod rules;

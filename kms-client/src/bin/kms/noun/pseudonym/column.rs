@@ -1,12 +1,9 @@
 //! A column whose identifiers become pseudonyms.
 
+use super::typed::typed;
 use crate::noun::edge::Input;
 use kms_client::{Error, Kind, v1};
-use kms_core::nir::Nir;
-use kms_core::pseudonym::Identifier;
 use std::collections::BTreeSet;
-use v1::identifier::Identifier as Typed;
-use zeroize::Zeroizing;
 
 /// Which fields make an identifier, of what type, and along which edge it is evaluated.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,35 +73,12 @@ impl Column {
             str::from_utf8(field).map_err(wrong)
         });
         let texts = texts.collect::<Result<Vec<_>, _>>()?;
-        let typed = match (self.input, texts.as_slice()) {
-            (Input::Opaque, [text]) => {
-                Identifier::opaque(Zeroizing::new((*text).to_owned()))?;
-                Typed::Opaque((*text).to_owned())
-            }
-            (Input::Pseudonym, [text]) => {
-                Identifier::pseudonym(text)?;
-                Typed::Pseudonym((*text).to_owned())
-            }
-            (Input::Nir, [nir, birth_date, sex]) => {
-                Nir::new(nir, birth_date, sex)?;
-                Typed::Nir(v1::Nir {
-                    nir: (*nir).to_owned(),
-                    birth_date: (*birth_date).to_owned(),
-                    sex: (*sex).to_owned(),
-                })
-            }
-            (Input::Opaque | Input::Pseudonym | Input::Nir, _) => {
-                return Err(invalid("it has not the fields of its type"));
-            }
-        };
-        Ok(v1::Identifier {
-            identifier: Some(typed),
-        })
+        typed(self.input, &texts).map(|(_identifier, sent)| sent)
     }
 }
 
 /// The names of the fields that make an identifier of this type.
-pub(in crate::noun) fn fields(column: &str, input: Input) -> Result<Vec<String>, Error> {
+pub(super) fn fields(column: &str, input: Input) -> Result<Vec<String>, Error> {
     match input {
         Input::Opaque | Input::Pseudonym => Ok(vec![column.to_owned()]),
         Input::Nir => {

@@ -1,24 +1,27 @@
 //! `kms pseudonym`.
 
-pub(super) mod column;
+mod chain;
+mod column;
 mod digest;
 mod evaluation;
 mod lines;
 mod map;
 mod part;
 mod rejected;
+mod renew;
 mod replaced;
 mod row_groups;
+mod typed;
 
 use super::edge::Input;
-use super::pseudonym_chain::Chain;
-use super::renew;
 use crate::session::Session;
+use chain::Chain;
 use clap::{Args, Subcommand};
 use kms_client::{Error, Kind, name, v1};
 use map::{Map, Transfer};
 use serde_json::json;
 use std::io::BufRead;
+use typed::{fields_of, typed};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -121,29 +124,6 @@ impl Eval {
 /// The most that one call takes.
 const MOST: usize = 10_000;
 
-/// An identifier as it is sent.
-pub(super) fn given(input: Input, text: String) -> v1::Identifier {
-    use v1::identifier::Identifier::{Nir, Opaque, Pseudonym};
-    v1::Identifier {
-        identifier: Some(match input {
-            Input::Opaque => Opaque(text),
-            Input::Pseudonym => Pseudonym(text),
-            Input::Nir => Nir(national(&text)),
-        }),
-    }
-}
-
-/// `NIR,BIRTH-DATE,SEX`. What is missing is empty, and the service says what it misses.
-pub(super) fn national(text: &str) -> v1::Nir {
-    let mut parts = text.splitn(3, ',').map(str::to_owned);
-    let mut part = || parts.next().unwrap_or_default();
-    v1::Nir {
-        nir: part(),
-        birth_date: part(),
-        sex: part(),
-    }
-}
-
 /// One call; each identifier has its own result, in order.
 async fn evaluate(
     session: &Session,
@@ -153,10 +133,12 @@ async fn evaluate(
 ) -> Result<Vec<Result<String, Error>>, Error> {
     use v1::pseudonymise_response::result::Result as Answer;
     let asked = identifiers.len();
-    let identifiers = identifiers
-        .into_iter()
-        .map(|text| given(input, text))
-        .collect();
+    let identifiers = identifiers.iter().enumerate().map(|(at, text)| {
+        let made = typed(input, &fields_of(input, text));
+        let told = |e: Error| e.within(format!("identifier {}", at + 1));
+        made.map(|(_identifier, sent)| sent).map_err(told)
+    });
+    let identifiers = identifiers.collect::<Result<_, _>>()?;
     let answer = session
         .client
         .pseudonymise(v1::PseudonymiseRequest {

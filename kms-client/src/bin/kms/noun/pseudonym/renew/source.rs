@@ -1,8 +1,8 @@
 //! The CSV file that a translation is made from: who is in it, and batch by batch what is sent.
 
-use super::super::csv_file::{delimiter, position, unreadable};
-use super::super::edge::Input;
-use super::super::pseudonym::column::fields;
+use super::super::column::fields;
+use crate::noun::csv_file::{delimiter, position, unreadable};
+use crate::noun::edge::Input;
 use clap::Args;
 use csv::{ByteRecord, Reader, ReaderBuilder};
 use kms_client::{Error, Kind, v1};

@@ -3,16 +3,14 @@
 //! They agree to a commitment, which says nothing of who it is; the random bytes that open it are
 //! kept in a ticket file, and the identifier comes on the standard input each time.
 
-use super::Once;
-use super::edge::Input;
-use super::pseudonym::given;
+use super::typed::{fields_of, typed};
+use crate::noun::Once;
+use crate::noun::edge::Input;
 use crate::session::Session;
 use crate::table::Table;
 use clap::Args;
 use kms_client::{Client, Error, Kind, name, read_private, v1};
 use kms_core::chain::{Commitment, SALT};
-use kms_core::nir::Nir;
-use kms_core::pseudonym::Identifier;
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -45,29 +43,24 @@ impl Chain {
             .read_to_string(&mut text)
             .map_err(|e| Error::file("read the identifier", &e))?;
         let text = text.trim_end_matches(['\r', '\n']);
-        let commitment =
-            |salt: &_| Ok::<_, Error>(Commitment::to(&identifier(self.input, text)?, salt));
-        let follow = async |salt: &[u8; SALT]| {
-            let request = v1::FollowChainRequest {
-                name: self.edge.clone(),
-                identifier: Some(given(self.input, text.to_owned())),
-                salt: salt.to_vec(),
-            };
-            session.client.follow_chain(request).await
-        };
+        let (person, sent) = typed(self.input, &fields_of(self.input, text))?;
         let kept = self.ticket.exists();
         let salt = if kept {
             kept_salt(&self.ticket)?
         } else {
             new_salt(&self.ticket)?
         };
-        let commitment = commitment(&salt)?;
-        // Who comes back with a ticket may have been allowed meanwhile.
-        let already = if kept {
-            Some(follow(&salt).await)
-        } else {
-            None
+        let commitment = Commitment::to(&person, &salt);
+        let follow = async || {
+            let request = v1::FollowChainRequest {
+                name: self.edge.clone(),
+                identifier: Some(sent.clone()),
+                salt: salt.to_vec(),
+            };
+            session.client.follow_chain(request).await
         };
+        // Who comes back with a ticket may have been allowed meanwhile.
+        let already = if kept { Some(follow().await) } else { None };
         let steps = match already {
             Some(Err(e)) if e.kind() != Kind::State => return Err(e),
             Some(Ok(steps)) => steps,
@@ -80,7 +73,7 @@ impl Chain {
                 };
                 let started = session.carry(request, Client::start_chain).await;
                 started.map_err(|e| self.over(e))?;
-                follow(&salt).await?
+                follow().await?
             }
         };
         session.screen.show(&steps, table)
@@ -117,22 +110,6 @@ fn table(steps: &v1::FollowChainResponse) -> Table {
             made,
         ]
     }))
-}
-
-fn identifier(input: Input, text: &str) -> Result<Identifier, Error> {
-    let parsed = match input {
-        Input::Opaque => Identifier::opaque(Zeroizing::new(text.to_owned())),
-        Input::Pseudonym => Identifier::pseudonym(text),
-        Input::Nir => {
-            let v1::Nir {
-                nir,
-                birth_date,
-                sex,
-            } = super::pseudonym::national(text);
-            Nir::new(&nir, &birth_date, &sex).map(Identifier::Nir)
-        }
-    };
-    parsed.map_err(|e| Error::new(Kind::Invalid, e.message()))
 }
 
 fn new_salt(ticket: &Path) -> Result<Zeroizing<[u8; SALT]>, Error> {

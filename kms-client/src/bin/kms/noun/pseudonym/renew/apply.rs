@@ -2,9 +2,9 @@
 //! opened in memory alone, 40 bytes a row; the file is streamed. The output appears whole or not at
 //! all.
 
-use super::super::csv_file::{delimiter, position, unreadable};
 use super::opened::{Opened, Said};
 use super::table::TranslationTable;
+use crate::noun::csv_file::{delimiter, position, unreadable};
 use crate::session::Session;
 use clap::Args;
 use csv::{ByteRecord, ReaderBuilder, WriterBuilder};

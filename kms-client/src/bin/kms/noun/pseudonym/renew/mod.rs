@@ -7,9 +7,9 @@ mod table;
 mod translate;
 mod verify;
 
-use super::Move;
 use crate::confirm::confirm;
 use crate::lifecycle::{Length, length};
+use crate::noun::Move;
 use crate::session::Session;
 use crate::table::{Table, person, time, time_and_age, word};
 use apply::Apply;
