@@ -21,3 +21,4 @@ pub mod process;
 pub mod scrape;
 pub mod serve;
 pub mod store;
+pub mod trust;

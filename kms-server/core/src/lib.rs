@@ -17,6 +17,7 @@ pub mod command;
 #[cfg(feature = "policy")]
 pub mod decide;
 pub mod deployment;
+pub mod destination;
 pub mod due;
 pub mod emergency;
 pub mod envelope;

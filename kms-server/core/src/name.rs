@@ -99,6 +99,8 @@ one_part! {
     EmergencyName("emergencies/", "emergencies/{emergency}");
     /// `chains/{chain}`.
     ChainName("chains/", "chains/{chain}");
+    /// `destinations/{destination}`.
+    DestinationName("destinations/", "destinations/{destination}");
 }
 
 impl fmt::Display for Slug {
@@ -140,7 +142,8 @@ text_form!(
     VersionName,
     ProposalName,
     EmergencyName,
-    ChainName
+    ChainName,
+    DestinationName
 );
 
 impl SpaceName {

@@ -4,6 +4,7 @@ use crate::backup::Backup;
 use crate::binding::Binding;
 use crate::chain::Chain;
 use crate::deployment::Deployment;
+use crate::destination::Destination;
 use crate::emergency::Emergency;
 use crate::error::{Error, Result};
 use crate::key::{Key, Version};
@@ -50,6 +51,8 @@ pub enum Value {
     Backup(Backup),
     /// `chains/{chain}`.
     Chain(Chain),
+    /// `destinations/{destination}`.
+    Destination(Destination),
 }
 
 /// A document of the policy.
@@ -93,6 +96,7 @@ impl Value {
             Value::Quota(quota) => quota.name.to_string(),
             Value::Backup(backup) => backup.name.to_string(),
             Value::Chain(chain) => chain.name.to_string(),
+            Value::Destination(destination) => destination.name.to_string(),
         }
     }
 
@@ -113,6 +117,7 @@ impl Value {
             Value::Quota(_) => "quota",
             Value::Backup(_) => "backup",
             Value::Chain(_) => "chain",
+            Value::Destination(_) => "destination",
         }
     }
 
@@ -177,6 +182,8 @@ as_one! {
     as_backup -> Backup(Backup);
     /// The permission to follow a person, if it is one.
     as_chain -> Chain(Chain);
+    /// The destination, if it is one.
+    as_destination -> Destination(Destination);
 }
 
 impl DocumentName {

@@ -138,7 +138,7 @@ impl Engine {
         }
     }
 
-    fn wrapping_mechanisms(&self) -> Vec<Wrapping> {
+    pub(super) fn wrapping_mechanisms(&self) -> Vec<Wrapping> {
         let report = self.parts.hsm.report();
         [
             (Capability::OaepSha256, Wrapping::OaepSha256),
@@ -151,13 +151,18 @@ impl Engine {
     }
 
     /// SHA-1 is the exception: in development, and only where the HSM has nothing better.
-    fn allows_wrapping(&self, view: &View, here: &[Wrapping], asked: Wrapping) -> Result<()> {
+    pub(super) fn allows_wrapping(
+        &self,
+        view: &View,
+        here: &[Wrapping],
+        asked: Wrapping,
+    ) -> Result<()> {
         if !here.contains(&asked) {
             let names: Vec<&str> = here.iter().map(|w| w.name()).collect();
             return Err(Error::invalid(
                 "mechanism",
                 format!(
-                    "this HSM does not unwrap {}; it has: {}",
+                    "this HSM does not have {}; it has: {}",
                     asked.name(),
                     names.join(", ")
                 ),
@@ -167,9 +172,9 @@ impl Engine {
         let production = view.founded()?.environment == Environment::Production;
         if asked == Wrapping::OaepSha1 && (better || production) {
             return Err(Error::refused(if better {
-                "this HSM unwraps RSA-OAEP with SHA-256: use that instead of SHA-1"
+                "this HSM has RSA-OAEP with SHA-256: use that instead of SHA-1"
             } else {
-                "RSA-OAEP with SHA-1 is refused in production; import through an HSM that has SHA-256"
+                "RSA-OAEP with SHA-1 is refused in production; that takes an HSM that has SHA-256"
             }));
         }
         Ok(())

@@ -6,6 +6,7 @@ mod attestation;
 mod change;
 mod count;
 mod digest;
+mod export;
 #[cfg(test)]
 mod flaky;
 mod import;

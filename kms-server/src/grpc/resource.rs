@@ -2,7 +2,7 @@
 
 use crate::engine::VersionUsage;
 use kms_core::class::Class;
-use kms_core::key::{Key, Moved, Origin, Version, Wrapping};
+use kms_core::key::{Export, Key, Moved, Origin, Version, Wrapping};
 use kms_core::lifecycle::Lifecycle;
 use kms_core::space::{Domain, Edge, InputType, Space, SpaceKind};
 use kms_core::state::State;
@@ -228,7 +228,17 @@ impl FromValue for v1::KeyVersion {
             }),
             layered_on: other(version.layered_on),
             first_stage_of: other(version.stage_of),
+            exports: version.exports.iter().map(export).collect(),
         })
+    }
+}
+
+fn export(export: &Export) -> v1::Export {
+    v1::Export {
+        destination: export.destination.to_string(),
+        public_key_sha256: export.public_key_sha256.clone(),
+        mechanism: export.mechanism.name().into(),
+        moved: Some(transition(&export.moved)),
     }
 }
 
