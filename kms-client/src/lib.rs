@@ -28,6 +28,7 @@
 //! - [`Envelopes`] seals files and streams of any size under a data-at-rest key: the content is
 //!   sealed here with a data key, the data key is sealed by the HSM ([`Header`] is the format).
 //! - [`Pseudonyms`] evaluates any number of identifiers over one stream.
+//! - [`Parameters`] wraps a key for an import, on a machine that asks nobody.
 //! - [`Login`] lets a person sign in at an OpenID provider; [`Client::signed_in`] sends the token of
 //!   the [`SignIn`] with every call.
 //! - [`Error`] says what to do about a failure; its [`Kind`] has a stable exit code.
@@ -50,6 +51,7 @@ mod retry;
 mod seal;
 mod sealed_file;
 mod tls;
+mod transfer;
 mod watch;
 
 pub use address::Address;
@@ -68,4 +70,5 @@ pub use private::read_private;
 pub use pseudonyms::Pseudonyms;
 pub use retry::Backoff;
 pub use sealed_file::SealedFile;
+pub use transfer::{Material, Parameters};
 pub use watch::Proposals;

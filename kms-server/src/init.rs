@@ -194,7 +194,10 @@ pub async fn found(engine: Arc<Engine>, founding: Founding) -> Result<(), String
             Ok(_) => {}
             // Without it there are no attestations, or no imports, and whoever asks is told.
             Err(e) if signs && e.kind() == Kind::Invalid => {
-                tracing::warn!("this deployment will sign nothing with {name}: {}", said(&e));
+                tracing::warn!(
+                    "this deployment will sign nothing with {name}: {}",
+                    said(&e)
+                );
             }
             Err(e) => return Err(format!("{name}: {}", said(&e))),
         }

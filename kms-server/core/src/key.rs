@@ -97,7 +97,10 @@ impl Key {
         }
         let (takes, by) = match &self.intake {
             Some(intake) => (intake.class, intake.mechanism == mechanism),
-            None => (Class::DataAtRest, !mechanism.is_hybrid() && self.class == Class::ImportWrapping),
+            None => (
+                Class::DataAtRest,
+                !mechanism.is_hybrid() && self.class == Class::ImportWrapping,
+            ),
         };
         if !by {
             return wrong(
@@ -131,7 +134,9 @@ impl Key {
     /// The source that it is for.
     #[must_use]
     pub fn source(&self) -> Option<&Slug> {
-        self.intake.as_ref().and_then(|intake| intake.source.as_ref())
+        self.intake
+            .as_ref()
+            .and_then(|intake| intake.source.as_ref())
     }
 }
 

@@ -79,7 +79,9 @@ impl Engine {
     /// Refuses a token with which too much was tried.
     pub(super) async fn is_not_void(&self, token: &ImportToken) -> Result<()> {
         let entry = self.parts.store.get(&place(token)).await;
-        let failed = entry.map_err(|e| store_fault(&e))?.map(|e| failures(&e.value));
+        let failed = entry
+            .map_err(|e| store_fault(&e))?
+            .map(|e| failures(&e.value));
         not_void(failed.unwrap_or(0))
     }
 

@@ -102,7 +102,9 @@ impl Engine {
             version: version.name.clone(),
             cka_id: version.id,
             fingerprint: fingerprint(version)?,
-            public_key: learned.and_then(|l| l.public_key.clone()).unwrap_or_default(),
+            public_key: learned
+                .and_then(|l| l.public_key.clone())
+                .unwrap_or_default(),
             partner: holder.source().cloned(),
             attributes: Shown {
                 sensitive: object.sensitive,

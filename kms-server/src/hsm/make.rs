@@ -116,7 +116,8 @@ impl Desk {
             return session.unwrap(&Mechanism::RsaAesKeyWrap(hash), by, &wrapped.blob, template);
         }
         let (head, tail) = wrapped.blob.split_at(MODULUS.min(wrapped.blob.len()));
-        let ephemeral = session.unwrap(&Mechanism::RsaOaep(hash), by, head, &template::ephemeral())?;
+        let ephemeral =
+            session.unwrap(&Mechanism::RsaOaep(hash), by, head, &template::ephemeral())?;
         let made = session.unwrap(kwp, ephemeral, tail, template);
         let destroyed = session.destroy(ephemeral);
         let made = made?;

@@ -263,7 +263,9 @@ const FIXED: Attribute = Attribute::Modifiable(false);
 /// in two steps, those of the ephemeral key, beyond which nothing is forced.
 fn unwrap_template(class: Class, intake: Option<&Intake>) -> Option<Template> {
     let forced = match (class, intake) {
-        (Class::ImportWrapping, Some(intake)) if intake.two_steps => return Some(ephemeral_rights()),
+        (Class::ImportWrapping, Some(intake)) if intake.two_steps => {
+            return Some(ephemeral_rights());
+        }
         (Class::ImportWrapping | Class::ServiceExchange, Some(intake)) => intake.class,
         (Class::ImportWrapping, None) => Class::DataAtRest,
         (

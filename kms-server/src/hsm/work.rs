@@ -99,9 +99,9 @@ impl Op {
     /// What no token needs to be asked for, and what is reserved for the fingerprint.
     fn check(&self) -> Result<()> {
         match self {
-            Self::GcmEncrypt { nonce, .. } if fingerprint::reserves(nonce) => {
-                Err(Error::internal("this nonce is reserved for recognising keys"))
-            }
+            Self::GcmEncrypt { nonce, .. } if fingerprint::reserves(nonce) => Err(Error::internal(
+                "this nonce is reserved for recognising keys",
+            )),
             Self::GcmDecrypt {
                 nonce, ciphertext, ..
             } if fingerprint::reserves(nonce) || ciphertext.len() < TAG => {

@@ -10,8 +10,8 @@ use crate::command::{Change, Command, Use};
 use crate::error::{Error, Result};
 use crate::name::ProposalName;
 use crate::policy::{Circumstances, Coming, Question, Regardless, Target};
-use crate::view::View;
 use crate::proposal::Proposal;
+use crate::view::View;
 
 /// No policy can demand more approvals.
 pub(super) const MOST: u8 = 5;

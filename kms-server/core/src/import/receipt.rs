@@ -73,7 +73,12 @@ impl Receipt {
         let told = || {
             let imported = version.imported.as_ref()?;
             let learned = version.learned.as_ref()?;
-            Some((imported, learned, imported.sha256.clone()?, imported.by.clone()?))
+            Some((
+                imported,
+                learned,
+                imported.sha256.clone()?,
+                imported.by.clone()?,
+            ))
         };
         let (imported, learned, wrapped_sha256, by) = told().ok_or_else(|| {
             Error::state(format!(

@@ -180,12 +180,7 @@ pub(super) fn import(
 ///
 /// # Errors
 /// `Invalid` when it is for another key, or has expired; `Conflict` when it is spent.
-pub fn receives<'a>(
-    view: &'a View,
-    key: &Key,
-    token: &ImportToken,
-    now: Time,
-) -> Result<&'a Key> {
+pub fn receives<'a>(view: &'a View, key: &Key, token: &ImportToken, now: Time) -> Result<&'a Key> {
     if token.expires <= now {
         return Err(Error::invalid(
             "import_token",

@@ -89,7 +89,10 @@ fn a_use_belongs_to_one_class() {
         for action in class.uses() {
             // Two classes unwrap what comes in: no mechanism is one of both.
             let first = class != Class::ServiceExchange;
-            assert!(seen.insert(*action) || !first, "{action} is a use of two classes");
+            assert!(
+                seen.insert(*action) || !first,
+                "{action} is a use of two classes"
+            );
             assert!(action.usage().is_some(), "{action} uses nothing");
         }
     }
