@@ -41,10 +41,7 @@ pub(crate) fn begin() -> Deployment {
         let set = ["quota", "set", "--edge", edge];
         kms.cli("stella").run(set.iter().chain(&room)).succeeds();
     }
-    let address = kms.server().endpoints().listeners[0].clone();
-    let path = kms.directory().join("kms-server.toml");
-    let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, text.replacen("127.0.0.1:0", &address, 1)).unwrap();
+    kms.stays();
     kms
 }
 
