@@ -76,12 +76,13 @@ struct Open<M: Streamed> {
 }
 
 impl Client {
-    /// A stream that is opened with the first answer. When the service goes away, it is waited for
+    /// A stream that is opened with the first answer, on a connection of its own: what is not read of
+    /// it yet holds up no other call. When the service goes away, it is waited for
     /// as long as `patience` before an answer.
     #[must_use]
     pub fn stream<M: Streamed>(&self, patience: Duration) -> CallStream<M> {
         CallStream {
-            client: self.clone(),
+            client: self.apart(),
             patience,
             open: None,
             pending: VecDeque::new(),

@@ -28,7 +28,7 @@ pub(crate) const LINK_CLI: &str = "warehouse/link";
 /// A deployment with a small inventory and room in its quotas, whose server listens at the same place after a restart: a
 /// client that waits for it finds it again.
 pub(crate) fn begin() -> Deployment {
-    let mut kms = Deployment::emc2().start();
+    let kms = Deployment::emc2().start();
     kms.furnish();
     for edge in [LINK_CLI, "project-01/warehouse"] {
         let room = [

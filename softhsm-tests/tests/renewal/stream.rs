@@ -122,7 +122,7 @@ fn each_message_is_a_call_of_its_own_and_a_refused_one_ends_the_stream() {
         (message(EDGE, 2, 0), "INVALID"),
         (message(EDGE, 2, 10_001), "INVALID"),
         (of_run(98, 100), "INVALID"),
-        (of_run(0, 1_000_001), "STATE"),
+        (of_run(0, 1_000_001), "KEY_STATE"),
     ] {
         let messages = good().into_iter().chain([wrong]).collect();
         let (answered, status) = ended(&link, messages);

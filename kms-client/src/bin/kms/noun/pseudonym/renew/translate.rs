@@ -9,10 +9,12 @@ use super::table::{TranslationTable, envelopes};
 use crate::progress;
 use crate::session::Session;
 use clap::Args;
-use kms_client::{Error, Kind, name};
+use kms_client::{Backoff, Error, Kind, name};
 use serde_json::json;
 use std::path::PathBuf;
+use std::time::Duration;
 use tokio::sync::mpsc::{self, error::TryRecvError};
+use tokio::time::timeout;
 
 #[derive(Debug, Args)]
 pub(crate) struct Translate {
@@ -107,7 +109,12 @@ impl Translate {
         source: Source,
         mut passing: Passing,
     ) -> Result<(), Error> {
-        let envelopes = envelopes(&session.client);
+        // As patient as the stream: the data key of a part comes from the same service.
+        let backoff = Backoff {
+            attempts: u32::MAX,
+            ..Backoff::default()
+        };
+        let envelopes = envelopes(&session.client.clone().with_backoff(backoff));
         let bar = progress::lines(table.label.rows, table.rows());
         let mut read = read(source, table.label.batch);
         let mut ended = false;
@@ -126,7 +133,13 @@ impl Translate {
             }
             match passing.next().await? {
                 Some(passed) => {
-                    table.add(&envelopes, passed.pairs, passed.rows).await?;
+                    let sealed = table.add(&envelopes, passed.pairs, passed.rows);
+                    let sealed = timeout(Duration::from_secs(self.patience), sealed).await;
+                    sealed.unwrap_or_else(|_late| {
+                        let sentence =
+                            "the service was away for too long; the same command goes on";
+                        Err(Error::new(Kind::Unavailable, sentence))
+                    })?;
                     bar.set_position(table.rows());
                 }
                 None if ended => break,
