@@ -86,9 +86,11 @@ impl Transfer {
                 command
             })
         };
-        verify(wrapped, &self.signer)
-            .succeeds()
-            .saying("sensitive and not extractable");
+        let told = verify(wrapped, &self.signer).succeeds().text();
+        assert!(
+            told.contains(&format!("spaces/{}", self.key.replace('/', "/keys/"))),
+            "{told}"
+        );
         verify(wrapped, &"1".repeat(64))
             .fails(3)
             .saying("NOT VERIFIED");

@@ -74,7 +74,7 @@ fn a_policy_may_allow_sha_1_for_one_named_partner_and_nobody_else() {
             .split_once("@id(\"weaker-wrapping\")")
             .unwrap_or((&text, ""));
         let allowed = "unless { context.environment == \"development\" || (context has partner && \
-                       context.partner == \"hcl\" && !context.twoSteps) };";
+                       context.partner == \"hcl\" && context has twoSteps && !context.twoSteps) };";
         let after = after.replacen(
             "unless { context.environment == \"development\" };",
             allowed,

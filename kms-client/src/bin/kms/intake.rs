@@ -58,33 +58,33 @@ pub(crate) struct Intake {
 
 /// The same, as options. Of a key that says nothing of it: data-at-rest keys by direct RSA-OAEP.
 #[derive(Debug, Args)]
-pub(crate) struct Said {
+pub(crate) struct Takes {
     /// Of a wrapping key: how keys are wrapped for it, and no other way.
-    #[arg(long = "takes", value_enum, value_name = "MECHANISM")]
-    mechanism: Option<Mechanism>,
+    #[arg(long, value_enum, value_name = "MECHANISM")]
+    takes: Option<Mechanism>,
     /// The class of the keys that come in under it.
     #[arg(
-        long = "takes-class",
+        long,
         value_enum,
         value_name = "CLASS",
         default_value = "data-at-rest",
-        requires = "mechanism"
+        requires = "takes"
     )]
-    class: Taken,
+    takes_class: Taken,
     /// Do RSA-AES-KWP in two calls inside an HSM that lacks the mechanism: weaker, and off in
     /// production.
-    #[arg(long, requires = "mechanism")]
+    #[arg(long, requires = "takes")]
     two_steps: bool,
     /// The one partner that it is for; a policy may allow a partner what it allows nobody else.
-    #[arg(long, value_name = "PARTNER", requires = "mechanism")]
+    #[arg(long, value_name = "PARTNER", requires = "takes")]
     partner: Option<Slug>,
 }
 
-impl Said {
+impl Takes {
     pub(crate) fn message(self) -> Option<v1::Intake> {
         let said = Intake {
-            mechanism: self.mechanism?,
-            class: self.class,
+            mechanism: self.takes?,
+            class: self.takes_class,
             two_steps: self.two_steps,
             partner: self.partner,
         };

@@ -88,7 +88,7 @@ pub(crate) struct Create {
     #[command(flatten)]
     lifecycle: Said,
     #[command(flatten)]
-    intake: intake::Said,
+    intake: intake::Takes,
     #[command(flatten)]
     once: Once,
 }
