@@ -70,7 +70,10 @@ pub async fn a_key_is_made_once_and_found_again(hsm: &dyn Hsm) {
         assert_eq!(hsm.find(&any(), &spec).await.unwrap(), None);
         let made = hsm.generate(&any(), &spec).await.unwrap();
         let objects = hsm.objects().await.unwrap();
-        let pair = matches!(class, Class::ImportWrapping | Class::ServiceAttestation);
+        let pair = matches!(
+            class,
+            Class::ImportWrapping | Class::ServiceAttestation | Class::ServiceImportParameters
+        );
         assert_eq!(made.public_key.is_some(), pair, "{class}");
         assert_eq!(
             hsm.find(&any(), &spec).await.unwrap().as_ref(),
@@ -92,7 +95,7 @@ pub async fn a_key_is_made_once_and_found_again(hsm: &dyn Hsm) {
             assert_eq!(object.label, spec.label.to_string());
             assert_eq!(
                 object.mechanisms,
-                kms_server::hsm::template::mechanism_names(class)
+                kms_server::hsm::template::mechanism_names(class, None)
             );
         }
     }
@@ -262,6 +265,7 @@ pub async fn an_import_key_brings_in_nothing_but_its_class(hsm: &dyn Hsm) {
         Class::ServiceImportToken,
         Class::ServiceAttestation,
         Class::ServiceDigest,
+        Class::ServiceImportParameters,
     ] {
         let refused = spec(class);
         assert!(

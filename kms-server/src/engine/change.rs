@@ -206,7 +206,7 @@ impl Engine {
                     self.believe(&permit, &seat.view, token, mac).await?;
                 }
                 if let Change::ExportKey { mechanism, .. } = change {
-                    self.allows_wrapping(&seat.view, &self.wrapping_mechanisms(), *mechanism)?;
+                    self.wraps(*mechanism)?;
                 }
                 let mut planned = plan(ground, change)?;
                 self.acceptable(&seat, &planned, call).await?;

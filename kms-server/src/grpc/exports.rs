@@ -60,7 +60,7 @@ impl ExportService for Door {
                 name: parse::name("name", &message_in.name)?,
                 etag: parse::etag(&message_in.etag)?,
                 destination: parse::name("destination", &message_in.destination)?,
-                mechanism: parse::wrapping(message_in.mechanism)?,
+                mechanism: parse::required("mechanism", parse::wrapping(message_in.mechanism)?)?,
                 reason: parse::reason(message_in.reason)?,
             };
             Asked::change(change, &message_in.request_id)

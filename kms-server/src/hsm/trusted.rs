@@ -121,7 +121,7 @@ pub(super) fn mechanism(wrapping: Wrapping) -> Result<Mechanism<'static>> {
     match wrapping {
         Wrapping::OaepSha256 => Ok(Mechanism::RsaOaep(OaepHash::Sha256)),
         Wrapping::OaepSha1 => Ok(Mechanism::RsaOaep(OaepHash::Sha1)),
-        Wrapping::AesKw | Wrapping::AesKwp => {
+        Wrapping::RsaAesSha256 | Wrapping::RsaAesSha1 | Wrapping::AesKw | Wrapping::AesKwp => {
             Err(Error::internal("a key leaves by direct RSA-OAEP alone"))
         }
     }

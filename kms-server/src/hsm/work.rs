@@ -54,6 +54,9 @@ impl Desk {
                 .session
                 .decrypt(&Mechanism::AesGcm { iv: nonce, aad }, key, ciphertext),
             Op::Hmac { input } => self.session.sign(&Mechanism::Sha256Hmac, key, input),
+            Op::Recognise { algorithm } => {
+                fingerprint::recognise(&self.session, *algorithm, key).map(Zeroizing::new)
+            }
             Op::Sign { message } => self
                 .session
                 .sign_ecdsa(key, &Sha256::digest(message))
@@ -80,6 +83,7 @@ impl Desk {
                 Op::GcmEncrypt { .. }
                 | Op::GcmDecrypt { .. }
                 | Op::Hmac { .. }
+                | Op::Recognise { .. }
                 | Op::Sign { .. }
                 | Op::Wrap { .. },
                 _,
@@ -94,6 +98,7 @@ impl Op {
             Self::GcmEncrypt { .. } | Self::GcmDecrypt { .. } => Algorithm::Aes256,
             // Of what may leave, there is one kind.
             Self::Hmac { .. } | Self::Wrap { .. } => Algorithm::HmacSha256,
+            Self::Recognise { algorithm } => *algorithm,
             Self::Sign { .. } => Algorithm::EcdsaP256,
         }
     }
@@ -101,12 +106,12 @@ impl Op {
     /// What no token needs to be asked for, and what is reserved for the fingerprint.
     fn check(&self) -> Result<()> {
         match self {
-            Self::GcmEncrypt { nonce, .. } if *nonce == fingerprint::NONCE => {
-                Err(Error::internal("the all-zero nonce is the fingerprint's"))
-            }
+            Self::GcmEncrypt { nonce, .. } if fingerprint::reserves(nonce) => Err(Error::internal(
+                "this nonce is reserved for recognising keys",
+            )),
             Self::GcmDecrypt {
                 nonce, ciphertext, ..
-            } if *nonce == fingerprint::NONCE || ciphertext.len() < TAG => {
+            } if fingerprint::reserves(nonce) || ciphertext.len() < TAG => {
                 Err(invalid_ciphertext())
             }
             Self::Hmac { input } if input.starts_with(fingerprint::LABEL) => Err(Error::internal(
@@ -118,6 +123,7 @@ impl Op {
             Self::GcmEncrypt { .. }
             | Self::GcmDecrypt { .. }
             | Self::Hmac { .. }
+            | Self::Recognise { .. }
             | Self::Sign { .. }
             | Self::Wrap { .. } => Ok(()),
         }

@@ -157,6 +157,7 @@ fn change(world: &World, ask: &Ask) -> Option<Change> {
         labels: [].into(),
         study: None,
         lifecycle: Lifecycle::default(),
+        intake: None,
     };
     Some(match ask {
         Ask::Create(_) => made(Origin::Generated),

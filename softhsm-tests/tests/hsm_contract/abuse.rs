@@ -271,7 +271,9 @@ fn refused<T: std::fmt::Debug>(what: &str, outcome: Result<T, Error>) {
 
 fn handle(session: &Session, spec: &KeySpec) -> Handle {
     let class = match spec.class {
-        Class::ImportWrapping | Class::ServiceAttestation => ObjectClass::PrivateKey,
+        Class::ImportWrapping | Class::ServiceAttestation | Class::ServiceImportParameters => {
+            ObjectClass::PrivateKey
+        }
         Class::DataAtRest
         | Class::Pseudonymisation
         | Class::ServiceImportToken

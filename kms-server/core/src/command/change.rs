@@ -9,7 +9,7 @@ use crate::chain::Commitment;
 use crate::class::Class;
 use crate::destination::WrappingKey;
 use crate::import_token::ImportToken;
-use crate::key::{Origin, Study, Wrapping};
+use crate::key::{Intake, Origin, Study, Wrapping};
 use crate::lifecycle::Lifecycle;
 use crate::name::{
     DestinationName, DomainName, EdgeName, EmergencyName, KeyName, ProposalName, SpaceName,
@@ -132,6 +132,9 @@ pub enum Change {
         /// What it says of the life of its versions.
         #[serde(default, skip_serializing_if = "Lifecycle::is_silent")]
         lifecycle: Lifecycle,
+        /// Of a wrapping key: what it takes in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        intake: Option<Intake>,
     },
     /// Changes title, labels, study or lifecycle.
     UpdateKey {
@@ -228,6 +231,8 @@ pub enum Change {
         mode: Mode,
         /// The services that may translate.
         translators: Vec<Principal>,
+        /// How many rows they may translate, at the most.
+        expected: u64,
         /// For how long they may at the most, in milliseconds.
         lasting: u64,
         /// Why.

@@ -1,6 +1,7 @@
 //! Plans that let a key leave for another HSM.
 
 use super::{Act, Ground, Leaving, Plan, absent, new, over, unchanged, written};
+use crate::deployment::Environment;
 use crate::destination::{Destination, WrappingKey};
 use crate::error::{Error, Result};
 use crate::key::{Export, Version, Wrapping};
@@ -45,9 +46,15 @@ pub(super) fn export(
         .version(name)
         .ok_or_else(|| Error::not_found(name))?;
     unchanged(etag, revision, name)?;
+    let production = ground.view.founded()?.environment == Environment::Production;
     match mechanism {
+        Wrapping::OaepSha1 if production => {
+            return Err(Error::refused(
+                "RSA-OAEP with SHA-1 is for development alone; in production a key leaves by SHA-256",
+            ));
+        }
         Wrapping::OaepSha256 | Wrapping::OaepSha1 => {}
-        Wrapping::AesKw | Wrapping::AesKwp => {
+        Wrapping::RsaAesSha256 | Wrapping::RsaAesSha1 | Wrapping::AesKw | Wrapping::AesKwp => {
             return Err(Error::invalid(
                 "mechanism",
                 "a key leaves by direct RSA-OAEP: of two steps, nothing in the token would hold the \

@@ -233,6 +233,7 @@ pub(crate) fn key(view: &mut View, name: &KeyName, class: Class, states: &[(Stat
             rewrap: None,
             renewal: None,
             seals: None,
+            intake: None,
             created: NOW,
             updated: NOW,
         }),
@@ -244,5 +245,6 @@ pub(crate) fn learned(number: u32) -> Learned {
     Learned {
         fingerprint: format!("{number:032x}"),
         public_key: None,
+        recognised: None,
     }
 }

@@ -1,8 +1,8 @@
 //! `kms export`.
 
-use super::import::Mechanism;
 use super::{Move, Once, version};
 use crate::difference::visible;
+use crate::intake::Mechanism;
 use crate::pem;
 use crate::session::Session;
 use crate::table::{Table, person, time, time_and_age};
