@@ -22,7 +22,7 @@ const FILES: [&str; 15] = [
 
 /// Messages with a secret or an identifier in them: `src/redacted.rs` says what their `Debug`
 /// shows.
-const SECRET: [&str; 21] = [
+const SECRET: [&str; 22] = [
     "EncryptRequest",
     "DecryptRequest",
     "DecryptResponse",
@@ -43,6 +43,7 @@ const SECRET: [&str; 21] = [
     "TranslateResponse.Result",
     "ImportParameters",
     "ImportKeyRequest",
+    "ExportKeyResponse",
     "CheckImportRequest",
 ];
 

@@ -135,3 +135,42 @@ impl From<WrappingKey> for String {
         BASE64.encode(&key.der)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        reason = "a test says what it expects and fails loudly"
+    )]
+
+    use super::*;
+    use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, PublicKeyData, RsaKeySize};
+
+    fn rsa(size: RsaKeySize) -> Vec<u8> {
+        let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, size).unwrap();
+        key.subject_public_key_info()
+    }
+
+    #[test]
+    fn a_key_is_read_whole_or_not_at_all() {
+        let der = rsa(RsaKeySize::_3072);
+        let key = WrappingKey::parse(&der).unwrap();
+        assert_eq!((key.der(), key.modulus().len()), (der.as_slice(), 384));
+        let text = serde_json::to_string(&key).unwrap();
+        assert_eq!(serde_json::from_str::<WrappingKey>(&text).unwrap(), key);
+        assert_eq!(key.id().to_bytes()[..16], Sha256::digest(&der)[..16]);
+        for length in 0..der.len() {
+            assert!(WrappingKey::parse(&der[..length]).is_err(), "{length}");
+        }
+        assert!(WrappingKey::parse(&[&der[..], &[0]].concat()).is_err());
+    }
+
+    #[test]
+    fn a_short_key_and_another_kind_are_refused() {
+        let refused = |der: &[u8]| WrappingKey::parse(der).unwrap_err().message().to_owned();
+        assert!(refused(&rsa(RsaKeySize::_2048)).contains("2048 bits"));
+        let curve = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+        assert!(refused(&curve.subject_public_key_info()).contains("another kind"));
+    }
+}

@@ -65,7 +65,7 @@ pub(crate) struct Key {
     #[arg(long, value_name = "DESTINATION", value_parser = name::destination)]
     to: String,
     /// How it is wrapped.
-    #[arg(long, value_enum, default_value = "oaep-sha256")]
+    #[arg(long, value_enum, default_value = "rsa-oaep-sha256")]
     mechanism: Mechanism,
     /// The file for the wrapped key.
     #[arg(short = 'O', long = "output", value_name = "FILE")]
