@@ -6,6 +6,7 @@
 //! (`openssl dgst -sha256 -verify key.pem -signature statement.sig statement.json`), and so does
 //! [`verify`].
 
+mod gone;
 mod moment;
 mod statement;
 mod trail;

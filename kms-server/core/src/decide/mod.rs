@@ -4,6 +4,7 @@ mod access;
 mod asker;
 mod explain;
 mod follow;
+mod own;
 mod places;
 mod reach;
 mod rules;
@@ -12,7 +13,7 @@ mod target;
 
 pub use access::{Access, access};
 pub use explain::{Explained, explain};
-pub use reach::{attestation_key, digest_key, import_parameters_key, import_token_key};
+pub use own::{attestation_key, digest_key, import_parameters_key, import_token_key};
 pub use rules::{in_force, linkable, sound, with};
 
 use crate::action::Action;

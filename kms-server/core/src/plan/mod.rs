@@ -1,5 +1,6 @@
 //! What a permitted change will write, and what the HSM has to do for it.
 
+mod act;
 mod backup;
 mod chain;
 mod destruction;
@@ -15,6 +16,7 @@ mod rules;
 mod space;
 mod version;
 
+pub use act::{Act, Leaving};
 pub use proposal::{Difference, carried_out, difference, file};
 
 use crate::action::Action;
@@ -22,10 +24,10 @@ use crate::caller::{Caller, Principal};
 use crate::command::Change;
 use crate::due::{Outlook, Steady};
 use crate::error::{Error, Result};
-use crate::id::{KeyId, KeyUid};
-use crate::key::{Key, KeySpec, Learned, Moved, Origin, Wrapping};
+use crate::id::KeyUid;
+use crate::key::{Key, Learned, Moved, Origin};
 use crate::lifecycle::Uses;
-use crate::name::{DestinationName, KeyName, ProposalName, VersionName};
+use crate::name::{KeyName, ProposalName};
 use crate::proposal::ProposalState;
 use crate::revision::Revision;
 use crate::time::Time;
@@ -48,61 +50,6 @@ pub struct Plan {
     pub writes: Vec<Write>,
     /// The resource that the caller hears of.
     pub subject: String,
-}
-
-/// An act of the HSM.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Act {
-    /// None.
-    Nothing,
-    /// Generates a key: done again if a crash left it open.
-    Generate(KeySpec),
-    /// Generates these keys, one after the other: done again until all of them are there.
-    GenerateEach(Vec<KeySpec>),
-    /// Destroys these keys: nothing to destroy is not an error, so that it is done again until all
-    /// of them are gone.
-    Destroy(Vec<KeyId>),
-    /// Unwraps outside material: given up if a crash left it open and the key is not there, because
-    /// the wrapped material is in nobody's log.
-    Unwrap(KeySpec),
-    /// Wraps a key for another HSM. It changes nothing in this one; what may have left counts as
-    /// left.
-    Wrap(Leaving),
-}
-
-/// A key on its way out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Leaving {
-    /// Which.
-    pub version: VersionName,
-    /// Where it goes.
-    pub destination: DestinationName,
-    /// How it is wrapped.
-    pub mechanism: Wrapping,
-}
-
-impl Act {
-    /// The keys that it makes, in this order.
-    #[must_use]
-    pub fn makes(&self) -> Vec<KeyId> {
-        match self {
-            Act::Nothing | Act::Destroy(_) | Act::Wrap(_) => vec![],
-            Act::Generate(spec) | Act::Unwrap(spec) => vec![spec.id],
-            Act::GenerateEach(specs) => specs.iter().map(|spec| spec.id).collect(),
-        }
-    }
-
-    /// The keys of which nobody knows whether the token holds them, if it was given up.
-    #[must_use]
-    pub fn touches(&self) -> Vec<KeyId> {
-        match self {
-            Act::Nothing | Act::Wrap(_) => vec![],
-            Act::Destroy(ids) => ids.clone(),
-            Act::Generate(_) | Act::GenerateEach(_) | Act::Unwrap(_) => self.makes(),
-        }
-    }
 }
 
 /// One value, and the revision that it replaces; `None`: there is none yet.
