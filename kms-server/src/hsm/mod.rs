@@ -244,6 +244,8 @@ pub enum Capability {
     Recognition,
     /// A session copy stays sensitive, not extractable, and bound to its mechanisms.
     SessionCopy,
+    /// Whoever holds the user's PIN cannot make a key that is trusted.
+    TrustedKeys,
 }
 
 impl Report {
