@@ -163,7 +163,11 @@ async fn a_partners_blob_does_not_unwrap_as_readable(make: Make) {
     let key = handle(session, &wrapping);
     let mechanism = Mechanism::RsaOaep(match how {
         Wrapping::OaepSha256 => OaepHash::Sha256,
-        Wrapping::OaepSha1 | Wrapping::AesKw | Wrapping::AesKwp => OaepHash::Sha1,
+        Wrapping::OaepSha1
+        | Wrapping::RsaAesSha256
+        | Wrapping::RsaAesSha1
+        | Wrapping::AesKw
+        | Wrapping::AesKwp => OaepHash::Sha1,
     });
     for template in [
         unwrapped(
