@@ -29,6 +29,7 @@
 //!   sealed here with a data key, the data key is sealed by the HSM ([`Header`] is the format).
 //! - [`Pseudonyms`] evaluates any number of identifiers over one stream, [`Translations`] translates
 //!   any number of pseudonyms.
+//! - [`Parameters`] wraps a key for an import, on a machine that asks nobody.
 //! - [`Login`] lets a person sign in at an OpenID provider; [`Client::signed_in`] sends the token of
 //!   the [`SignIn`] with every call.
 //! - [`Error`] says what to do about a failure; its [`Kind`] has a stable exit code.
@@ -51,6 +52,7 @@ mod seal;
 mod sealed_file;
 mod stream;
 mod tls;
+mod transfer;
 mod watch;
 
 pub use address::Address;
@@ -69,4 +71,5 @@ pub use private::read_private;
 pub use retry::Backoff;
 pub use sealed_file::SealedFile;
 pub use stream::{CallStream, Pseudonyms, Streamed, Translations};
+pub use transfer::{Material, Parameters};
 pub use watch::Proposals;

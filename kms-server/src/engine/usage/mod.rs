@@ -138,6 +138,7 @@ impl Engine {
             | Use::GenerateDataKey { .. }
             | Use::ChainPerson { .. }
             | Use::GetImportParameters { .. }
+            | Use::CheckImport { .. }
             | Use::Attest { .. }
             | Use::GenerateRandom { .. } => {
                 self.charge(bench.view, call, &usage, noted).await?;
@@ -168,7 +169,7 @@ impl Engine {
                     .await?;
                 // Outside, a key will be wrapped under it.
                 let mut versions = Touched::default();
-                versions.protected(&given.wrapping);
+                versions.protected(&given.parameters.wrapper.version);
                 let reply = Reply::ImportParameters(Box::new(given));
                 Ok(Done {
                     reply,
@@ -176,10 +177,26 @@ impl Engine {
                     versions,
                 })
             }
+            Use::CheckImport {
+                key,
+                token,
+                mac,
+                bytes,
+            } => {
+                let asked = (&key, &token, &mac, bytes.as_slice());
+                self.check_import(bench.permit, bench.view, asked).await?;
+                let mut versions = Touched::default();
+                versions.processed(&token.wrapping);
+                Ok(Done {
+                    reply: Reply::Checked,
+                    items: vec![Ok(bytes.len())],
+                    versions,
+                })
+            }
             Use::Attest { subject } => {
                 let attestation = self.attest(bench.permit, bench.view, subject).await?;
                 let mut versions = Touched::default();
-                versions.protected(&attestation.signer);
+                versions.protected(&attestation.signed.signer);
                 Ok(Done {
                     reply: Reply::Attestation(Box::new(attestation)),
                     items: vec![Ok(0)],
