@@ -126,7 +126,6 @@ calls! {
 
     Changes Renewals<_>, start_renewal(v1::StartRenewalRequest) -> v1::Renewal;
     Asks    Renewals<_>, get_renewal(v1::GetRenewalRequest) -> v1::Renewal;
-    Asks    Renewals<_>, translate(v1::TranslateRequest) -> v1::TranslateResponse;
     Changes Renewals<_>, verify_renewal(v1::VerifyRenewalRequest) -> v1::Renewal;
     Changes Renewals<_>, cutover(v1::CutoverRequest) -> v1::Renewal;
     Changes Renewals<_>, finish_renewal(v1::FinishRenewalRequest) -> v1::Renewal;

@@ -9,9 +9,7 @@
 use kms_core::class::{Algorithm, Class};
 use kms_core::id::KeyId;
 use kms_core::key::{Intake, KeySpec, Origin};
-use kms_pkcs11::{
-    Attribute, AttributeName, KeyType, Mechanism, MechanismType, ObjectClass, P256, Template,
-};
+use kms_pkcs11::{Attribute, KeyType, Mechanism, MechanismType, ObjectClass, P256, Template};
 
 /// The length of every symmetric key, in bytes: AES-256, and HMAC-SHA-256 secrets of the hash's
 /// own length (NIST SP 800-107 section 5.3.4).
@@ -88,11 +86,16 @@ pub(super) fn unwrap(spec: &KeySpec) -> Template {
 
 /// The same as a session object, which ends with the session at the latest.
 pub(super) fn rehearsal(spec: &KeySpec) -> Template {
-    let mut template = Template::from([Attribute::Token(false)]);
-    let rest = protected(spec);
-    let rest = rest.attributes().iter().cloned();
-    template.extend(rest.filter(|one| one.name() != AttributeName::Token));
-    template
+    let all = protected(spec);
+    let all = all.attributes().iter().cloned();
+    all.map(|attribute| {
+        if matches!(attribute, Attribute::Token(_)) {
+            Attribute::Token(false)
+        } else {
+            attribute
+        }
+    })
+    .collect()
 }
 
 /// The object that does a class's work: the private one of a pair.

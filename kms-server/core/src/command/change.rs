@@ -229,6 +229,8 @@ pub enum Change {
         mode: Mode,
         /// The services that may translate.
         translators: Vec<Principal>,
+        /// How many rows they may translate, at the most.
+        expected: u64,
         /// For how long they may at the most, in milliseconds.
         lasting: u64,
         /// Why.

@@ -69,6 +69,8 @@ pub enum Use {
         edge: EdgeName,
         /// What the pseudonyms are evaluated from, or why one is nothing such.
         passages: Vec<crate::Result<Passage>>,
+        /// Where they lie in the run that they belong to, if they belong to one.
+        batch: Option<Batch>,
     },
     /// A public key to wrap outside material with, and its import token.
     GetImportParameters {
@@ -222,7 +224,8 @@ impl Use {
         }
     }
 
-    /// What its quotas are on; `None` for what none is on.
+    /// What its quotas are on; `None` for what none is on, or what has a count of its own
+    /// ([`crate::quota::Charged`]).
     #[must_use]
     pub fn metered(&self) -> Option<Metered> {
         match self {
@@ -232,11 +235,9 @@ impl Use {
             | Use::GenerateDataKey { key, .. }
             | Use::GetImportParameters { key, .. }
             | Use::CheckImport { key, .. } => Some(Metered::Key(key.clone())),
-            Use::Pseudonymise { edge, .. } | Use::Translate { edge, .. } => {
-                Some(Metered::Edge(edge.clone()))
-            }
-            // It has one of its own, which is a permission's (`chain::left`).
-            Use::ChainPerson { .. } => None,
+            Use::Pseudonymise { edge, .. } => Some(Metered::Edge(edge.clone())),
+            // They have counts of their own: the campaign's, and a permission's (`chain::left`).
+            Use::Translate { .. } | Use::ChainPerson { .. } => None,
             Use::Attest { .. } | Use::GenerateRandom { .. } => None,
         }
     }

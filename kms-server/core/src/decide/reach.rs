@@ -314,6 +314,7 @@ fn translating(bench: Bench<'_>, name: &EdgeName) -> Result<Vec<KeyId>> {
     }
     let mut ids = staged(view, old)?;
     ids.extend(staged(view, new)?);
+    ids.extend(digest_key(view)?.map(|key| key.id));
     ids.sort();
     ids.dedup();
     Ok(ids)

@@ -16,7 +16,7 @@ use kms_core::error::{Error, Result};
 use kms_core::key::Version;
 use kms_core::name::KeyName;
 use kms_core::permit::{Permit, SystemOp};
-use kms_core::quota::Reached;
+use kms_core::quota::{Content, Reached};
 use kms_core::record::{Counts, RunPart};
 use kms_core::view::View;
 use touched::Touched;
@@ -119,27 +119,23 @@ impl Engine {
     ) -> Result<Done> {
         match &usage {
             Use::Pseudonymise {
-                edge,
-                identifiers,
-                batch: Some(batch),
+                identifiers, batch, ..
             } => {
-                let cost = usage.tally();
-                self.check_off_call(call, bench, (edge, identifiers, batch), cost, noted)
+                let content = Content::of(identifiers);
+                self.charge_call(call, bench, (&usage, batch.as_ref()), &content, noted)
                     .await?;
             }
-            Use::Pseudonymise {
-                edge: _,
-                identifiers,
-                batch: None,
+            Use::Translate {
+                passages, batch, ..
             } => {
-                self.charge(bench.view, call, &usage, noted).await?;
-                self.digest_call(call, bench, identifiers, noted).await?;
+                let content = Content::of_passages(passages);
+                self.charge_call(call, bench, (&usage, batch.as_ref()), &content, noted)
+                    .await?;
             }
             Use::Encrypt { .. }
             | Use::Decrypt { .. }
             | Use::ReEncrypt { .. }
             | Use::GenerateDataKey { .. }
-            | Use::Translate { .. }
             | Use::ChainPerson { .. }
             | Use::GetImportParameters { .. }
             | Use::CheckImport { .. }
@@ -161,7 +157,7 @@ impl Engine {
             Use::ChainPerson {
                 edge, identifier, ..
             } => self.follow(bench, &edge, &identifier).await,
-            Use::Translate { edge, passages } => self.translate(bench, &edge, passages).await,
+            Use::Translate { edge, passages, .. } => self.translate(bench, &edge, passages).await,
             Use::GetImportParameters {
                 key,
                 wrapping,
