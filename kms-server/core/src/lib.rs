@@ -37,6 +37,7 @@ pub mod policy;
 pub mod proposal;
 pub mod pseudonym;
 pub mod quota;
+pub mod rebuild;
 pub mod record;
 pub mod renewal;
 pub mod replay;

@@ -21,6 +21,7 @@ mod read;
 mod renewal;
 mod reply;
 mod request;
+pub mod restored;
 mod rules;
 mod runs;
 mod scheduler;

@@ -248,6 +248,7 @@ fn key_of(change: &Change) -> Option<kms_core::name::KeyName> {
         | Change::FinishRenewal { name, .. } => name.key().ok(),
         Change::Found(_)
         | Change::FoundKey { .. }
+        | Change::Rebuild(_)
         | Change::CreateSpace { .. }
         | Change::UpdateSpace { .. }
         | Change::ArchiveSpace { .. }

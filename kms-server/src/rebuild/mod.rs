@@ -1,0 +1,376 @@
+//! `rebuild`: makes a lost store again from the changes log. Verify, look at the token, build beside,
+//! move in, and only then do what has to be done about what the store alone knew. Interrupted
+//! anywhere, it is run again and goes on where it was.
+
+mod logs;
+mod report;
+
+pub use report::Report;
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::doctor::{Diagnosis, Finding, compare};
+use crate::engine::restored::{self, Proven, Unfinished};
+use crate::engine::{Call, Engine};
+use crate::health::Health;
+use crate::hsm::TokenObject;
+use crate::serve::{Attended, Logs, STORE, end, parts, said};
+use crate::store::{SledStore, StoreError};
+use kms_core::caller::Caller;
+use kms_core::command::{Change, Command};
+use kms_core::id::{KeyId, KeyUid};
+use kms_core::name::{RebuildName, VersionName};
+use kms_core::rebuild::{Evidence, Found};
+use kms_core::state::State;
+use kms_core::view::View;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Rebuilds the store of a stopped deployment, from its logs or from a copy of them.
+///
+/// # Errors
+/// One sentence that says why nothing was rebuilt, or what is not done yet.
+pub async fn rebuild(
+    config: Config,
+    from: Option<PathBuf>,
+    dry_run: bool,
+) -> Result<Report, String> {
+    let begun = tokio::task::spawn_blocking(move || {
+        let logs = match from {
+            Some(from) if dry_run => Logs::open(&from),
+            from => {
+                logs::bring(&config.data, from.as_deref()).and_then(|()| Logs::open(&config.data))
+            }
+        }?;
+        let there = There::look(&config.data.join(STORE))?;
+        let pool = Attended::start(&config)?;
+        Ok::<_, String>((config, logs, there, pool))
+    });
+    let (config, logs, there, pool) = begun.await.map_err(|e| e.to_string())??;
+    let result = with_token(&config, logs, there, &pool, dry_run).await;
+    end(pool).await?;
+    result
+}
+
+async fn with_token(
+    config: &Config,
+    logs: Logs,
+    there: There,
+    pool: &Attended,
+    dry_run: bool,
+) -> Result<Report, String> {
+    let proven = Proven::by(&*logs.changes)
+        .await
+        .map_err(|e| e.to_string())?;
+    let view = proven.replay().view();
+    view.founded().map_err(|_none| {
+        "the changes log holds no deployment: an `init` that was interrupted is run again"
+            .to_owned()
+    })?;
+    let hsm = pool.hsm();
+    if let Health::Down(why) = hsm.health().borrow().clone() {
+        return Err(format!("the token cannot be read: {why}"));
+    }
+    let mut report = Report::of(&proven);
+    let begun = match &there {
+        There::Store(store) if proven.is_told_by(store).await => {
+            match restored::unfinished(store).await.map_err(|e| said(&e))? {
+                Some(unfinished) => Some(unfinished),
+                None => {
+                    report.needless = true;
+                    return Ok(report);
+                }
+            }
+        }
+        There::Store(_) | There::Damaged | There::Nothing => None,
+    };
+    let diagnosis = compare(view, &*hsm).await?;
+    right_token(&diagnosis)?;
+    let judged = Judged::new(view, &diagnosis, &proven.unproved());
+    if dry_run {
+        report.dry_run = true;
+        report.rotated = idle(view, &proven.counted().map(|version| version.id).collect());
+        report.take(judged, &diagnosis);
+        return Ok(report);
+    }
+    let (store, unfinished) = match (there, begun) {
+        (There::Store(store), Some(unfinished)) => (store, unfinished),
+        (there, _) => build(config, there, &proven, &mut report).await?,
+    };
+    drop(proven);
+    finish(config, pool, (store, logs), unfinished, report).await
+}
+
+/// The store as it was found.
+enum There {
+    /// One that opens.
+    Store(SledStore),
+    /// Something that is no store, or no longer.
+    Damaged,
+    /// Nothing.
+    Nothing,
+}
+
+impl There {
+    fn look(store: &Path) -> Result<Self, String> {
+        if !store.exists() {
+            return Ok(There::Nothing);
+        }
+        if !store.join("db").exists() {
+            return Ok(There::Damaged);
+        }
+        match SledStore::open(store) {
+            Ok(store) => Ok(There::Store(store)),
+            Err(StoreError::Corrupt(_)) => Ok(There::Damaged),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+/// Builds the store beside what is there, which is set aside, and moves it in.
+async fn build(
+    config: &Config,
+    there: There,
+    proven: &Proven,
+    report: &mut Report,
+) -> Result<(SledStore, Unfinished), String> {
+    let unfinished = Unfinished {
+        name: fresh_name()?,
+        unproved: proven.unproved(),
+    };
+    let now = SystemClock::default().now().max(proven.replay().latest());
+    let entries = proven.contents(&unfinished, now).map_err(|e| said(&e))?;
+    let place = config.data.join(STORE);
+    let built = tokio::task::spawn_blocking(move || {
+        let aside = match there {
+            There::Nothing => None,
+            There::Store(store) => {
+                drop(store);
+                Some(logs::set_aside(&place)?)
+            }
+            There::Damaged => Some(logs::set_aside(&place)?),
+        };
+        let store = SledStore::rebuild(&place, &entries).map_err(|e| e.to_string())?;
+        Ok::<_, String>((store, aside))
+    });
+    let (store, aside) = built.await.map_err(|e| e.to_string())??;
+    report.aside = aside;
+    tracing::info!("the store is built and moved in");
+    Ok((store, unfinished))
+}
+
+/// Settles what a crash left open, records the rebuild with what is suspended and destroyed for it,
+/// and rotates what can protect no longer: each by the one door.
+async fn finish(
+    config: &Config,
+    pool: &Attended,
+    (store, logs): (SledStore, Logs),
+    unfinished: Unfinished,
+    mut report: Report,
+) -> Result<Report, String> {
+    let (hsm, parts) = (pool.hsm(), parts(config, pool, store, logs));
+    let store = Arc::clone(&parts.store);
+    let engine = Engine::open_unfinished(parts).await;
+    let engine = Arc::new(engine.map_err(|e| e.to_string())?);
+    let view = engine.view();
+    let diagnosis = compare(&view, &*hsm).await?;
+    right_token(&diagnosis)?;
+    let judged = Judged::new(&view, &diagnosis, &unfinished.unproved);
+    let evidence = Evidence {
+        entries: report.entries,
+        values: report.values,
+        missing: length(&judged.missing),
+        strange: length(&judged.strange),
+    };
+    let recorded = view.get(&unfinished.name.to_string()).is_some();
+    for (name, part) in named(unfinished.name, recorded, judged.parts())? {
+        let found = Found {
+            name,
+            evidence,
+            again: part.again,
+            unproved: part.unproved,
+        };
+        let call = Call {
+            caller: Caller::Founder,
+            id: Uuid::new_v4().to_string(),
+            request: None,
+        };
+        let change = Change::Rebuild(Box::new(found));
+        let done = engine.run(call, Command::Change(change)).await;
+        done.map_err(|e| not_done(&said(&e)))?;
+    }
+    tracing::info!("the rebuild is recorded");
+    let before = engine.view();
+    engine.carry_out_due().await;
+    let after = engine.view();
+    report.rotated = rotated(&before, &after);
+    let spent = restored::spent(&*store).await.map_err(|e| said(&e))?;
+    report.spent = idle(&after, &spent);
+    report.take(judged, &diagnosis);
+    restored::finish(&*store)
+        .await
+        .map_err(|e| not_done(&e.to_string()))?;
+    Ok(report)
+}
+
+/// What the comparison with the token comes to.
+#[derive(Debug, Default)]
+struct Judged {
+    /// Versions whose keys the token does not show.
+    missing: Vec<VersionName>,
+    /// Versions that were destroyed, and whose keys are there again.
+    again: Vec<VersionName>,
+    /// Versions that cannot be proved, and why not.
+    unproved: BTreeMap<VersionName, String>,
+    /// Those of them that are active, and are suspended.
+    held: Vec<(VersionName, String)>,
+    /// Objects that are in no record.
+    strange: Vec<TokenObject>,
+}
+
+/// What is recorded in one change.
+#[derive(Debug, Default)]
+struct Part {
+    again: Vec<VersionName>,
+    unproved: Vec<(VersionName, String)>,
+}
+
+impl Judged {
+    fn new(view: &View, diagnosis: &Diagnosis, made: &[KeyId]) -> Self {
+        let mut judged = Judged::default();
+        let versions = || view.all().filter_map(|stamped| stamped.value.as_version());
+        let named = |name: &str| versions().find(|version| version.name.to_string() == name);
+        let gone: BTreeMap<KeyId, &VersionName> = versions()
+            .filter(|version| version.state == State::Destroyed)
+            .map(|version| (version.id, &version.name))
+            .collect();
+        for version in versions().filter(|version| made.contains(&version.id)) {
+            let why = "the log does not say what became of its making";
+            judged.unproved.insert(version.name.clone(), why.into());
+        }
+        let mut again = BTreeSet::new();
+        for finding in diagnosis.findings() {
+            match finding {
+                Finding::Missing(name, _) => {
+                    judged.missing.extend(named(name).map(|v| v.name.clone()));
+                }
+                Finding::Wrong(name, what) => {
+                    if let Some(version) = named(name) {
+                        let why = judged.unproved.entry(version.name.clone()).or_default();
+                        let comma = if why.is_empty() { "" } else { "; " };
+                        *why = format!("{why}{comma}{what}");
+                    }
+                }
+                Finding::Orphan(object) => match object.id.and_then(|id| gone.get(&id)) {
+                    Some(name) => again.extend([(*name).clone()]),
+                    None => judged.strange.push(object.clone()),
+                },
+            }
+        }
+        judged.again = again.into_iter().collect();
+        let active = |name: &VersionName| {
+            view.version(name)
+                .is_some_and(|(version, _)| version.state == State::Active)
+        };
+        let held = judged.unproved.iter().filter(|(name, _)| active(name));
+        judged.held = held
+            .map(|(name, why)| (name.clone(), format!("the store was rebuilt: {why}")))
+            .collect();
+        judged
+    }
+
+    /// In parts that fit into one record each; one at least.
+    fn parts(&self) -> Vec<Part> {
+        let mut parts = vec![];
+        let (mut again, mut held) = (
+            self.again.chunks(Found::MOST),
+            self.held.chunks(Found::MOST),
+        );
+        loop {
+            let (again, held) = (again.next(), held.next());
+            if again.is_none() && held.is_none() && !parts.is_empty() {
+                return parts;
+            }
+            parts.push(Part {
+                again: again.map(<[_]>::to_vec).unwrap_or_default(),
+                unproved: held.map(<[_]>::to_vec).unwrap_or_default(),
+            });
+        }
+    }
+}
+
+/// Each part with a name of its own. Where the first was recorded before an interruption, only what
+/// is still to be done follows.
+fn named(
+    first: RebuildName,
+    recorded: bool,
+    parts: Vec<Part>,
+) -> Result<Vec<(RebuildName, Part)>, String> {
+    let mut name = (!recorded).then_some(first);
+    let mut all = Vec::new();
+    for part in parts {
+        let empty = part.again.is_empty() && part.unproved.is_empty();
+        if let Some(name) = name.take() {
+            all.push((name, part));
+        } else if !empty {
+            all.push((fresh_name()?, part));
+        }
+    }
+    Ok(all)
+}
+
+/// A token that has none of the keys is another token.
+fn right_token(diagnosis: &Diagnosis) -> Result<(), String> {
+    let missing = diagnosis.findings().iter();
+    let missing = missing
+        .filter(|f| matches!(f, Finding::Missing(..)))
+        .count();
+    if missing > 0 && missing == diagnosis.versions() {
+        return Err(format!(
+            "the token shows none of the {missing} keys that the log names: is it the right token? \
+             See the runbook token-lost"
+        ));
+    }
+    Ok(())
+}
+
+/// The keys whose primary version was rotated.
+fn rotated(before: &View, after: &View) -> Vec<String> {
+    let keys = after.all().filter_map(|stamped| stamped.value.as_key());
+    keys.filter(|key| {
+        let former = before.key(&key.name).map(|(former, _)| former.primary);
+        former.is_some_and(|former| former != key.primary)
+    })
+    .map(|key| key.name.to_string())
+    .collect()
+}
+
+/// The keys that protect nothing, because the count of their primary version is lost and none came
+/// after it.
+fn idle(view: &View, spent: &BTreeSet<KeyId>) -> Vec<String> {
+    let keys = view.all().filter_map(|stamped| stamped.value.as_key());
+    keys.filter(|key| {
+        let open = view.space(key.name.space());
+        let open = open.is_some_and(|(space, _)| space.archived.is_none());
+        let primary = view.primary(key).filter(|v| v.state == State::Active);
+        open && primary.is_some_and(|version| spent.contains(&version.id))
+    })
+    .map(|key| key.name.to_string())
+    .collect()
+}
+
+fn fresh_name() -> Result<RebuildName, String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|e| format!("there are no random bytes: {e}"))?;
+    RebuildName::fresh(&KeyUid(bytes)).map_err(|e| said(&e))
+}
+
+fn not_done(why: &str) -> String {
+    format!("the store is rebuilt, and not all is done about it yet: {why}; run the same again")
+}
+
+fn length<T>(all: &[T]) -> u64 {
+    u64::try_from(all.len()).unwrap_or(u64::MAX)
+}

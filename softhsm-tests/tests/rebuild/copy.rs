@@ -1,0 +1,79 @@
+//! The logs come from a copy, and a log that was edited is refused by name.
+
+use crate::{contents, copy_directory, files, named, values_but_of};
+use softhsm_tests::Deployment;
+use std::fs;
+
+#[test]
+fn an_empty_machine_is_rebuilt_from_a_copy_of_the_logs() {
+    let mut kms = Deployment::emc2().start();
+    kms.furnish();
+    assert!(kms.terminate().success());
+    let before = contents(&kms);
+    let copy = kms.directory().join("copy");
+    for log in ["changes", "uses"] {
+        copy_directory(&kms.data().join(log), &copy.join(log));
+    }
+    fs::remove_dir_all(kms.data()).unwrap();
+    let from = copy.to_str().unwrap().to_owned();
+    let dry = kms.rebuild(&[&from, "--dry-run"]).succeeds();
+    assert!(dry.text().contains("nothing was changed"), "{dry}");
+    assert!(!kms.data().exists());
+    let elsewhere = kms.directory().to_str().unwrap().to_owned();
+    kms.rebuild(&[&elsewhere])
+        .fails(1)
+        .saying("there is no log in");
+
+    let rebuilt = kms.rebuild(&[&from]).succeeds();
+    let rotated = named(&rebuilt.text(), "ROTATED");
+    assert_eq!(
+        values_but_of(&contents(&kms), &rotated),
+        values_but_of(&before, &rotated)
+    );
+    // Interrupted, the same is run again, from the same copy: the log here went on from it.
+    kms.rebuild(&[&from]).succeeds();
+    kms.restart();
+    kms.cli("stella")
+        .run([
+            "space", "create", "another", "--title", "Another", "--kind", "project",
+        ])
+        .succeeds();
+    assert!(kms.terminate().success());
+    // The log of another deployment is not brought in over this one.
+    let mut other = Deployment::emc2().start();
+    assert!(other.terminate().success());
+    let other = other.data().to_str().unwrap().to_owned();
+    kms.rebuild(&[&other])
+        .fails(1)
+        .saying("it is not the one in");
+}
+
+#[test]
+fn an_edited_log_is_refused_by_name() {
+    let mut kms = Deployment::emc2().start();
+    kms.furnish();
+    assert!(kms.terminate().success());
+    fs::remove_dir_all(kms.data().join("store")).unwrap();
+    let changes = kms.data().join("changes");
+    let segment = files(&changes)
+        .into_iter()
+        .find(|file| !file.ends_with("mark"))
+        .unwrap();
+    let right = fs::read(&segment).unwrap();
+    let at = |part: &[u8]| right.windows(part.len()).position(|w| w == part).unwrap();
+    // The same length, so that only the digest knows.
+    let mut edited = right.clone();
+    edited[at(b"\"Backups\"") + 1] ^= 1;
+    fs::write(&segment, &edited).unwrap();
+    kms.rebuild(&[]).fails(1).saying("changes log, entry");
+    assert!(!kms.data().join("store").exists());
+    fs::write(&segment, &right[..right.len() - 10]).unwrap();
+    kms.rebuild(&[]).fails(1).saying("records are lost");
+    fs::write(&segment, &right).unwrap();
+    fs::rename(kms.data().join("uses"), kms.data().join("elsewhere")).unwrap();
+    kms.rebuild(&[]).fails(1).saying("lost log is restored");
+    assert!(!kms.data().join("store").exists());
+    fs::rename(kms.data().join("elsewhere"), kms.data().join("uses")).unwrap();
+    kms.rebuild(&[]).succeeds();
+    kms.restart();
+}
