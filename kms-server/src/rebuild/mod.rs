@@ -76,27 +76,39 @@ async fn with_token(
     let mut report = Report::of(&proven);
     let begun = match &there {
         There::Store(store) if proven.is_told_by(store).await => {
-            match restored::unfinished(store).await.map_err(|e| said(&e))? {
-                Some(unfinished) => Some(unfinished),
-                None => {
-                    report.needless = true;
-                    return Ok(report);
-                }
-            }
+            let unfinished = restored::unfinished(store).await;
+            Some(unfinished.map_err(|e| said(&e))?)
         }
         There::Store(_) | There::Damaged | There::Nothing => None,
     };
+    report.stands = matches!(begun, Some(None));
     let diagnosis = compare(view, &*hsm).await?;
     right_token(&diagnosis)?;
-    let judged = Judged::new(view, &diagnosis, &proven.unproved());
-    if dry_run {
-        report.dry_run = true;
-        report.rotated = idle(view, &proven.counted().map(|version| version.id).collect());
+    // What a crash leaves open beside a store that stands is settled by any start.
+    let made = if report.stands {
+        vec![]
+    } else {
+        proven.unproved()
+    };
+    let judged = Judged::new(view, &diagnosis, &made);
+    report.dry_run = dry_run;
+    if dry_run || (report.stands && judged.again.is_empty() && judged.held.is_empty()) {
+        if !report.stands {
+            report.rotated = idle(view, &proven.counted().map(|version| version.id).collect());
+        }
         report.take(judged, &diagnosis);
         return Ok(report);
     }
     let (store, unfinished) = match (there, begun) {
-        (There::Store(store), Some(unfinished)) => (store, unfinished),
+        (There::Store(store), Some(Some(unfinished))) => (store, unfinished),
+        // Only the token is not what the log says: somebody brought an older one back.
+        (There::Store(store), Some(None)) => {
+            let unfinished = Unfinished {
+                name: fresh_name()?,
+                unproved: vec![],
+            };
+            (store, unfinished)
+        }
         (there, _) => build(config, there, &proven, &mut report).await?,
     };
     drop(proven);

@@ -12,7 +12,8 @@ use std::path::PathBuf;
 #[derive(Debug, Default)]
 pub struct Report {
     pub(super) dry_run: bool,
-    pub(super) needless: bool,
+    /// The store is what the log says, and was not rebuilt.
+    pub(super) stands: bool,
     pub(super) entries: u64,
     pub(super) approvals: usize,
     pub(super) values: u64,
@@ -71,11 +72,11 @@ impl fmt::Display for Report {
             "log      {} entries and {} approvals verified; they prove {} values",
             self.entries, self.approvals, self.values
         )?;
-        if self.needless {
-            return writeln!(
+        if self.stands {
+            writeln!(
                 f,
                 "store    is what the log says: there is nothing to rebuild"
-            );
+            )?;
         }
         writeln!(f, "token    {} versions looked for", self.versions)?;
         for name in &self.missing {
@@ -120,6 +121,9 @@ impl fmt::Display for Report {
         }
         if let Some(aside) = &self.aside {
             writeln!(f, "aside    what was there is in {}", aside.display())?;
+        }
+        if self.stands {
+            return Ok(());
         }
         if self.edges > 0 {
             writeln!(

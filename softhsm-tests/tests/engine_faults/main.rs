@@ -16,6 +16,7 @@ mod founding;
 mod invariants;
 mod kind;
 mod random;
+mod rebuild;
 mod renewal;
 mod statistics;
 mod world;

@@ -15,10 +15,14 @@ fn an_empty_machine_is_rebuilt_from_a_copy_of_the_logs() {
         copy_directory(&kms.data().join(log), &copy.join(log));
     }
     fs::remove_dir_all(kms.data()).unwrap();
+    // The lock of the token lies there too.
+    fs::create_dir(kms.data()).unwrap();
     let from = copy.to_str().unwrap().to_owned();
     let dry = kms.rebuild(&[&from, "--dry-run"]).succeeds();
     assert!(dry.text().contains("nothing was changed"), "{dry}");
-    assert!(!kms.data().exists());
+    for part in ["store", "changes", "uses"] {
+        assert!(!kms.data().join(part).exists(), "{part}");
+    }
     let elsewhere = kms.directory().to_str().unwrap().to_owned();
     kms.rebuild(&[&elsewhere])
         .fails(1)

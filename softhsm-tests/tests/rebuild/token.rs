@@ -24,7 +24,7 @@ fn what_the_log_saw_destroyed_is_destroyed_again() {
     kms.furnish();
     let start = ["pseudonym", "renew", "start", "--edge", "warehouse/link"];
     let how = ["--translator", "service/link-pseudonymiser"];
-    let why = ["--reason", "a test", "--yes"];
+    let why = ["--reason", "a test"];
     let olivia = kms.cli("olivia");
     olivia.run(start.iter().chain(&how).chain(&why)).succeeds();
     let kept: Vec<(PathBuf, Vec<u8>)> = objects(&kms)
@@ -33,15 +33,18 @@ fn what_the_log_saw_destroyed_is_destroyed_again() {
         .collect();
     let finish = ["pseudonym", "renew", "finish", "--edge", "warehouse/link"];
     olivia
-        .run(finish.iter().chain(&["--abandon"]).chain(&why))
+        .run(finish.iter().chain(&["--abandon", "--yes"]).chain(&why))
         .succeeds();
     drop(olivia);
     assert!(kms.terminate().success());
     // A backup of the token is brought back.
     let now = objects(&kms);
-    for (file, bytes) in kept.into_iter().filter(|(file, _)| !now.contains(file)) {
-        fs::write(file, bytes).unwrap();
-    }
+    let bring_back = || {
+        for (file, bytes) in kept.iter().filter(|(file, _)| !now.contains(file)) {
+            fs::write(file, bytes).unwrap();
+        }
+    };
+    bring_back();
     assert_eq!(kms.doctor(&[]).code(), Some(2));
     lose(&kms);
     let rebuilt = kms.rebuild(&[]).succeeds();
@@ -52,10 +55,21 @@ fn what_the_log_saw_destroyed_is_destroyed_again() {
     ];
     assert_eq!(again, gone, "{rebuilt}");
     kms.doctor(&[]).succeeds();
+    // Once more, beside a store that is what the log says.
+    bring_back();
+    let again = kms.rebuild(&[]).succeeds();
+    assert_eq!(named(&again.text(), "AGAIN"), gone, "{again}");
+    assert!(again.text().contains("nothing to rebuild"), "{again}");
+    kms.doctor(&[]).succeeds();
+    kms.rebuild(&[]).succeeds();
     let after = contents(&kms);
-    let (_, record) = after.range("rebuilds/".to_owned()..).next().unwrap();
-    for name in gone {
-        assert!(record.1.contains(name), "{record:?}");
+    let records = after
+        .iter()
+        .filter(|(name, _)| name.starts_with("rebuilds/"));
+    let records: Vec<_> = records.map(|(_, (_, value))| value).collect();
+    assert_eq!(records.len(), 2, "{records:?}");
+    for (record, name) in records.iter().flat_map(|r| gone.map(|name| (r, name))) {
+        assert!(record.contains(name), "{record}");
     }
     kms.restart();
     let log = kms.cli("ada").run(["audit", "list", "--log", "changes"]);
@@ -76,16 +90,23 @@ fn what_cannot_be_proved_is_suspended_and_what_is_missing_is_named() {
         .encrypt("spaces/ingest-lyon/keys/lost", b"x", &[])
         .unwrap();
     let lost: Vec<PathBuf> = objects(&kms).difference(&before).cloned().collect();
+    let before = objects(&kms);
+    let create = ["key", "create", "ingest-lyon/pair"];
+    let class = ["--class", "import-wrapping"];
+    kms.cli("olivia")
+        .run(create.iter().chain(&class))
+        .succeeds();
+    let halves: Vec<PathBuf> = objects(&kms).difference(&before).cloned().collect();
     // The last change: the log will not say what became of it.
     operator
         .create_key("spaces/ingest-lyon/keys/last", "")
         .unwrap();
     drop((operator, etl));
     assert!(kms.terminate().success());
-    let pair = id_of(&kms, "spaces/ingest-lyon/keys/import");
+    let pair = id_of(&kms, "spaces/ingest-lyon/keys/pair");
     assert_eq!(lost.len(), 1);
     fs::remove_file(&lost[0]).unwrap();
-    replace_pair(&kms, &pair);
+    replace_pair(&kms, &pair, &halves);
     cut_last_entry(&kms);
     lose(&kms);
 
@@ -95,8 +116,8 @@ fn what_cannot_be_proved_is_suspended_and_what_is_missing_is_named() {
     let lost = "spaces/ingest-lyon/keys/lost/versions/1";
     assert_eq!(named(&report, "MISSING"), [lost], "{rebuilt}");
     let unproved = [
-        "spaces/ingest-lyon/keys/import/versions/1",
         "spaces/ingest-lyon/keys/last/versions/1",
+        "spaces/ingest-lyon/keys/pair/versions/1",
     ];
     assert_eq!(named(&report, "UNPROVED"), unproved, "{rebuilt}");
     kms.restart();
@@ -137,13 +158,10 @@ fn id_of(kms: &Deployment, key: &str) -> KeyId {
 }
 
 /// Another pair under the same id, as whoever holds the PIN can make one.
-fn replace_pair(kms: &Deployment, id: &KeyId) {
-    let bytes = id.to_bytes();
-    for object in objects(kms) {
-        let held = fs::read(&object).unwrap();
-        if held.windows(bytes.len()).any(|window| window == bytes) {
-            fs::remove_file(object).unwrap();
-        }
+fn replace_pair(kms: &Deployment, id: &KeyId, halves: &[PathBuf]) {
+    assert_eq!(halves.len(), 2);
+    for half in halves {
+        fs::remove_file(half).unwrap();
     }
     let key = kms.directory().join("mine.pem");
     let mut genpkey = Command::new("openssl");
@@ -162,7 +180,7 @@ fn replace_pair(kms: &Deployment, id: &KeyId) {
         .arg("--import")
         .arg(&key)
         .args(["--token", kms.token().label(), "--pin", pin.trim()])
-        .args(["--label", "spaces/ingest-lyon/keys/import/versions/1"])
+        .args(["--label", "spaces/ingest-lyon/keys/pair/versions/1"])
         .args(["--id", &id.to_string()]);
     finish_well(&mut import);
 }
