@@ -18,7 +18,7 @@ lay_out() {
     DEPLOYMENT=$1
     mkdir -p "$DEPLOYMENT"
     if [ ! -e "$DEPLOYMENT/initialised" ]; then
-        rm -rf "$DEPLOYMENT"/{data,tokens,pin,softhsm2.conf}
+        rm -rf "$DEPLOYMENT"/{data,tokens,pin,officer-pin,softhsm2.conf}
     fi
     cp "$REPOSITORY"/ops/emc2/{deployment,bindings}.yaml "$DEPLOYMENT/"
     "${2:-:}"

@@ -9,7 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, Identity, Token, token::MODULE};
+use crate::{Failure, Identity, Token};
 
 /// `kms-server.toml`; `ops/kms-server.toml` explains each entry.
 #[derive(Debug, Clone, Serialize)]
@@ -115,7 +115,7 @@ impl ServerFile {
                 client_ca: None,
             },
             hsm: Hsm {
-                module: MODULE.into(),
+                module: token.make().module(),
                 token: token.label().to_owned(),
                 pin_file: token.pin_file(),
                 threads: 2,

@@ -20,6 +20,7 @@ use crate::{
     program::repository,
     server::{NotServing, Place, read_log},
     setting,
+    token::Make,
 };
 
 /// Three spaces in a row, an edge from outside and one between them, and a key of each class.
@@ -64,6 +65,7 @@ impl Deployment {
             deployment: read(&emc2.join("deployment.yaml")),
             bindings: read(&emc2.join("bindings.yaml")),
             policy: repository().join("ops/policy"),
+            token: Make::SoftHsm,
             configure: |_| {},
         }
     }

@@ -1,9 +1,11 @@
-//! A `SoftHSM` token for a test that calls PKCS#11 in its own process.
+//! A token for a test that calls PKCS#11 in its own process.
 //!
-//! `SoftHSM` reads the place of its tokens from the environment, which a running program cannot
-//! change safely: all these tests share the store that `.cargo/config.toml` names, each with a
-//! token of its own, chosen by label. What starts on a shared store takes turns (`SoftHSM`
-//! rewrites a token's file at each login, and whoever reads it half-written fails).
+//! A module reads the place of its tokens from the environment, which a running program cannot
+//! change safely. `SoftHSM`: all these tests share the store that `.cargo/config.toml` names, each
+//! with a token of its own, chosen by label. What starts on a shared store takes turns (`SoftHSM`
+//! rewrites a token's file at each login, and whoever reads it half-written fails). kryoptic: the
+//! name in the environment is a relative one, and the test's process goes to where its own token
+//! is.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,49 +16,57 @@
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use kms_pkcs11::{Module, Session};
 use kms_server::hsm::{Pool, Settings};
 use secrecy::SecretString;
+use zeroize::Zeroizing;
 
-use crate::token::MODULE;
+use crate::token::{Make, Pins, initialise};
 
 /// The PIN of every one of these tokens: they hold nothing worth more.
 pub const PIN: &str = "87654321";
+
+/// Their security officer's.
+pub const OFFICER_PIN: &str = "12345678";
 
 /// A token of the test's own, empty at the start.
 #[derive(Debug)]
 pub struct InProcessToken {
     label: String,
+    make: Make,
     directory: PathBuf,
-    pin: tempfile::TempDir,
+    /// The PIN's file, and all of a token that is not in the shared store.
+    own: tempfile::TempDir,
 }
 
 impl InProcessToken {
-    /// The token with this label, made if it is not there yet; what a former run left in it is
-    /// gone.
+    /// The `SoftHSM` token with this label, made if it is not there yet; what a former run left
+    /// in it is gone.
     ///
     /// # Panics
-    /// When `softhsm2-util` is missing, or the test is not run by cargo.
+    /// When the token cannot be made, or the test is not run by cargo.
     #[must_use]
     pub fn empty(label: &str) -> Self {
-        let _turn = turn();
-        let directory = directory_of(label).unwrap_or_else(|| {
-            initialise(label);
-            directory_of(label).unwrap()
-        });
-        for entry in fs::read_dir(&directory).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if !matches!(name.as_str(), "token.object" | "token.lock" | "generation") {
-                fs::remove_file(path).unwrap();
-            }
-        }
+        Self::empty_of(Make::SoftHsm, label)
+    }
+
+    /// The same, of either make.
+    ///
+    /// # Panics
+    /// As [`InProcessToken::empty`].
+    #[must_use]
+    pub fn empty_of(make: Make, label: &str) -> Self {
+        let own = tempfile::tempdir().unwrap();
+        let directory = match make {
+            Make::SoftHsm => in_the_store(label),
+            Make::Kryoptic => here(own.path(), label),
+        };
         let token = Self {
             label: label.to_owned(),
+            make,
             directory,
-            pin: tempfile::tempdir().unwrap(),
+            own,
         };
         token.write_pin(PIN);
         token
@@ -66,12 +76,15 @@ impl InProcessToken {
     #[must_use]
     pub fn settings(&self) -> Settings {
         Settings {
-            module: MODULE.into(),
+            module: self.make.module(),
             token: self.label.clone(),
-            pin_file: self.pin.path().join("pin"),
+            pin_file: self.pin_file(),
             threads: 2,
             queue: 1024,
-            lock_file: lock_file(),
+            lock_file: match self.make {
+                Make::SoftHsm => lock_file(),
+                Make::Kryoptic => self.own.path().join("lock"),
+            },
             timeout_ms: 30_000,
         }
     }
@@ -84,9 +97,13 @@ impl InProcessToken {
 
     /// Puts another PIN into the file that the pool reads.
     pub fn write_pin(&self, pin: &str) {
-        let path = self.pin.path().join("pin");
+        let path = self.pin_file();
         fs::write(&path, format!("{pin}\n")).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    fn pin_file(&self) -> PathBuf {
+        self.own.path().join("pin")
     }
 
     /// The token's files: moved away, the token is gone; moved back, it is there again.
@@ -99,7 +116,7 @@ impl InProcessToken {
     /// initialised: a pool has done that.
     #[must_use]
     pub fn outsider(&self) -> Outsider {
-        let module = Module::load(Path::new(MODULE)).unwrap();
+        let module = Module::load(&self.make.module()).unwrap();
         let slot = module.slot(&self.label).unwrap();
         let session = module.open_session(slot).unwrap();
         session.login(&SecretString::from(PIN)).unwrap();
@@ -114,6 +131,23 @@ pub struct Outsider {
     pub session: Session,
 }
 
+/// A token of the shared store, emptied.
+fn in_the_store(label: &str) -> PathBuf {
+    let _turn = turn();
+    let directory = directory_of(label).unwrap_or_else(|| {
+        make_in_the_store(label);
+        directory_of(label).unwrap()
+    });
+    for entry in fs::read_dir(&directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if !matches!(name.as_str(), "token.object" | "token.lock" | "generation") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    directory
+}
+
 /// Held while something starts on the shared store.
 fn turn() -> File {
     let store = store();
@@ -121,39 +155,42 @@ fn turn() -> File {
     let lock = File::create(lock_file()).unwrap();
     lock.lock().unwrap();
     if !configuration().exists() {
-        let tokens = store.join("tokens");
-        fs::write(
-            configuration(),
-            format!("directories.tokendir = {}\n", tokens.display()),
-        )
-        .unwrap();
+        let settings = Make::SoftHsm.settings(&store.join("tokens"));
+        fs::write(configuration(), settings).unwrap();
     }
     lock
 }
 
-/// Makes the token on a store of its own and moves it in whole: `softhsm2-util` looks at every
-/// token of its store, and fails where another test has just taken one away.
-fn initialise(label: &str) {
+/// Makes the token on a store of its own and moves it in whole: a module looks at every token of
+/// its store, and fails where another test has just taken one away.
+fn make_in_the_store(label: &str) {
     let own = tempfile::tempdir_in(store()).unwrap();
-    let (tokens, conf) = (own.path().join("tokens"), own.path().join("softhsm2.conf"));
-    fs::create_dir(&tokens).unwrap();
-    fs::write(
-        &conf,
-        format!("directories.tokendir = {}\n", tokens.display()),
-    )
-    .unwrap();
-    let output = Command::new("softhsm2-util")
-        .env("SOFTHSM2_CONF", &conf)
-        .args(["--init-token", "--free", "--so-pin", "12345678"])
-        .args(["--pin", PIN, "--label", label])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "softhsm2-util: {output:?}");
+    let tokens = make(Make::SoftHsm, own.path(), label);
     for token in fs::read_dir(&tokens).unwrap() {
         let token = token.unwrap();
         let place = store().join("tokens").join(token.file_name());
         fs::rename(token.path(), place).unwrap();
     }
+}
+
+/// A token in a directory of its own, to which this process goes.
+fn here(directory: &Path, label: &str) -> PathBuf {
+    let tokens = make(Make::Kryoptic, directory, label);
+    std::env::set_current_dir(directory).unwrap();
+    tokens
+}
+
+fn make(make: Make, directory: &Path, label: &str) -> PathBuf {
+    let tokens = directory.join("tokens");
+    fs::create_dir(&tokens).unwrap();
+    let conf = directory.join(make.configuration());
+    fs::write(&conf, make.settings(&tokens)).unwrap();
+    let pins = Pins {
+        officer: Zeroizing::new(OFFICER_PIN.to_owned()),
+        user: Zeroizing::new(PIN.to_owned()),
+    };
+    initialise(make, &conf, label, &pins).unwrap_or_else(|cause| panic!("{cause}"));
+    tokens
 }
 
 /// A token's label is in its `token.object`, padded to 32 bytes (PKCS#11 v2.40 section 3.2).

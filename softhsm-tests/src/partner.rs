@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use crate::{Deployment, Finished, cli::finish, pki::write_private};
+use crate::{Deployment, Finished, cli::finish, pki::write_private, token::Make};
 
 /// What a partner was given, and what it wrapped: the files of one transfer.
 #[derive(Debug, Clone)]
@@ -18,7 +18,7 @@ pub struct Transfer {
 }
 
 /// Asks for import parameters for `key` as `who` and wraps `material` with them. OAEP is
-/// with SHA-1, because `SoftHSM` 2.6.1 has no other.
+/// with SHA-256, or with SHA-1 for `SoftHSM` 2.6.1, which has no other.
 ///
 /// # Panics
 /// When the parameters are refused, or OpenSSL cannot wrap.
@@ -33,11 +33,15 @@ pub fn wrap(
         .expect("a directory for the transfer")
         .keep();
     let directory = transfer.to_str().expect("a path of text");
+    let (mechanism, hash) = match kms.token().make() {
+        Make::SoftHsm => ("oaep-sha1", "sha1"),
+        Make::Kryoptic => ("oaep-sha256", "sha256"),
+    };
     let rest = [
         "--wrapping-key",
         wrapping_key,
         "--mechanism",
-        "oaep-sha1",
+        mechanism,
         "-O",
         directory,
     ];
@@ -46,7 +50,8 @@ pub fn wrap(
         .succeeds();
     let (plain, wrapped) = (transfer.join("material"), transfer.join("wrapped"));
     write_private(&plain, material).unwrap_or_else(|cause| panic!("{cause}"));
-    finish(openssl(&transfer.join("public.pem"), &plain, &wrapped)).succeeds();
+    let public = transfer.join("public.pem");
+    finish(openssl(&public, hash, &plain, &wrapped)).succeeds();
     fs::remove_file(&plain).expect("the material can be removed");
     Transfer {
         token: transfer.join("import-token"),
@@ -71,14 +76,14 @@ pub fn submit(kms: &Deployment, who: &str, key: &str, transfer: &Transfer) -> Fi
     )
 }
 
-fn openssl(public: &Path, plain: &Path, wrapped: &Path) -> Command {
+fn openssl(public: &Path, hash: &str, plain: &Path, wrapped: &Path) -> Command {
     let mut command = Command::new("openssl");
     command
         .args(["pkeyutl", "-encrypt", "-pubin", "-inkey"])
         .arg(public)
         .args(["-pkeyopt", "rsa_padding_mode:oaep"])
-        .args(["-pkeyopt", "rsa_oaep_md:sha1"])
-        .args(["-pkeyopt", "rsa_mgf1_md:sha1", "-in"])
+        .args(["-pkeyopt", &format!("rsa_oaep_md:{hash}")])
+        .args(["-pkeyopt", &format!("rsa_mgf1_md:{hash}"), "-in"])
         .arg(plain)
         .arg("-out")
         .arg(wrapped);

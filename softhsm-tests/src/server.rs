@@ -72,8 +72,8 @@ impl Place {
             .current_dir(&self.directory)
             .args([verb, "--config"])
             .arg(self.configuration())
-            .env("SOFTHSM2_CONF", self.token.conf())
             .stdin(Stdio::null());
+        self.token.told_to(&mut command);
         Ok(command)
     }
 }

@@ -18,7 +18,8 @@ use std::{
 use rustls::{RootCertStore, ServerConfig, crypto::aws_lc_rs, server::WebPkiClientVerifier};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use softhsm_tests::{
-    Authority, Flaw, Identity, Token, channel::client_tls, guard::Guarded, patients, wait::until,
+    Authority, Flaw, Identity, Token, channel::client_tls, guard::Guarded, patients, token::Make,
+    wait::until,
 };
 
 #[test]
@@ -65,12 +66,12 @@ fn each_flawed_certificate_is_refused_for_its_own_flaw() {
 #[test]
 fn a_token_is_made_once_and_its_pin_is_its_owners_alone() {
     let directory = tempfile::tempdir().unwrap();
-    let token = Token::create(directory.path(), "kit").unwrap();
+    let token = Token::create(directory.path(), "kit", Make::SoftHsm).unwrap();
     let pin = std::fs::read_to_string(token.pin_file()).unwrap();
     assert_eq!(mode(&token.pin_file()), 0o600);
     assert_eq!(pin.trim_end().len(), 16);
 
-    Token::create(directory.path(), "kit").unwrap();
+    Token::create(directory.path(), "kit", Make::SoftHsm).unwrap();
     assert_eq!(std::fs::read_to_string(token.pin_file()).unwrap(), pin);
     let slots = Command::new("softhsm2-util")
         .arg("--show-slots")

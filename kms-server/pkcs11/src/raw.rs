@@ -186,7 +186,8 @@ impl Functions {
     }
 
     /// A template inside an attribute takes three calls: how many attributes, their
-    /// types and lengths, their values.
+    /// types and lengths, their values. That the second asks for the types, some tokens (kryoptic)
+    /// want to be told by a type that there is not.
     fn read_template(
         &self,
         session: CK_SESSION_HANDLE,
@@ -194,7 +195,8 @@ impl Functions {
         name: AttributeName,
         length: usize,
     ) -> Result<Template, Error> {
-        let mut inner = vec![attribute(0, ptr::null_mut(), 0); length / size_of::<CK_ATTRIBUTE>()];
+        let unknown = attribute(sys::CK_UNAVAILABLE_INFORMATION, ptr::null_mut(), 0);
+        let mut inner = vec![unknown; length / size_of::<CK_ATTRIBUTE>()];
         let bytes = ulong(inner.len() * size_of::<CK_ATTRIBUTE>());
         if inner.is_empty() {
             return Ok(Template::default());

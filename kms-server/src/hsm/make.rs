@@ -237,6 +237,13 @@ impl Desk {
                 Reading::Value(Attribute::ValueLen(_)) if origin == Some(Origin::External) => {
                     return Err(wrong_length().into());
                 }
+                // Nor need a token say of what it unwraps that it was never only here: kryoptic
+                // keeps no such attribute.
+                Reading::Absent
+                    if matches!(
+                        demanded,
+                        Attribute::AlwaysSensitive(false) | Attribute::NeverExtractable(false)
+                    ) => {}
                 // A token may keep a template without showing it; the probe tried whether it
                 // holds.
                 Reading::Absent | Reading::Sensitive if name == AttributeName::UnwrapTemplate => {}

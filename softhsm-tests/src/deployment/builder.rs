@@ -6,6 +6,7 @@ use crate::{
     configuration::{ServerFile, principals, trust_domain},
     server::Place,
     setting,
+    token::Make,
 };
 use std::{
     fs,
@@ -18,6 +19,7 @@ pub struct Builder {
     pub(super) deployment: String,
     pub(super) bindings: String,
     pub(super) policy: PathBuf,
+    pub(super) token: Make,
     pub(super) configure: fn(&mut ServerFile),
 }
 
@@ -47,6 +49,13 @@ impl Builder {
     #[must_use]
     pub fn policy(mut self, directory: &Path) -> Self {
         self.policy = directory.to_owned();
+        self
+    }
+
+    /// On a token of another make.
+    #[must_use]
+    pub fn token(mut self, make: Make) -> Self {
+        self.token = make;
         self
     }
 
@@ -100,7 +109,7 @@ impl Builder {
             .iter()
             .map(|principal| authority.client(principal))
             .collect::<Result<Vec<_>, _>>()?;
-        let token = Token::create(&root, "emc2")?;
+        let token = Token::create(&root, "emc2", self.token)?;
         let mut file = ServerFile::loopback(&token);
         (self.configure)(&mut file);
         let place = Place {

@@ -19,10 +19,10 @@ use cryptoki::{
 pub use abuse::Attempt;
 pub use objects::Object;
 
-use crate::{Failure, Token, token::MODULE};
+use crate::{Failure, Token};
 
-/// A session of the token's user. The module reads `SOFTHSM2_CONF`, once, from the
-/// environment of the process: it must name this token.
+/// A session of the token's user. The module reads where its tokens are from the environment
+/// of the process: it must name this one ([`Token::told_to`]).
 #[derive(Debug)]
 pub struct PinHolder {
     session: Session,
@@ -37,7 +37,7 @@ impl PinHolder {
     pub fn log_in(token: &Token, lock: &Path) -> Result<Self, Failure> {
         let failed = |cause: cryptoki::error::Error| {
             Failure::because(
-                "cannot log in to the token (SOFTHSM2_CONF must name it)",
+                "cannot log in to the token (the environment must name it)",
                 cause,
             )
         };
@@ -49,7 +49,7 @@ impl PinHolder {
             .map_err(Failure::with_file("lock", lock))?;
         let pin = token.pin_file();
         let pin = fs::read_to_string(&pin).map_err(Failure::with_file("read", &pin))?;
-        let module = Pkcs11::new(MODULE).map_err(failed)?;
+        let module = Pkcs11::new(token.make().module()).map_err(failed)?;
         module
             .initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))
             .map_err(failed)?;
@@ -64,7 +64,7 @@ impl PinHolder {
             }
         }
         Err(Failure::new(format!(
-            "there is no token labelled {:?}: SOFTHSM2_CONF must name its configuration",
+            "there is no token labelled {:?}: the environment must name its configuration",
             token.label()
         )))
     }

@@ -71,6 +71,8 @@ forbid (
 unless { principal == Kms::Service::\"mapper\" };
 @id(\"mapper-traces-nothing-back\")
 forbid (principal == Kms::Service::\"mapper\", action == Kms::Action::\"Decrypt\", resource);
+@id(\"nobody-is-followed\")
+forbid (principal, action == Kms::Action::\"ChainPerson\", resource);
 @id(\"another\")
 forbid (principal, action == Kms::Action::\"CompromiseVersion\", resource)
 unless { context.approvals >= 1 };

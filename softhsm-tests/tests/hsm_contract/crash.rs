@@ -4,13 +4,19 @@ use kms_core::class::Class;
 use kms_core::error::Kind;
 use kms_pkcs11::{Attribute, Mechanism, MechanismType, ObjectClass, Template};
 use softhsm_tests::hsm_bench::{any, encrypt, oaep, one, software_gcm, spec, wrap_for};
-use softhsm_tests::hsm_contract::Bench;
+use softhsm_tests::token::Make;
 
-use crate::SoftHsm;
+use crate::OnToken;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn half_a_pair_is_made_again() {
-    let bench = SoftHsm::empty("crash-half");
+softhsm_tests::on_both! {
+    half_a_pair_is_made_again
+    what_an_import_left_is_not_taken_for_the_next_ones_material
+    an_object_that_is_not_what_its_class_demands_stops_everything
+    two_objects_of_one_id_stop_everything
+}
+
+async fn half_a_pair_is_made_again(make: Make) {
+    let bench = OnToken::empty(make, "crash-half");
     let outsider = bench.token.outsider();
     for lost in [ObjectClass::PublicKey, ObjectClass::PrivateKey] {
         let spec = spec(Class::ImportWrapping);
@@ -36,9 +42,8 @@ async fn half_a_pair_is_made_again() {
 }
 
 /// An import that was given up may leave its key when taking it away fails too.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_an_import_left_is_not_taken_for_the_next_ones_material() {
-    let bench = SoftHsm::empty("crash-import");
+async fn what_an_import_left_is_not_taken_for_the_next_ones_material(make: Make) {
+    let bench = OnToken::empty(make, "crash-import");
     let hsm = bench.hsm();
     let (wrapping, imported) = (spec(Class::ImportWrapping), spec(Class::DataAtRest));
     let public = hsm.generate(&any(), &wrapping).await.unwrap();
@@ -55,9 +60,8 @@ async fn what_an_import_left_is_not_taken_for_the_next_ones_material() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_object_that_is_not_what_its_class_demands_stops_everything() {
-    let bench = SoftHsm::empty("crash-foreign");
+async fn an_object_that_is_not_what_its_class_demands_stops_everything(make: Make) {
+    let bench = OnToken::empty(make, "crash-foreign");
     let outsider = bench.token.outsider();
     let spec = spec(Class::DataAtRest);
     let readable = Template::from([
@@ -84,9 +88,8 @@ async fn an_object_that_is_not_what_its_class_demands_stops_everything() {
     assert_eq!(bench.hsm().objects().await.unwrap().len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_objects_of_one_id_stop_everything() {
-    let bench = SoftHsm::empty("crash-twice");
+async fn two_objects_of_one_id_stop_everything(make: Make) {
+    let bench = OnToken::empty(make, "crash-twice");
     let outsider = bench.token.outsider();
     let spec = spec(Class::DataAtRest);
     let learned = bench.hsm().generate(&any(), &spec).await.unwrap();

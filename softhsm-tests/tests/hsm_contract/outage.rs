@@ -11,16 +11,16 @@ use kms_server::health::Health;
 use kms_server::hsm::{Hsm, Pool};
 use softhsm_tests::InProcessToken;
 use softhsm_tests::hsm_bench::{any, decrypt, encrypt, one, spec};
-use softhsm_tests::hsm_contract::Bench;
+use softhsm_tests::token::Make;
 use softhsm_tests::wait::until;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::SoftHsm;
+use crate::OnToken;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_goes_away_is_unavailable_at_once_and_comes_back_by_itself() {
-    let bench = SoftHsm::empty("outage");
+    let bench = OnToken::empty(Make::SoftHsm, "outage");
     let hsm = bench.hsm();
     let mut health = hsm.health();
     let key = spec(Class::DataAtRest);
@@ -68,7 +68,7 @@ async fn a_token_that_goes_away_is_unavailable_at_once_and_comes_back_by_itself(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_token_that_goes_away_is_noticed() {
-    let bench = SoftHsm::empty("outage-idle");
+    let bench = OnToken::empty(Make::SoftHsm, "outage-idle");
     let mut health = bench.hsm().health();
     let gone = Gone::away(&bench.token);
     health
@@ -81,7 +81,7 @@ async fn an_idle_token_that_goes_away_is_noticed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_in_flight_end_when_the_token_goes_away() {
-    let bench = SoftHsm::empty("outage-load");
+    let bench = OnToken::empty(Make::SoftHsm, "outage-load");
     let hsm = bench.hsm();
     let key = spec(Class::DataAtRest);
     let learned = hsm.generate(&any(), &key).await.unwrap();
@@ -107,9 +107,17 @@ async fn calls_in_flight_end_when_the_token_goes_away() {
     });
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_dies_is_replaced_without_restarting_the_library() {
-    let bench = SoftHsm::empty("outage-session");
+softhsm_tests::on_both! {
+    a_session_that_dies_is_replaced_without_restarting_the_library
+    a_wrong_pin_is_tried_once_and_never_again
+    a_pin_file_that_others_read_is_refused_until_it_is_mended
+    a_full_queue_says_so_at_once
+    an_answer_that_comes_too_late_is_unknown_and_a_second_look_tells
+    stopping_leaves_the_library_to_others
+}
+
+async fn a_session_that_dies_is_replaced_without_restarting_the_library(make: Make) {
+    let bench = OnToken::empty(make, "outage-session");
     let hsm = bench.hsm();
     let key = spec(Class::DataAtRest);
     let learned = hsm.generate(&any(), &key).await.unwrap();
@@ -130,9 +138,8 @@ async fn a_session_that_dies_is_replaced_without_restarting_the_library() {
     outsider.session.random(&mut [0; 4]).unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_pin_is_tried_once_and_never_again() {
-    let token = InProcessToken::empty("outage-pin");
+async fn a_wrong_pin_is_tried_once_and_never_again(make: Make) {
+    let token = InProcessToken::empty_of(make, "outage-pin");
     token.write_pin("00000000");
     let pool = token.pool();
     let Health::Down(why) = pool.health().borrow().clone() else {
@@ -198,10 +205,9 @@ fn a_module_that_is_not_there_is_named() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_pin_file_that_others_read_is_refused_until_it_is_mended() {
+async fn a_pin_file_that_others_read_is_refused_until_it_is_mended(make: Make) {
     use std::os::unix::fs::PermissionsExt;
-    let token = InProcessToken::empty("outage-mode");
+    let token = InProcessToken::empty_of(make, "outage-mode");
     let path = token.settings().pin_file;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let pool = token.pool();
@@ -215,9 +221,8 @@ async fn a_pin_file_that_others_read_is_refused_until_it_is_mended() {
     pool.stop();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_queue_says_so_at_once() {
-    let token = InProcessToken::empty("outage-queue");
+async fn a_full_queue_says_so_at_once(make: Make) {
+    let token = InProcessToken::empty_of(make, "outage-queue");
     let mut settings = token.settings();
     (settings.threads, settings.queue) = (1, 1);
     let pool = Pool::start(settings).unwrap();
@@ -237,9 +242,8 @@ async fn a_full_queue_says_so_at_once() {
     pool.stop();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_comes_too_late_is_unknown_and_a_second_look_tells() {
-    let token = InProcessToken::empty("outage-late");
+async fn an_answer_that_comes_too_late_is_unknown_and_a_second_look_tells(make: Make) {
+    let token = InProcessToken::empty_of(make, "outage-late");
     let mut settings = token.settings();
     settings.timeout_ms = 5;
     let hasty = Pool::start(settings).unwrap();
@@ -266,9 +270,8 @@ async fn an_answer_that_comes_too_late_is_unknown_and_a_second_look_tells() {
     patient.stop();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn stopping_leaves_the_library_to_others() {
-    let token = InProcessToken::empty("outage-stop");
+async fn stopping_leaves_the_library_to_others(make: Make) {
+    let token = InProcessToken::empty_of(make, "outage-stop");
     for _ in 0..3 {
         let pool = token.pool();
         assert_eq!(*pool.health().borrow(), Health::Serving);

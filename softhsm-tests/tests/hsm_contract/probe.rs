@@ -5,13 +5,13 @@ use kms_core::error::Kind;
 use kms_core::key::Wrapping;
 use kms_server::hsm::{Capability, Report};
 use softhsm_tests::hsm_bench::{any, spec, wrap_for};
-use softhsm_tests::hsm_contract::Bench;
+use softhsm_tests::token::Make;
 
-use crate::SoftHsm;
+use crate::OnToken;
 
 #[test]
 fn softhsm_is_found_as_it_is() {
-    let bench = SoftHsm::empty("probe");
+    let bench = OnToken::empty(Make::SoftHsm, "probe");
     let report = bench.hsm().report();
     let found: Vec<_> = report
         .findings
@@ -52,9 +52,46 @@ fn softhsm_is_found_as_it_is() {
     );
 }
 
+#[test]
+fn kryoptic_is_found_as_it_is() {
+    let bench = OnToken::empty(Make::Kryoptic, "probe");
+    let report = bench.hsm().report();
+    let missing: Vec<_> = report
+        .findings
+        .iter()
+        .filter(|one| !one.present)
+        .map(|one| one.capability)
+        .collect();
+    assert_eq!(missing, [Capability::RsaAesKeyWrap], "{report:?}");
+    assert_eq!(report.manufacturer, "Kryoptic Project");
+    for (capability, said) in [
+        (Capability::AesGcm, "CKR_ENCRYPTED_DATA_INVALID"),
+        (Capability::AesKwp, "CKM_AES_KEY_WRAP_KWP"),
+        (Capability::UnwrapTemplate, "CKR_TEMPLATE_INCONSISTENT"),
+    ] {
+        let detail = detail(&report, capability);
+        assert!(detail.contains(said), "{capability:?}: {detail}");
+    }
+}
+
+/// Unlike the other token, which takes 128 bits as AES-256.
+#[tokio::test(flavor = "multi_thread")]
+async fn kryoptic_tells_the_length_of_what_it_unwraps() {
+    let bench = OnToken::empty(Make::Kryoptic, "probe-length");
+    let wrapping = spec(Class::ImportWrapping);
+    let public = bench.hsm().generate(&any(), &wrapping).await.unwrap();
+    let short = wrap_for(&wrapping, &public, Wrapping::OaepSha256, &[1; 16]);
+    let refused = bench
+        .hsm()
+        .unwrap(&any(), &short, &spec(Class::DataAtRest))
+        .await;
+    assert_eq!(refused.unwrap_err().kind(), Kind::Invalid);
+    assert_eq!(bench.hsm().objects().await.unwrap().len(), 2);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_missing_is_said_and_nothing_else_is_done_instead() {
-    let bench = SoftHsm::empty("probe-missing");
+    let bench = OnToken::empty(Make::SoftHsm, "probe-missing");
     let wrapping = spec(Class::ImportWrapping);
     let public = bench.hsm().generate(&any(), &wrapping).await.unwrap();
     let wrapped = wrap_for(&wrapping, &public, Wrapping::OaepSha256, &[1; 32]);
@@ -70,9 +107,12 @@ async fn what_is_missing_is_said_and_nothing_else_is_done_instead() {
     assert_eq!(bench.hsm().find(&any(), &target).await.unwrap(), None);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_probe_leaves_nothing_behind() {
-    let bench = SoftHsm::empty("probe-clean");
+softhsm_tests::on_both! {
+    the_probe_leaves_nothing_behind
+}
+
+async fn the_probe_leaves_nothing_behind(make: Make) {
+    let bench = OnToken::empty(make, "probe-clean");
     assert_eq!(bench.hsm().objects().await.unwrap(), []);
 }
 
@@ -80,7 +120,7 @@ async fn the_probe_leaves_nothing_behind() {
 /// and takes 128 bits as AES. A token that tells the length has this refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn softhsm_does_not_tell_the_length_of_what_it_unwraps() {
-    let bench = SoftHsm::empty("probe-length");
+    let bench = OnToken::empty(Make::SoftHsm, "probe-length");
     let wrapping = spec(Class::ImportWrapping);
     let public = bench.hsm().generate(&any(), &wrapping).await.unwrap();
     let short = wrap_for(&wrapping, &public, Wrapping::OaepSha1, &[1; 16]);

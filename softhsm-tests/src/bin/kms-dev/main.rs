@@ -16,6 +16,7 @@ use softhsm_tests::{
     patients,
     pin_holder::Object,
     server::serving,
+    token::{Make, initialise_here},
     wait::within,
 };
 
@@ -29,12 +30,25 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Make a SoftHSM token with a random PIN: softhsm2.conf, tokens/, pin
+    /// Make a token with random PINs: its configuration, tokens/, pin, officer-pin
     Token {
         /// The token's directory; one that holds a token already is left as it is
         directory: PathBuf,
+        /// Whose token
+        #[arg(long, value_enum, default_value_t = Make::SoftHsm)]
+        make: Make,
         /// The token's label
         #[arg(long, default_value = "emc2")]
+        label: String,
+    },
+    /// Initialise a token; the officer's PIN and the user's come from standard input
+    #[command(hide = true)]
+    Initialise {
+        /// The PKCS#11 module, told by the environment where its tokens are
+        #[arg(long)]
+        module: PathBuf,
+        /// The token's label
+        #[arg(long)]
         label: String,
     },
     /// Make a certificate authority, a server and clients; what exists is kept
@@ -56,6 +70,9 @@ enum Verb {
     Deployment {
         /// The deployment's directory, with deployment.yaml and bindings.yaml in it
         directory: PathBuf,
+        /// Whose token
+        #[arg(long, value_enum, default_value_t = Make::SoftHsm)]
+        make: Make,
         /// The server's log: json or text
         #[arg(long, default_value = "json")]
         log_format: String,
@@ -113,7 +130,12 @@ fn main() -> ExitCode {
 
 fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
-        Verb::Token { directory, label } => Token::create(&directory, &label).map(drop),
+        Verb::Token {
+            directory,
+            make,
+            label,
+        } => Token::create(&absolute(directory)?, &label, make).map(drop),
+        Verb::Initialise { module, label } => initialise_here(&module, &label),
         Verb::Pki {
             directory,
             trust_domain,
@@ -130,8 +152,9 @@ fn run(verb: Verb) -> Result<(), Failure> {
         }
         Verb::Deployment {
             directory,
+            make,
             log_format,
-        } => lay_out(&absolute(directory)?, log_format),
+        } => lay_out(&absolute(directory)?, make, log_format),
         Verb::Ready {
             directory,
             seconds,
@@ -149,14 +172,14 @@ fn run(verb: Verb) -> Result<(), Failure> {
     }
 }
 
-fn lay_out(directory: &Path, log_format: String) -> Result<(), Failure> {
+fn lay_out(directory: &Path, make: Make, log_format: String) -> Result<(), Failure> {
     let trust_domain = trust_domain(&directory.join("deployment.yaml"))?;
     let authority = Authority::create(&directory.join("pki"), &trust_domain)?;
     authority.server()?;
     for principal in principals(&directory.join("bindings.yaml"))? {
         authority.client(&principal)?;
     }
-    let token = Token::create(directory, "emc2")?;
+    let token = Token::create(directory, "emc2", make)?;
     let mut file = ServerFile::loopback(&token);
     file.log.format = log_format;
     let data = directory.join(&file.data);
@@ -214,7 +237,7 @@ impl Inside {
         work: fn(&PinHolder, json: bool) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let directory = absolute(self.directory)?;
-        let token = Token::create(&directory, "emc2")?;
+        let token = Token::open(&directory, "emc2")?;
         if self.inside {
             let lock = directory.join("data/token.lock");
             return work(&PinHolder::log_in(&token, &lock)?, self.json);
@@ -225,10 +248,7 @@ impl Inside {
         if self.json {
             again.arg("--json");
         }
-        let status = again
-            .env("SOFTHSM2_CONF", token.conf())
-            .status()
-            .map_err(failed)?;
+        let status = token.told_to(&mut again).status().map_err(failed)?;
         if status.success() {
             Ok(())
         } else {
