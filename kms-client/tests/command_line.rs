@@ -313,7 +313,10 @@ async fn a_few_identifiers_need_no_file() {
     assert_eq!(json["pseudonyms"][0], pseudonym("abc"));
     desk.run_on("pseudonym eval --edge warehouse/link", b"abc\n\n")
         .await
-        .bad(3, "identifier 2: an opaque identifier has 1 to 256 printable");
+        .bad(
+            3,
+            "identifier 2: an opaque identifier has 1 to 256 printable",
+        );
 }
 
 #[tokio::test]

@@ -188,7 +188,8 @@ pub async fn compare(view: &View, hsm: &dyn Hsm) -> Result<Diagnosis, String> {
     Ok(diagnosis)
 }
 
-fn spec(view: &View, version: &Version) -> Option<KeySpec> {
+/// What the HSM was to make for a version.
+pub(crate) fn spec(view: &View, version: &Version) -> Option<KeySpec> {
     let (key, _) = view.key(version.name.key())?;
     Some(KeySpec {
         id: version.id,

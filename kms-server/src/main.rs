@@ -75,6 +75,11 @@ enum Command {
         /// Verify and compare, say what would be done, and change nothing.
         #[arg(long)]
         dry_run: bool,
+        /// Also from a log that ends too early: the token has keys that were made later. What was
+        /// suspended, compromised or destroyed since is not known, so that every version that is not
+        /// rotated at once is suspended.
+        #[arg(long)]
+        behind: bool,
     },
 }
 
@@ -100,11 +105,16 @@ fn run(command: Command) -> Result<ExitCode, String> {
             config,
             from_audit,
             dry_run,
+            behind,
         } => {
             let config = Config::read(&config)?;
             serve::start_log(&config)?;
-            let from = from_audit.flatten();
-            let report = runtime.block_on(rebuild::rebuild(config, from, dry_run))?;
+            let wish = rebuild::Wish {
+                from: from_audit.flatten(),
+                dry_run,
+                behind,
+            };
+            let report = runtime.block_on(rebuild::rebuild(config, wish))?;
             print!("{report}");
             Ok(if report.is_well() {
                 ExitCode::SUCCESS

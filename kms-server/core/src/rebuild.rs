@@ -3,6 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::id::KeyId;
+use crate::key::Learned;
 use crate::name::{RebuildName, VersionName};
 use crate::state::State;
 use crate::time::Time;
@@ -26,6 +27,10 @@ pub struct Rebuild {
     /// The active versions that could not be proved: they are suspended.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub suspended: Vec<VersionName>,
+    /// The versions of keys of ours that the token had, and the log did not know: it ended before
+    /// they were made. They are held, suspended.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub later: Vec<VersionName>,
 }
 
 /// What the store was rebuilt from.
@@ -53,6 +58,8 @@ pub struct Found {
     pub again: Vec<VersionName>,
     /// Active versions that could not be proved, and why not.
     pub unproved: Vec<(VersionName, String)>,
+    /// Versions that the token has and the log does not know, and what the token tells of them.
+    pub later: Vec<(VersionName, Learned)>,
 }
 
 impl Found {

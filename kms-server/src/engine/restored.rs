@@ -52,6 +52,8 @@ pub struct Unfinished {
     pub name: RebuildName,
     /// What the last intention was to make, if the log does not say what became of it.
     pub unproved: Vec<KeyId>,
+    /// Whether the log is known to end too early, and what holds now is not known.
+    pub behind: bool,
 }
 
 /// Where it is kept.

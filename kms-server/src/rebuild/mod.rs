@@ -2,6 +2,7 @@
 //! move in, and only then do what has to be done about what the store alone knew. Interrupted
 //! anywhere, it is run again and goes on where it was.
 
+mod judged;
 mod logs;
 mod report;
 
@@ -13,33 +14,41 @@ use crate::doctor::{Diagnosis, Finding, compare};
 use crate::engine::restored::{self, Proven, Unfinished};
 use crate::engine::{Call, Engine};
 use crate::health::Health;
-use crate::hsm::TokenObject;
 use crate::serve::{Attended, Logs, STORE, end, parts, said};
 use crate::store::{SledStore, StoreError};
+use judged::{Judged, Part, older};
 use kms_core::caller::Caller;
 use kms_core::command::{Change, Command};
 use kms_core::id::{KeyId, KeyUid};
-use kms_core::name::{RebuildName, VersionName};
+use kms_core::name::RebuildName;
 use kms_core::rebuild::{Evidence, Found};
 use kms_core::state::State;
 use kms_core::view::View;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use uuid::Uuid;
+
+/// How a store is rebuilt.
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    /// A directory with a copy of the logs; `None`: from those of the data directory.
+    pub from: Option<PathBuf>,
+    /// Nothing is changed.
+    pub dry_run: bool,
+    /// Also from a log that is known to end too early.
+    pub behind: bool,
+}
 
 /// Rebuilds the store of a stopped deployment, from its logs or from a copy of them.
 ///
 /// # Errors
 /// One sentence that says why nothing was rebuilt, or what is not done yet.
-pub async fn rebuild(
-    config: Config,
-    from: Option<PathBuf>,
-    dry_run: bool,
-) -> Result<Report, String> {
+pub async fn rebuild(config: Config, wish: Wish) -> Result<Report, String> {
+    let Wish { from, .. } = wish.clone();
     let begun = tokio::task::spawn_blocking(move || {
         let logs = match from {
-            Some(from) if dry_run => Logs::open(&from),
+            Some(from) if wish.dry_run => Logs::open(&from),
             from => {
                 logs::bring(&config.data, from.as_deref()).and_then(|()| Logs::open(&config.data))
             }
@@ -49,17 +58,16 @@ pub async fn rebuild(
         Ok::<_, String>((config, logs, there, pool))
     });
     let (config, logs, there, pool) = begun.await.map_err(|e| e.to_string())??;
-    let result = with_token(&config, logs, there, &pool, dry_run).await;
+    let result = with_token(&config, (logs, there), &pool, &wish).await;
     end(pool).await?;
     result
 }
 
 async fn with_token(
     config: &Config,
-    logs: Logs,
-    there: There,
+    (logs, there): (Logs, There),
     pool: &Attended,
-    dry_run: bool,
+    wish: &Wish,
 ) -> Result<Report, String> {
     let proven = Proven::by(&*logs.changes)
         .await
@@ -81,35 +89,43 @@ async fn with_token(
         }
         There::Store(_) | There::Damaged | There::Nothing => None,
     };
-    report.stands = matches!(begun, Some(None));
     let diagnosis = compare(view, &*hsm).await?;
     right_token(&diagnosis)?;
     // What a crash leaves open beside a store that stands is settled by any start.
-    let made = if report.stands {
-        vec![]
-    } else {
-        proven.unproved()
+    let made = match begun {
+        Some(None) => vec![],
+        Some(Some(_)) | None => proven.unproved(),
     };
-    let judged = Judged::new(view, &diagnosis, &made);
-    report.dry_run = dry_run;
-    if dry_run || (report.stands && judged.again.is_empty() && judged.held.is_empty()) {
+    let judged = Judged::new(view, &diagnosis, &made, false);
+    let behind = !judged.later.is_empty();
+    let begun = match begun {
+        Some(Some(unfinished)) if unfinished.behind => Some(Some(unfinished)),
+        // A store that is as old as its log: its counts are too low.
+        Some(_) if behind => None,
+        begun => begun,
+    };
+    report.stands = matches!(begun, Some(None));
+    report.dry_run = wish.dry_run;
+    if wish.dry_run || (report.stands && judged.again.is_empty() && judged.held.is_empty()) {
         if !report.stands {
             report.rotated = idle(view, &proven.counted().map(|version| version.id).collect());
         }
         report.take(judged, &diagnosis);
         return Ok(report);
     }
+    if behind && begun.is_none() && !wish.behind {
+        return Err(older(&judged));
+    }
+    let fresh = Unfinished {
+        name: fresh_name()?,
+        unproved: made,
+        behind,
+    };
     let (store, unfinished) = match (there, begun) {
         (There::Store(store), Some(Some(unfinished))) => (store, unfinished),
         // Only the token is not what the log says: somebody brought an older one back.
-        (There::Store(store), Some(None)) => {
-            let unfinished = Unfinished {
-                name: fresh_name()?,
-                unproved: vec![],
-            };
-            (store, unfinished)
-        }
-        (there, _) => build(config, there, &proven, &mut report).await?,
+        (There::Store(store), Some(None)) => (store, fresh),
+        (there, _) => build(config, there, &proven, fresh, &mut report).await?,
     };
     drop(proven);
     finish(config, pool, (store, logs), unfinished, report).await
@@ -146,12 +162,9 @@ async fn build(
     config: &Config,
     there: There,
     proven: &Proven,
+    unfinished: Unfinished,
     report: &mut Report,
 ) -> Result<(SledStore, Unfinished), String> {
-    let unfinished = Unfinished {
-        name: fresh_name()?,
-        unproved: proven.unproved(),
-    };
     let now = SystemClock::default().now().max(proven.replay().latest());
     let entries = proven.contents(&unfinished, now).map_err(|e| said(&e))?;
     let place = config.data.join(STORE);
@@ -189,7 +202,8 @@ async fn finish(
     let view = engine.view();
     let diagnosis = compare(&view, &*hsm).await?;
     right_token(&diagnosis)?;
-    let judged = Judged::new(&view, &diagnosis, &unfinished.unproved);
+    let mut judged = Judged::new(&view, &diagnosis, &unfinished.unproved, unfinished.behind);
+    judged.look(&view, &*hsm).await?;
     let evidence = Evidence {
         entries: report.entries,
         values: report.values,
@@ -203,6 +217,7 @@ async fn finish(
             evidence,
             again: part.again,
             unproved: part.unproved,
+            later: part.later,
         };
         let call = Call {
             caller: Caller::Founder,
@@ -227,92 +242,6 @@ async fn finish(
     Ok(report)
 }
 
-/// What the comparison with the token comes to.
-#[derive(Debug, Default)]
-struct Judged {
-    /// Versions whose keys the token does not show.
-    missing: Vec<VersionName>,
-    /// Versions that were destroyed, and whose keys are there again.
-    again: Vec<VersionName>,
-    /// Versions that cannot be proved, and why not.
-    unproved: BTreeMap<VersionName, String>,
-    /// Those of them that are active, and are suspended.
-    held: Vec<(VersionName, String)>,
-    /// Objects that are in no record.
-    strange: Vec<TokenObject>,
-}
-
-/// What is recorded in one change.
-#[derive(Debug, Default)]
-struct Part {
-    again: Vec<VersionName>,
-    unproved: Vec<(VersionName, String)>,
-}
-
-impl Judged {
-    fn new(view: &View, diagnosis: &Diagnosis, made: &[KeyId]) -> Self {
-        let mut judged = Judged::default();
-        let versions = || view.all().filter_map(|stamped| stamped.value.as_version());
-        let named = |name: &str| versions().find(|version| version.name.to_string() == name);
-        let gone: BTreeMap<KeyId, &VersionName> = versions()
-            .filter(|version| version.state == State::Destroyed)
-            .map(|version| (version.id, &version.name))
-            .collect();
-        for version in versions().filter(|version| made.contains(&version.id)) {
-            let why = "the log does not say what became of its making";
-            judged.unproved.insert(version.name.clone(), why.into());
-        }
-        let mut again = BTreeSet::new();
-        for finding in diagnosis.findings() {
-            match finding {
-                Finding::Missing(name, _) => {
-                    judged.missing.extend(named(name).map(|v| v.name.clone()));
-                }
-                Finding::Wrong(name, what) => {
-                    if let Some(version) = named(name) {
-                        let why = judged.unproved.entry(version.name.clone()).or_default();
-                        let comma = if why.is_empty() { "" } else { "; " };
-                        *why = format!("{why}{comma}{what}");
-                    }
-                }
-                Finding::Orphan(object) => match object.id.and_then(|id| gone.get(&id)) {
-                    Some(name) => again.extend([(*name).clone()]),
-                    None => judged.strange.push(object.clone()),
-                },
-            }
-        }
-        judged.again = again.into_iter().collect();
-        let active = |name: &VersionName| {
-            view.version(name)
-                .is_some_and(|(version, _)| version.state == State::Active)
-        };
-        let held = judged.unproved.iter().filter(|(name, _)| active(name));
-        judged.held = held
-            .map(|(name, why)| (name.clone(), format!("the store was rebuilt: {why}")))
-            .collect();
-        judged
-    }
-
-    /// In parts that fit into one record each; one at least.
-    fn parts(&self) -> Vec<Part> {
-        let mut parts = vec![];
-        let (mut again, mut held) = (
-            self.again.chunks(Found::MOST),
-            self.held.chunks(Found::MOST),
-        );
-        loop {
-            let (again, held) = (again.next(), held.next());
-            if again.is_none() && held.is_none() && !parts.is_empty() {
-                return parts;
-            }
-            parts.push(Part {
-                again: again.map(<[_]>::to_vec).unwrap_or_default(),
-                unproved: held.map(<[_]>::to_vec).unwrap_or_default(),
-            });
-        }
-    }
-}
-
 /// Each part with a name of its own. Where the first was recorded before an interruption, only what
 /// is still to be done follows.
 fn named(
@@ -323,7 +252,7 @@ fn named(
     let mut name = (!recorded).then_some(first);
     let mut all = Vec::new();
     for part in parts {
-        let empty = part.again.is_empty() && part.unproved.is_empty();
+        let empty = part.again.is_empty() && part.unproved.is_empty() && part.later.is_empty();
         if let Some(name) = name.take() {
             all.push((name, part));
         } else if !empty {

@@ -1,10 +1,11 @@
 //! What a rebuild found and did, for an operator.
 
-use super::Judged;
+use super::judged::Judged;
 use crate::doctor::Diagnosis;
 use crate::engine::restored::Proven;
 use crate::hsm::TokenObject;
 use kms_core::name::VersionName;
+use kms_core::time::Time;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -28,6 +29,9 @@ pub struct Report {
     again: Vec<VersionName>,
     unproved: Vec<(VersionName, String, bool)>,
     strange: Vec<TokenObject>,
+    later: Vec<VersionName>,
+    /// The time of the last entry.
+    pub(super) latest: Time,
 }
 
 impl Report {
@@ -37,6 +41,7 @@ impl Report {
             entries: proven.replay().len(),
             approvals: view.proposals().map(|p| p.approvals.len()).sum(),
             values: u64::try_from(view.len()).unwrap_or(u64::MAX),
+            latest: proven.replay().latest(),
             edges: view.edges().count(),
             ..Report::default()
         }
@@ -53,6 +58,7 @@ impl Report {
         self.missing = judged.missing;
         self.again = judged.again;
         self.strange = judged.strange;
+        self.later = judged.later.into_keys().collect();
     }
 
     /// Whether nothing needs people.
@@ -61,6 +67,7 @@ impl Report {
         self.missing.is_empty()
             && self.unproved.is_empty()
             && self.strange.is_empty()
+            && self.later.is_empty()
             && self.spent.is_empty()
     }
 }
@@ -69,8 +76,8 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "log      {} entries and {} approvals verified; they prove {} values",
-            self.entries, self.approvals, self.values
+            "log      {} entries and {} approvals verified, the last of {}; they prove {} values",
+            self.entries, self.approvals, self.latest, self.values
         )?;
         if self.stands {
             writeln!(
@@ -92,6 +99,12 @@ impl fmt::Display for Report {
                 (false, _) => "; it is not active, look at it before it is used",
             };
             writeln!(f, "UNPROVED {name}: {why}{done}")?;
+        }
+        for name in &self.later {
+            writeln!(
+                f,
+                "LATER    {name}: the token has its key, and the log ends before it was made; it is held, suspended, and its number is not given out again"
+            )?;
         }
         let verb = if self.dry_run { "would be" } else { "is" };
         for name in &self.again {

@@ -95,6 +95,7 @@ fn prepare(world: &World, number: u32) -> Prepared {
         },
         again: vec![version.clone()],
         unproved: vec![(held.version(1), "a test".into())],
+        later: vec![],
     };
     Prepared {
         found,

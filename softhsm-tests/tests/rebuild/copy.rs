@@ -1,7 +1,9 @@
 //! The logs come from a copy, and a log that was edited is refused by name.
 
-use crate::{contents, copy_directory, files, named, values_but_of};
+use crate::{KEY, contents, copy_directory, files, named, values_but_of};
+use kms_core::envelope::Envelope;
 use softhsm_tests::Deployment;
+use softhsm_tests::gateway::{Gateway, reason};
 use std::fs;
 
 #[test]
@@ -50,6 +52,58 @@ fn an_empty_machine_is_rebuilt_from_a_copy_of_the_logs() {
     kms.rebuild(&[&other])
         .fails(1)
         .saying("it is not the one in");
+}
+
+/// The newest log is lost, and an older copy of it is all there is: that does not go unnoticed.
+#[test]
+fn an_older_log_is_refused_and_taken_only_when_told() {
+    let mut kms = Deployment::emc2().start();
+    kms.furnish();
+    assert!(kms.terminate().success());
+    let copy = kms.directory().join("copy");
+    copy_directory(kms.data(), &copy);
+    kms.restart();
+    let operator = Gateway::connect(&mut kms, "olivia");
+    let etl = Gateway::connect(&mut kms, "lyon-etl");
+    operator.rotate(KEY, "").unwrap();
+    let sealed = etl.encrypt(KEY, b"of the second version", &[]).unwrap();
+    drop((operator, etl));
+    assert!(kms.terminate().success());
+    // The whole data directory goes back, as a snapshot does: it agrees with itself.
+    fs::remove_dir_all(kms.data()).unwrap();
+    copy_directory(&copy, kms.data());
+    let second = "spaces/ingest-lyon/keys/object/versions/2";
+    let dry = kms.rebuild(&["--dry-run"]);
+    assert_eq!(dry.code(), Some(2), "{dry}");
+    assert_eq!(named(&dry.text(), "LATER"), [second], "{dry}");
+    kms.rebuild(&[]).fails(1).saying("this is an older log");
+
+    let rebuilt = kms.rebuild(&["--behind"]);
+    assert_eq!(rebuilt.code(), Some(2), "{rebuilt}");
+    let report = rebuilt.text();
+    assert_eq!(named(&report, "LATER"), [second], "{rebuilt}");
+    let unproved = named(&report, "UNPROVED");
+    let edge = "spaces/warehouse/keys/edge-link/versions/1".to_owned();
+    assert!(unproved.contains(&edge), "{rebuilt}");
+    let again = kms.rebuild(&[]);
+    assert!(again.text().contains("nothing to rebuild"), "{again}");
+    kms.restart();
+    let etl = Gateway::connect(&mut kms, "lyon-etl");
+    let held = etl.decrypt(KEY, &sealed, &[]).unwrap_err();
+    assert_eq!(reason(&held), "KEY_STATE", "{held}");
+    let fresh = etl.encrypt(KEY, b"x", &[]).unwrap();
+    assert_eq!(Envelope::parse(&fresh).unwrap().id.version, 3);
+    // Once somebody has said that it is good, it processes again.
+    let deactivate = ["version", "deactivate", "ingest-lyon/object/2"];
+    let why = ["--reason", "looked at"];
+    kms.cli("olivia")
+        .run(deactivate.iter().chain(&why))
+        .succeeds();
+    let opened = etl.decrypt(KEY, &sealed, &[]).unwrap();
+    assert_eq!(opened, b"of the second version");
+    drop(etl);
+    assert!(kms.terminate().success());
+    kms.doctor(&[]).succeeds();
 }
 
 #[test]

@@ -130,6 +130,7 @@ fn proven(data: &Path) -> Contents {
     let unfinished = Unfinished {
         name: RebuildName::fresh(&KeyUid([7; 16])).unwrap(),
         unproved: vec![],
+        behind: false,
     };
     let now: Time = proven.replay().latest();
     let entries = proven.contents(&unfinished, now).unwrap();

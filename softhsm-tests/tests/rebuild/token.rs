@@ -27,7 +27,7 @@ fn what_the_log_saw_destroyed_is_destroyed_again() {
     let why = ["--reason", "a test"];
     let olivia = kms.cli("olivia");
     olivia.run(start.iter().chain(&how).chain(&why)).succeeds();
-    let kept: Vec<(PathBuf, Vec<u8>)> = objects(&kms)
+    let kept: Vec<(PathBuf, Vec<u8>)> = files(&kms.token().objects())
         .into_iter()
         .map(|file| (file.clone(), fs::read(file).unwrap()))
         .collect();
@@ -38,7 +38,7 @@ fn what_the_log_saw_destroyed_is_destroyed_again() {
     drop(olivia);
     assert!(kms.terminate().success());
     // A backup of the token is brought back.
-    let now = objects(&kms);
+    let now = files(&kms.token().objects());
     let bring_back = || {
         for (file, bytes) in kept.iter().filter(|(file, _)| !now.contains(file)) {
             fs::write(file, bytes).unwrap();
