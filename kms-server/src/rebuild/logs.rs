@@ -1,9 +1,10 @@
 //! The directories of a deployment: bringing a copy of its logs in, setting its store aside.
 
-use crate::directory;
+use crate::{audit, directory};
 use kms_core::command::LogName;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// Brings the logs of a copy into the data directory, where it has none. A log that is there already
@@ -57,33 +58,32 @@ pub(super) fn set_aside(store: &Path) -> Result<PathBuf, String> {
     Ok(aside)
 }
 
-/// What only the process that writes a log knows of it.
+/// What makes a directory a log.
 const MARK: &str = "mark";
 
-fn files(of: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries: io::Result<Vec<_>> = fs::read_dir(of)?.collect();
-    let mut files: Vec<_> = entries?.into_iter().map(|entry| entry.path()).collect();
-    files.retain(|path| path.is_file());
-    Ok(files)
-}
-
+/// Everything in it, durably.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    for file in files(from)? {
-        let Some(name) = file.file_name() else {
-            continue;
-        };
-        let copied = to.join(name);
-        fs::copy(&file, &copied)?;
-        File::open(copied)?.sync_all()?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (theirs, copied) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            DirBuilder::new().mode(0o700).create(&copied)?;
+            copy(&theirs, &copied)?;
+            directory::sync(&copied)?;
+        } else {
+            fs::copy(&theirs, &copied)?;
+            File::open(copied)?.sync_all()?;
+        }
     }
     Ok(())
 }
 
-/// Whether each file of theirs begins ours of the same name.
+/// Whether each segment of theirs begins ours of the same name: the rest follows from the entries.
 fn goes_on(ours: &Path, theirs: &Path) -> io::Result<bool> {
-    for file in files(theirs)? {
-        let name = file.file_name().unwrap_or_default();
-        if name != MARK && !begins(&file, &ours.join(name))? {
+    for entry in fs::read_dir(theirs)? {
+        let name = entry?.file_name();
+        let segment = name.to_str().is_some_and(audit::is_segment);
+        if segment && !begins(&theirs.join(&name), &ours.join(&name))? {
             return Ok(false);
         }
     }

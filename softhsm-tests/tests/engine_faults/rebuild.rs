@@ -24,7 +24,7 @@ struct Prepared {
 
 #[test]
 fn what_is_done_about_a_rebuilt_store_survives_every_fault() {
-    let mut world = World::founded(&Token::empty("what_is_done_about_a_rebuilt_store"));
+    let mut world = World::founded(&Token::empty("what_a_rebuild_does"));
     let mut number = 0;
     for fault in Fault::ALL {
         let mut index = 0;

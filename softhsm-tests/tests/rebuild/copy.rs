@@ -1,6 +1,6 @@
 //! The logs come from a copy, and a log that was edited is refused by name.
 
-use crate::{KEY, contents, copy_directory, files, named, values_but_of};
+use crate::{KEY, contents, copy_directory, named, segment, values_but_of};
 use kms_core::envelope::Envelope;
 use softhsm_tests::Deployment;
 use softhsm_tests::gateway::{Gateway, reason};
@@ -112,11 +112,7 @@ fn an_edited_log_is_refused_by_name() {
     kms.furnish();
     assert!(kms.terminate().success());
     fs::remove_dir_all(kms.data().join("store")).unwrap();
-    let changes = kms.data().join("changes");
-    let segment = files(&changes)
-        .into_iter()
-        .find(|file| !file.ends_with("mark"))
-        .unwrap();
+    let segment = segment(&kms);
     let right = fs::read(&segment).unwrap();
     let at = |part: &[u8]| right.windows(part.len()).position(|w| w == part).unwrap();
     // The same length, so that only the digest knows.

@@ -82,6 +82,16 @@ fn copy_directory(from: &Path, to: &Path) {
     }
 }
 
+/// The only segment of the changes log.
+fn segment(kms: &Deployment) -> PathBuf {
+    let mut segments = files(&kms.data().join("changes"));
+    segments.retain(|file| file.extension().is_some_and(|kind| kind == "log"));
+    let [segment] = segments.as_slice() else {
+        panic!("{segments:?}");
+    };
+    segment.clone()
+}
+
 /// Every file below a directory.
 fn files(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

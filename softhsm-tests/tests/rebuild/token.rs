@@ -1,7 +1,7 @@
 //! The token says otherwise than the log: what was destroyed is there again, what should be there is
 //! not, or is something else.
 
-use crate::{KEY, contents, files, lose, named};
+use crate::{KEY, contents, files, lose, named, segment};
 use kms_core::id::KeyId;
 use softhsm_tests::Deployment;
 use softhsm_tests::gateway::{Gateway, reason};
@@ -192,11 +192,7 @@ fn finish_well(command: &mut Command) {
 
 /// The changes log loses its last entry, an outcome, as if the process had died before it.
 fn cut_last_entry(kms: &Deployment) {
-    let changes = kms.data().join("changes");
-    let segment = files(&changes)
-        .into_iter()
-        .find(|file| !file.ends_with("mark"))
-        .unwrap();
+    let segment = segment(kms);
     let bytes = fs::read(&segment).unwrap();
     let (mut at, mut last, mut count) = (0, 0, 0_u64);
     while at < bytes.len() {
@@ -214,7 +210,7 @@ fn cut_last_entry(kms: &Deployment) {
         .unwrap();
     File::options()
         .write(true)
-        .open(changes.join("mark"))
+        .open(kms.data().join("changes/mark"))
         .unwrap()
         .write_all_at(&(count - 1).to_be_bytes(), 0)
         .unwrap();
