@@ -21,7 +21,7 @@ const FILES: [&str; 14] = [
 
 /// Messages with a secret or an identifier in them: `src/redacted.rs` says what their `Debug`
 /// shows.
-const SECRET: [&str; 20] = [
+const SECRET: [&str; 21] = [
     "EncryptRequest",
     "DecryptRequest",
     "DecryptResponse",
@@ -42,6 +42,7 @@ const SECRET: [&str; 20] = [
     "TranslateResponse.Result",
     "ImportParameters",
     "ImportKeyRequest",
+    "CheckImportRequest",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -126,13 +126,13 @@ calls! {
 
     Changes Renewals<_>, start_renewal(v1::StartRenewalRequest) -> v1::Renewal;
     Asks    Renewals<_>, get_renewal(v1::GetRenewalRequest) -> v1::Renewal;
-    Asks    Renewals<_>, translate(v1::TranslateRequest) -> v1::TranslateResponse;
     Changes Renewals<_>, verify_renewal(v1::VerifyRenewalRequest) -> v1::Renewal;
     Changes Renewals<_>, cutover(v1::CutoverRequest) -> v1::Renewal;
     Changes Renewals<_>, finish_renewal(v1::FinishRenewalRequest) -> v1::Renewal;
 
     Changes Import<_>, get_import_parameters(v1::GetImportParametersRequest) -> v1::ImportParameters;
-    Changes Import<_>, import_key(v1::ImportKeyRequest) -> v1::KeyVersion;
+    Asks    Import<_>, check_import(v1::CheckImportRequest) -> v1::CheckImportResponse;
+    Changes Import<_>, import_key(v1::ImportKeyRequest) -> v1::ImportedKey;
 
     Asks    Proposals<_>, list_proposals(v1::ListProposalsRequest) -> v1::ListProposalsResponse;
     Asks    Proposals<_>, get_proposal(v1::GetProposalRequest) -> v1::Proposal;

@@ -4,6 +4,7 @@ use crate::{Address, Backoff, Error, Identity, Kind, SignIn, tls};
 use hyper_util::rt::TokioIo;
 use kms_core::name::Slug;
 use secrecy::ExposeSecret;
+use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint, Uri};
+use tower::Service;
 
 /// Which service, and as whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub struct Target {
 #[derive(Clone, Debug)]
 pub struct Client {
     pub(crate) channel: Channel,
+    endpoint: Endpoint,
+    target: Target,
     pub(crate) address: Address,
     pub(crate) deadline: Duration,
     pub(crate) backoff: Backoff,
@@ -81,20 +85,14 @@ impl Client {
             .http2_adaptive_window(true)
             .keep_alive_while_idle(true)
             .http2_keep_alive_interval(Duration::from_secs(20));
-        let (dialled, target, first) = (address.clone(), target.clone(), identity.clone());
-        let service = tower::service_fn(move |_: Uri| {
-            let (address, target, first) = (dialled.clone(), target.clone(), first.clone());
-            async move {
-                let connector = TlsConnector::from(renewed(target, first).await.config());
-                dial(&address, &connector).await.map(TokioIo::new)
-            }
-        });
         let channel = endpoint
-            .connect_with_connector(service)
+            .connect_with_connector(connector(&address, target, &identity))
             .await
             .map_err(|e| failed(&address, &e))?;
         Ok(Self {
             channel,
+            endpoint,
+            target: target.clone(),
             address,
             deadline: Duration::from_secs(30),
             backoff: Backoff::default(),
@@ -102,6 +100,15 @@ impl Client {
             purpose: None,
             bearer: None,
         })
+    }
+
+    /// The same on a connection of its own, which is made with the first call.
+    pub(crate) fn apart(&self) -> Self {
+        let connector = connector(&self.address, &self.target, &self.identity);
+        Self {
+            channel: self.endpoint.connect_with_connector_lazy(connector),
+            ..self.clone()
+        }
     }
 
     /// The same connection with a person's sign-in sent with every call.
@@ -182,6 +189,28 @@ pub(crate) fn failed(address: &Address, error: &(dyn std::error::Error + 'static
         Some(_) | None => deepest.to_string(),
     };
     Error::new(Kind::Unavailable, format!("cannot reach {address}: {why}"))
+}
+
+/// Dials whenever a connection has to be made.
+fn connector(
+    address: &Address,
+    target: &Target,
+    identity: &Identity,
+) -> impl Service<
+    Uri,
+    Response = TokioIo<TlsStream<TcpStream>>,
+    Error = io::Error,
+    Future = impl Future<Output = io::Result<TokioIo<TlsStream<TcpStream>>>> + Send + use<>,
+> + Send
++ use<> {
+    let (address, target, first) = (address.clone(), target.clone(), identity.clone());
+    tower::service_fn(move |_: Uri| {
+        let (address, target, first) = (address.clone(), target.clone(), first.clone());
+        async move {
+            let connector = TlsConnector::from(renewed(target, first).await.config());
+            dial(&address, &connector).await.map(TokioIo::new)
+        }
+    })
 }
 
 /// What the files say now; while they are being renewed and do not go together, what they said first.

@@ -27,7 +27,9 @@
 //!   certificate.
 //! - [`Envelopes`] seals files and streams of any size under a data-at-rest key: the content is
 //!   sealed here with a data key, the data key is sealed by the HSM ([`Header`] is the format).
-//! - [`Pseudonyms`] evaluates any number of identifiers over one stream.
+//! - [`Pseudonyms`] evaluates any number of identifiers over one stream, [`Translations`] translates
+//!   any number of pseudonyms.
+//! - [`Parameters`] wraps a key for an import, on a machine that asks nobody.
 //! - [`Login`] lets a person sign in at an OpenID provider; [`Client::signed_in`] sends the token of
 //!   the [`SignIn`] with every call.
 //! - [`Error`] says what to do about a failure; its [`Kind`] has a stable exit code.
@@ -45,11 +47,12 @@ mod login;
 pub mod name;
 mod output;
 mod private;
-mod pseudonyms;
 mod retry;
 mod seal;
 mod sealed_file;
+mod stream;
 mod tls;
+mod transfer;
 mod watch;
 
 pub use address::Address;
@@ -65,7 +68,8 @@ pub use kms_proto::{to_json, v1};
 pub use login::{Login, OpenId, SignIn};
 pub use output::{Output, discard_unfinished};
 pub use private::read_private;
-pub use pseudonyms::Pseudonyms;
 pub use retry::Backoff;
 pub use sealed_file::SealedFile;
+pub use stream::{CallStream, Pseudonyms, Streamed, Translations};
+pub use transfer::{Material, Parameters};
 pub use watch::Proposals;

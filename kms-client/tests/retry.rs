@@ -13,7 +13,7 @@
 
 mod service;
 
-use kms_client::{Client, Kind, v1};
+use kms_client::{Client, Kind, Pseudonyms, v1};
 use service::{Pki, Service};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -140,7 +140,7 @@ async fn a_stream_of_identifiers_outlives_its_connection() {
         }],
         batch: None,
     };
-    let mut stream = client.pseudonyms(Duration::from_secs(30));
+    let mut stream: Pseudonyms = client.stream(Duration::from_secs(30));
     let (mut asked, mut answered) = (0, 0);
     while answered < 20 {
         while asked < 20 && stream.has_room() {
@@ -161,14 +161,14 @@ async fn a_stream_of_identifiers_outlives_its_connection() {
     }
     assert!(stream.answer().await.unwrap().is_none());
 
-    let mut stream = client.pseudonyms(SHORT);
+    let mut stream: Pseudonyms = client.stream(SHORT);
     stream.ask(message(1)).unwrap();
     service.shared.unavailable.store(u32::MAX, Ordering::SeqCst);
     let told = stream.answer().await.unwrap_err();
     assert_eq!(told.kind(), Kind::Unavailable, "{told}");
     service.shared.unavailable.store(0, Ordering::SeqCst);
     assert!(stream.answer().await.unwrap().is_some());
-    for number in 0..kms_client::Pseudonyms::UNDER_WAY {
+    for number in 0..Pseudonyms::UNDER_WAY {
         stream.ask(message(number)).unwrap();
     }
     assert!(!stream.has_room() && stream.ask(message(0)).is_err());

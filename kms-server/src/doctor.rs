@@ -196,6 +196,7 @@ pub(crate) fn spec(view: &View, version: &Version) -> Option<KeySpec> {
         label: version.name.clone(),
         class: key.class,
         exportable: key.exportable,
+        intake: key.intake.clone(),
     })
 }
 
@@ -227,7 +228,7 @@ fn wrong(view: &View, version: &Version, objects: &[&TokenObject]) -> Vec<String
             object.local == (version.origin == Origin::Generated),
             "whether it was made in the token is not as recorded",
         );
-        let allowed = template::mechanism_names(key.class);
+        let allowed = template::mechanism_names(key.class, key.intake.as_ref());
         demand(
             object.mechanisms == allowed,
             "its allowed mechanisms are not its class's",

@@ -13,7 +13,9 @@ use kms_core::command::{Change, Command, LogName, Rules};
 use kms_core::decide::{sound, with};
 use kms_core::deployment::Deployment;
 use kms_core::error::Kind;
-use kms_core::name::{ATTESTATION_KEY, DIGEST_KEY, IMPORT_TOKEN_KEY, SERVICE_SPACE};
+use kms_core::name::{
+    ATTESTATION_KEY, DIGEST_KEY, IMPORT_PARAMETERS_KEY, IMPORT_TOKEN_KEY, SERVICE_SPACE,
+};
 use kms_core::policy::Policy;
 use kms_core::space::{Space, SpaceKind};
 use kms_core::time::Time;
@@ -108,6 +110,7 @@ impl Founding {
             (IMPORT_TOKEN_KEY, Class::ServiceImportToken),
             (ATTESTATION_KEY, Class::ServiceAttestation),
             (DIGEST_KEY, Class::ServiceDigest),
+            (IMPORT_PARAMETERS_KEY, Class::ServiceImportParameters),
         ] {
             let name = name.parse().map_err(|e| said(&e))?;
             changes.push(Change::FoundKey { name, class });
@@ -183,15 +186,18 @@ pub async fn found(engine: Arc<Engine>, founding: Founding) -> Result<(), String
         let signs = matches!(
             change,
             Change::FoundKey {
-                class: Class::ServiceAttestation,
+                class: Class::ServiceAttestation | Class::ServiceImportParameters,
                 ..
             }
         );
         match engine.run(call, Command::Change(change)).await {
             Ok(_) => {}
-            // Without it there are no attestations, and whoever asks for one is told.
+            // Without it there are no attestations, or no imports, and whoever asks is told.
             Err(e) if signs && e.kind() == Kind::Invalid => {
-                tracing::warn!("this deployment will attest no destruction: {}", said(&e));
+                tracing::warn!(
+                    "this deployment will sign nothing with {name}: {}",
+                    said(&e)
+                );
             }
             Err(e) => return Err(format!("{name}: {}", said(&e))),
         }
@@ -199,24 +205,29 @@ pub async fn found(engine: Arc<Engine>, founding: Founding) -> Result<(), String
     Ok(())
 }
 
-/// Makes, in a deployment of an earlier release, the key of its own that makes digests. Without it
-/// everything is served but runs, and records have no digest: an HSM that is away keeps nothing
-/// from starting, and the next start tries again.
+/// Makes, in a deployment of an earlier release, the keys of its own that it lacks: the one that makes
+/// digests, and the one that signs import parameters. Without them everything is served but runs and
+/// imports, and records have no digest: an HSM that is away keeps nothing from starting, and the next
+/// start tries again.
 pub async fn complete(engine: &Arc<Engine>) {
-    let name = match DIGEST_KEY.parse() {
-        Ok(name) if engine.view().key(&name).is_none() => name,
-        Ok(_) | Err(_) => return,
-    };
-    let class = Class::ServiceDigest;
-    let call = Call {
-        caller: Caller::Founder,
-        id: Uuid::new_v4().to_string(),
-        request: None,
-    };
-    let change = Change::FoundKey { name, class };
-    match engine.run(call, Command::Change(change)).await {
-        Ok(_) => tracing::info!("made {DIGEST_KEY}, which this deployment lacked"),
-        Err(e) => tracing::warn!("{DIGEST_KEY} is not made yet: {}", said(&e)),
+    for (key, class) in [
+        (DIGEST_KEY, Class::ServiceDigest),
+        (IMPORT_PARAMETERS_KEY, Class::ServiceImportParameters),
+    ] {
+        let name = match key.parse() {
+            Ok(name) if engine.view().key(&name).is_none() => name,
+            Ok(_) | Err(_) => continue,
+        };
+        let call = Call {
+            caller: Caller::Founder,
+            id: Uuid::new_v4().to_string(),
+            request: None,
+        };
+        let change = Change::FoundKey { name, class };
+        match engine.run(call, Command::Change(change)).await {
+            Ok(_) => tracing::info!("made {key}, which this deployment lacked"),
+            Err(e) => tracing::warn!("{key} is not made yet: {}", said(&e)),
+        }
     }
 }
 

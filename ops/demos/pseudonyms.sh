@@ -123,10 +123,13 @@ renewal() {
     quietly olivia version compromise warehouse/edge-link/1 --yes --reason 'incident 44'
     refused 7 link-pseudonymiser pseudonym eval --edge warehouse/link SYNTHETIC-1
     as olivia pseudonym renew start --edge warehouse/link --translator service/link-pseudonymiser \
-        --reason 'incident 44'
+        --expected 1000 --reason 'incident 44'
     quietly link-pseudonymiser pseudonym renew translate known.csv --edge warehouse/link --column ID \
         --table link.table
     claim 'the table of old and new is nowhere in clear' sealed link.table
+    say '  The custodians agreed to 1,000 translations, and there are no more; no quota was raised for it.'
+    refused 7 link-pseudonymiser pseudonym renew translate people.csv --edge warehouse/link --column ID \
+        --table more.table
     refused 7 olivia pseudonym renew cutover --edge warehouse/link --yes --reason 'too early'
     quietly link-pseudonymiser pseudonym renew verify known.csv --edge warehouse/link --column ID \
         --table link.table

@@ -179,6 +179,21 @@ impl Deployment {
             .succeeds();
     }
 
+    /// Has the server listen at the same place after a restart: a client that waits for it finds it
+    /// again.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn stays(&self) {
+        let server = self.server.as_ref().expect("the server runs");
+        let address = server.endpoints().listeners.first();
+        let address = address.expect("a listener");
+        let path = self.directory().join("kms-server.toml");
+        let text = fs::read_to_string(&path).expect("its configuration");
+        let text = text.replacen("127.0.0.1:0", address, 1);
+        fs::write(&path, text).expect("its configuration");
+    }
+
     /// Kills the server as a power cut would.
     ///
     /// # Panics

@@ -79,6 +79,12 @@ impl Hsm for FaultyHsm {
         self.script.call("hsm.unwrap", work, away, lost).await
     }
 
+    async fn rehearse(&self, permit: &Permit, wrapped: &Wrapped, spec: &KeySpec) -> Result<()> {
+        self.here()?;
+        let work = self.inner.rehearse(permit, wrapped, spec);
+        self.script.call("hsm.rehearse", work, away, lost).await
+    }
+
     async fn destroy(&self, permit: &Permit, id: &KeyId) -> Result<()> {
         self.here()?;
         let work = self.inner.destroy(permit, id);

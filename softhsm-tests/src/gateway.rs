@@ -12,6 +12,7 @@ use crate::{Deployment, channel::connect};
 use v1::{
     audit_service_client::AuditServiceClient, crypto_service_client::CryptoServiceClient,
     key_service_client::KeyServiceClient, pseudonym_service_client::PseudonymServiceClient,
+    renewal_service_client::RenewalServiceClient,
 };
 
 /// One connection as one person or service. Calls block; none is tried again.
@@ -136,6 +137,29 @@ impl Gateway {
         Ok(answer.results.into_iter().map(told).collect())
     }
 
+    /// Translates opaque identifiers' pseudonyms along an edge that is renewed, as one call of a run,
+    /// if it is one: old and new.
+    ///
+    /// # Errors
+    /// The service's answer, or that of the first identifier that failed.
+    pub fn translate(
+        &self,
+        edge: &str,
+        identifiers: &[String],
+        batch: Option<v1::Batch>,
+    ) -> Result<Vec<(String, String)>, Status> {
+        use v1::translate_response::result::Result as Told;
+        let request = passages(edge, identifiers, batch);
+        let answer =
+            self.call(async |channel| RenewalServiceClient::new(channel).translate(request).await)?;
+        let told = |result: v1::translate_response::Result| match result.result {
+            Some(Told::Pair(pair)) => Ok((pair.old, pair.new)),
+            Some(Told::Error(error)) => Err(Status::new(error.code.into(), error.message)),
+            None => Err(Status::data_loss("an empty result")),
+        };
+        answer.into_inner().results.into_iter().map(told).collect()
+    }
+
     /// Makes a data-at-rest key, named in full.
     ///
     /// # Errors
@@ -233,6 +257,23 @@ impl Gateway {
 pub fn identifier(identifier: v1::identifier::Identifier) -> v1::Identifier {
     v1::Identifier {
         identifier: Some(identifier),
+    }
+}
+
+/// A message of Translate: opaque identifiers, the same for the old pseudonym and the new one.
+pub fn passages(
+    edge: &str,
+    identifiers: &[String],
+    batch: Option<v1::Batch>,
+) -> v1::TranslateRequest {
+    let passage = |text: &String| v1::Passage {
+        before: Some(identifier(v1::identifier::Identifier::Opaque(text.clone()))),
+        after: None,
+    };
+    v1::TranslateRequest {
+        name: edge.to_owned(),
+        passages: identifiers.iter().map(passage).collect(),
+        batch,
     }
 }
 

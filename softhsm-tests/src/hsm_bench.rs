@@ -31,6 +31,7 @@ pub fn spec(class: Class) -> KeySpec {
         label: "spaces/test/keys/some-key/versions/1".parse().unwrap(),
         class,
         exportable: false,
+        intake: None,
     }
 }
 
@@ -97,7 +98,9 @@ pub fn wrap_for(key: &KeySpec, learned: &Learned, how: Wrapping, material: &[u8]
     let algorithm = match how {
         Wrapping::OaepSha1 => &OAEP_SHA1_MGF1SHA1,
         Wrapping::OaepSha256 => &OAEP_SHA256_MGF1SHA256,
-        Wrapping::AesKw | Wrapping::AesKwp => panic!("an RSA key does not wrap by {how:?}"),
+        Wrapping::RsaAesSha256 | Wrapping::RsaAesSha1 | Wrapping::AesKw | Wrapping::AesKwp => {
+            panic!("an RSA key alone does not wrap by {how:?}")
+        }
     };
     let mut blob = vec![0; public.ciphertext_size()];
     let blob = public
@@ -108,8 +111,22 @@ pub fn wrap_for(key: &KeySpec, learned: &Learned, how: Wrapping, material: &[u8]
         by: key.id,
         fingerprint: learned.fingerprint.clone(),
         mechanism: how,
+        two_steps: false,
         blob,
     }
+}
+
+/// A key under another, as a partner wraps it: RFC 3394, or RFC 5649.
+#[must_use]
+pub fn wrap_under(exchange: &[u8; 32], how: Wrapping, material: &[u8]) -> Vec<u8> {
+    use aes_kw::{KeyInit, KwAes256, KwpAes256};
+    let mut out = vec![0; material.len() + 8];
+    let wrapped = if how == Wrapping::AesKw {
+        KwAes256::new(exchange.into()).wrap_key(material, &mut out)
+    } else {
+        KwpAes256::new(exchange.into()).wrap_key(material, &mut out)
+    };
+    wrapped.unwrap().to_vec()
 }
 
 /// The best OAEP that this HSM has.

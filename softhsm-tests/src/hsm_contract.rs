@@ -8,8 +8,10 @@
     reason = "a test that fails may say so by a panic"
 )]
 
+mod incoming;
 mod signing;
 
+pub use incoming::{a_rehearsal_leaves_nothing, material_comes_in_by_every_mechanism};
 pub use signing::what_is_signed_verifies_elsewhere;
 
 use kms_core::class::Class;
@@ -43,6 +45,8 @@ macro_rules! hsm_contract {
             material_comes_in_wrapped_and_works
             material_that_does_not_fit_leaves_nothing
             an_import_key_brings_in_nothing_but_its_class
+            material_comes_in_by_every_mechanism
+            a_rehearsal_leaves_nothing
             another_key_under_the_same_id_is_not_used
             what_is_destroyed_is_gone
             what_is_signed_verifies_elsewhere
@@ -70,7 +74,10 @@ pub async fn a_key_is_made_once_and_found_again(hsm: &dyn Hsm) {
         assert_eq!(hsm.find(&any(), &spec).await.unwrap(), None);
         let made = hsm.generate(&any(), &spec).await.unwrap();
         let objects = hsm.objects().await.unwrap();
-        let pair = matches!(class, Class::ImportWrapping | Class::ServiceAttestation);
+        let pair = matches!(
+            class,
+            Class::ImportWrapping | Class::ServiceAttestation | Class::ServiceImportParameters
+        );
         assert_eq!(made.public_key.is_some(), pair, "{class}");
         assert_eq!(
             hsm.find(&any(), &spec).await.unwrap().as_ref(),
@@ -92,7 +99,7 @@ pub async fn a_key_is_made_once_and_found_again(hsm: &dyn Hsm) {
             assert_eq!(object.label, spec.label.to_string());
             assert_eq!(
                 object.mechanisms,
-                kms_server::hsm::template::mechanism_names(class)
+                kms_server::hsm::template::mechanism_names(class, None)
             );
         }
     }
@@ -262,6 +269,7 @@ pub async fn an_import_key_brings_in_nothing_but_its_class(hsm: &dyn Hsm) {
         Class::ServiceImportToken,
         Class::ServiceAttestation,
         Class::ServiceDigest,
+        Class::ServiceImportParameters,
     ] {
         let refused = spec(class);
         assert!(

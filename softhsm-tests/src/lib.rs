@@ -42,6 +42,7 @@ pub mod http;
 pub mod in_process;
 pub mod issuer;
 pub mod manual_clock;
+pub mod memory;
 pub mod outside_bytes;
 pub mod partner;
 pub mod patients;
@@ -53,6 +54,7 @@ pub mod server;
 pub mod setting;
 pub mod sound;
 pub mod store_contract;
+pub mod supplier;
 pub mod token;
 pub mod wait;
 

@@ -14,6 +14,7 @@ use kms_core::caller::Identity;
 use kms_core::command::LogName;
 use kms_core::envelope::Envelope;
 use kms_core::frame::{self, Frame};
+use kms_core::import::{Byok, Parameters, Receipt};
 use kms_core::import_token::ImportToken;
 use kms_core::name::{DomainName, EdgeName, KeyName, Slug, SpaceName, VersionName};
 use kms_core::pseudonym::{Identifier, Pseudonym};
@@ -27,11 +28,14 @@ use std::str::FromStr;
 pub type Body = fn(&[u8]) -> bool;
 
 /// Every target, by the name of its file and of its corpus.
-pub const TARGETS: [(&str, Body); 11] = [
+pub const TARGETS: [(&str, Body); 14] = [
     ("envelope", envelope),
     ("pseudonym", pseudonym),
     ("import_token", import_token),
     ("attestation", attestation),
+    ("byok", byok),
+    ("import_parameters", import_parameters),
+    ("import_receipt", import_receipt),
     ("name", name),
     ("identity", identity),
     ("record", record),
@@ -68,6 +72,33 @@ pub fn import_token(bytes: &[u8]) -> bool {
         return false;
     };
     assert_eq!(token.to_bytes(&mac), bytes);
+    true
+}
+
+/// A `.byok` file, which other tools write with spaces of their own.
+pub fn byok(bytes: &[u8]) -> bool {
+    let Ok(file) = Byok::parse(bytes) else {
+        return false;
+    };
+    assert_eq!(Byok::parse(&file.encode().unwrap()).unwrap(), file);
+    true
+}
+
+/// Import parameters.
+pub fn import_parameters(bytes: &[u8]) -> bool {
+    let Ok(parameters) = Parameters::parse(bytes) else {
+        return false;
+    };
+    assert_eq!(parameters.encode().unwrap(), bytes);
+    true
+}
+
+/// A receipt of an import.
+pub fn import_receipt(bytes: &[u8]) -> bool {
+    let Ok(receipt) = Receipt::parse(bytes) else {
+        return false;
+    };
+    assert_eq!(receipt.encode().unwrap(), bytes);
     true
 }
 

@@ -156,6 +156,7 @@ async fn aes_key_wrap_by_our_hsm(make: Make) {
                 by: kek,
                 fingerprint: learned.fingerprint,
                 mechanism,
+                two_steps: false,
                 blob: test.ct.to_vec(),
             };
             let target = spec(Class::Pseudonymisation);
@@ -335,6 +336,7 @@ impl WayIn {
             by: self.exchange.id,
             fingerprint: self.learned.fingerprint.clone(),
             mechanism: Wrapping::AesKw,
+            two_steps: false,
             blob: self.wrap(material),
         };
         let spec = spec(class);

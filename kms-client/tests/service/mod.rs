@@ -373,7 +373,14 @@ impl ImportService for Fake {
         Err(Status::unimplemented("not in this test"))
     }
 
-    async fn import_key(&self, request: Request<v1::ImportKeyRequest>) -> Answer<v1::KeyVersion> {
+    async fn check_import(
+        &self,
+        _: Request<v1::CheckImportRequest>,
+    ) -> Answer<v1::CheckImportResponse> {
+        Err(Status::unimplemented("not in this test"))
+    }
+
+    async fn import_key(&self, request: Request<v1::ImportKeyRequest>) -> Answer<v1::ImportedKey> {
         let v1::ImportKeyRequest {
             name, request_id, ..
         } = request.into_inner();
@@ -383,9 +390,13 @@ impl ImportService for Fake {
             std::future::pending::<()>().await;
         }
         let name = version(&name, 1);
-        Ok(Response::new(v1::KeyVersion {
+        let version = v1::KeyVersion {
             name,
             ..v1::KeyVersion::default()
+        };
+        Ok(Response::new(v1::ImportedKey {
+            version: Some(version),
+            ..v1::ImportedKey::default()
         }))
     }
 }

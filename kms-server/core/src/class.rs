@@ -18,10 +18,13 @@ pub enum Class {
     ServiceImportToken,
     /// The deployment's own: signs attestations.
     ServiceAttestation,
-    /// The deployment's own: symmetric exchange (AES key wrap, RFC 3394).
+    /// The deployment's own: symmetric exchange (AES key wrap, RFC 3394). Those that unwrap what a
+    /// partner sends are imported themselves, and are kept in the space that they serve.
     ServiceExchange,
     /// The deployment's own: digests that only it can make, for records and runs.
     ServiceDigest,
+    /// The deployment's own: signs import parameters and receipts of imports.
+    ServiceImportParameters,
 }
 
 /// What a key is, cryptographically.
@@ -46,7 +49,7 @@ pub enum Algorithm {
 
 impl Class {
     /// Every class.
-    pub const ALL: [Class; 7] = [
+    pub const ALL: [Class; 8] = [
         Class::DataAtRest,
         Class::ImportWrapping,
         Class::Pseudonymisation,
@@ -54,6 +57,7 @@ impl Class {
         Class::ServiceAttestation,
         Class::ServiceExchange,
         Class::ServiceDigest,
+        Class::ServiceImportParameters,
     ];
 
     /// The classes whose keys callers may make and use.
@@ -74,6 +78,7 @@ impl Class {
             Class::ServiceAttestation => "service-attestation",
             Class::ServiceExchange => "service-exchange",
             Class::ServiceDigest => "service-digest",
+            Class::ServiceImportParameters => "service-import-parameters",
         }
     }
 
@@ -86,12 +91,13 @@ impl Class {
             Class::Pseudonymisation | Class::ServiceImportToken | Class::ServiceDigest => {
                 Algorithm::HmacSha256
             }
-            Class::ServiceAttestation => Algorithm::EcdsaP256,
+            Class::ServiceAttestation | Class::ServiceImportParameters => Algorithm::EcdsaP256,
             Class::ServiceExchange => Algorithm::Aes256Kw,
         }
     }
 
-    /// The actions that use its material. Mutually exclusive between classes.
+    /// The actions that use its material. Mutually exclusive between classes, but for the two that
+    /// unwrap what comes in, each by mechanisms of its own.
     #[must_use]
     pub fn uses(self) -> &'static [Action] {
         match self {
@@ -102,7 +108,8 @@ impl Class {
                 Action::GenerateDataKey,
                 Action::GenerateDataKeyWithoutPlaintext,
             ],
-            Class::ImportWrapping => &[
+            // Both unwrap what comes in, each by mechanisms of its own.
+            Class::ImportWrapping | Class::ServiceExchange => &[
                 Action::GetImportParameters,
                 Action::CheckImport,
                 Action::ImportKey,
@@ -112,8 +119,8 @@ impl Class {
             }
             Class::ServiceImportToken
             | Class::ServiceAttestation
-            | Class::ServiceExchange
-            | Class::ServiceDigest => &[],
+            | Class::ServiceDigest
+            | Class::ServiceImportParameters => &[],
         }
     }
 
@@ -131,7 +138,8 @@ impl Class {
             | Class::ServiceImportToken
             | Class::ServiceAttestation
             | Class::ServiceExchange
-            | Class::ServiceDigest => None,
+            | Class::ServiceDigest
+            | Class::ServiceImportParameters => None,
         }
     }
 
@@ -140,13 +148,13 @@ impl Class {
     #[must_use]
     pub fn importable(self) -> bool {
         match self {
-            Class::DataAtRest => true,
+            Class::DataAtRest | Class::ServiceExchange => true,
             Class::ImportWrapping
             | Class::Pseudonymisation
             | Class::ServiceImportToken
             | Class::ServiceAttestation
-            | Class::ServiceExchange
-            | Class::ServiceDigest => false,
+            | Class::ServiceDigest
+            | Class::ServiceImportParameters => false,
         }
     }
 
@@ -160,7 +168,8 @@ impl Class {
             | Class::ServiceImportToken
             | Class::ServiceAttestation
             | Class::ServiceExchange
-            | Class::ServiceDigest => false,
+            | Class::ServiceDigest
+            | Class::ServiceImportParameters => false,
         }
     }
 }

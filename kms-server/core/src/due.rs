@@ -302,7 +302,8 @@ impl Outlook<'_> {
                 | Class::ServiceImportToken
                 | Class::ServiceAttestation
                 | Class::ServiceExchange
-                | Class::ServiceDigest => push(over, Task::EndProcessing),
+                | Class::ServiceDigest
+                | Class::ServiceImportParameters => push(over, Task::EndProcessing),
             }
         }
     }

@@ -101,11 +101,13 @@ impl ImportToken {
     }
 }
 
-const MECHANISMS: [(u8, Wrapping); 4] = [
+const MECHANISMS: [(u8, Wrapping); 6] = [
     (1, Wrapping::OaepSha256),
     (2, Wrapping::OaepSha1),
     (3, Wrapping::AesKw),
     (4, Wrapping::AesKwp),
+    (5, Wrapping::RsaAesSha256),
+    (6, Wrapping::RsaAesSha1),
 ];
 
 #[cfg(test)]

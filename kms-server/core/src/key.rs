@@ -1,6 +1,7 @@
 //! A key and its versions. No material, ever.
 
 use crate::class::{Algorithm, Class};
+use crate::error::{Error, Result};
 use crate::id::{KeyId, KeyUid};
 use crate::lifecycle::Lifecycle;
 use crate::name::{EdgeName, KeyName, Slug, VersionName};
@@ -9,6 +10,8 @@ use crate::state::{State, Use};
 use crate::time::{DAY, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+pub use crate::wrapping::{Intake, MATERIAL, MODULUS, Wrapping};
 
 /// Where key material comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -57,10 +60,84 @@ pub struct Key {
     /// The edge whose renewal campaign it was made for, to seal translation tables.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub seals: Option<EdgeName>,
+    /// Of a wrapping key: what it takes in. One that says nothing, of an earlier release, takes in
+    /// data-at-rest keys by direct RSA-OAEP.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub intake: Option<Intake>,
     /// When it was declared.
     pub created: Time,
     /// When anything of this last changed.
     pub updated: Time,
+}
+
+impl Key {
+    /// How it takes in what callers do not say otherwise of.
+    #[must_use]
+    pub fn method(&self) -> Wrapping {
+        let said = self.intake.as_ref().map(|intake| intake.mechanism);
+        said.unwrap_or(Wrapping::OaepSha256)
+    }
+
+    /// Makes sure that keys of this class come in under this one by this mechanism.
+    ///
+    /// # Errors
+    /// `Invalid` when it is no wrapping key, or serves another method or class.
+    pub fn takes_in(&self, class: Class, mechanism: Wrapping) -> Result<()> {
+        let wrong = |field, sentence| Err(Error::invalid(field, sentence));
+        if mechanism.unwrapped_by() != self.class {
+            return wrong(
+                "mechanism",
+                format!(
+                    "{} is a key of class {}, which does not unwrap {}",
+                    self.name,
+                    self.class,
+                    mechanism.name()
+                ),
+            );
+        }
+        let (takes, by) = match &self.intake {
+            Some(intake) => (intake.class, intake.mechanism == mechanism),
+            None => (
+                Class::DataAtRest,
+                !mechanism.is_hybrid() && self.class == Class::ImportWrapping,
+            ),
+        };
+        if !by {
+            return wrong(
+                "mechanism",
+                format!(
+                    "{} was made for {} and nothing else; one wrapping key serves one method",
+                    self.name,
+                    self.method().name()
+                ),
+            );
+        }
+        if takes != class {
+            return wrong(
+                "wrapping_key",
+                format!(
+                    "{} was made for keys of class {takes}, not {class}; one wrapping key serves \
+                     one class",
+                    self.name
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether what comes in under it does so in two steps.
+    #[must_use]
+    pub fn in_two_steps(&self) -> bool {
+        self.intake.as_ref().is_some_and(|intake| intake.two_steps)
+    }
+
+    /// The source that it is for.
+    #[must_use]
+    pub fn source(&self) -> Option<&Slug> {
+        self.intake
+            .as_ref()
+            .and_then(|intake| intake.source.as_ref())
+    }
 }
 
 /// A re-wrap campaign: compromised versions process, for `ReEncrypt` alone, until it ends.
@@ -191,6 +268,11 @@ pub struct Learned {
         default
     )]
     pub public_key: Option<Vec<u8>>,
+    /// Of imported material: what tells that the same material came in again. Made in the HSM of a
+    /// constant by the material, then by the deployment's digest key: nothing else makes it or can
+    /// be told from it. Hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub recognised: Option<String>,
 }
 
 /// How imported material came in.
@@ -201,36 +283,19 @@ pub struct Imported {
     pub wrapping: VersionName,
     /// The wrapping mechanism.
     pub mechanism: Wrapping,
-}
-
-/// How material is wrapped on its way in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Wrapping {
-    /// RSAES-OAEP with SHA-256 and MGF1-SHA-256 (RFC 8017).
-    #[serde(rename = "RSA-OAEP-SHA256")]
-    OaepSha256,
-    /// RSAES-OAEP with SHA-1 and MGF1-SHA-1: only where the HSM has nothing better.
-    #[serde(rename = "RSA-OAEP-SHA1")]
-    OaepSha1,
-    /// AES key wrap (RFC 3394).
-    #[serde(rename = "AES-KW")]
-    AesKw,
-    /// AES key wrap with padding (RFC 5649).
-    #[serde(rename = "AES-KWP")]
-    AesKwp,
-}
-
-impl Wrapping {
-    /// Its name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Wrapping::OaepSha256 => "RSA-OAEP-SHA256",
-            Wrapping::OaepSha1 => "RSA-OAEP-SHA1",
-            Wrapping::AesKw => "AES-KW",
-            Wrapping::AesKwp => "AES-KWP",
-        }
-    }
+    /// Whether it came in in two steps: weaker, because nothing in the token forced its attributes
+    /// on whoever else held the PIN and the wrapped material.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub two_steps: bool,
+    /// The source that the wrapping key was for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source: Option<Slug>,
+    /// SHA-256 of the wrapped material, hexadecimal; unknown of what an earlier release imported.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sha256: Option<String>,
+    /// The identity of who imported it; unknown of what an earlier release imported.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub by: Option<String>,
 }
 
 /// What the HSM must make: everything that decides the attributes of the object.
@@ -245,6 +310,9 @@ pub struct KeySpec {
     pub class: Class,
     /// Whether it may one day leave, wrapped.
     pub exportable: bool,
+    /// Of a wrapping key: what it takes in.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub intake: Option<Intake>,
 }
 
 mod base64_option {

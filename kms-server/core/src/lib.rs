@@ -24,6 +24,7 @@ pub mod error;
 pub mod frame;
 pub mod graph;
 pub mod id;
+pub mod import;
 pub mod import_token;
 pub mod key;
 pub mod lifecycle;
@@ -50,5 +51,6 @@ pub mod time;
 pub mod usage;
 pub mod value;
 pub mod view;
+mod wrapping;
 
 pub use error::{Error, Kind, Result};

@@ -225,7 +225,8 @@ impl Class {
             Class::ServiceImportToken
             | Class::ServiceAttestation
             | Class::ServiceExchange
-            | Class::ServiceDigest => InForce {
+            | Class::ServiceDigest
+            | Class::ServiceImportParameters => InForce {
                 protecting: 2 * YEAR,
                 processing: None,
                 encryptions: None,
@@ -244,7 +245,8 @@ impl Class {
             | Class::ServiceImportToken
             | Class::ServiceAttestation
             | Class::ServiceExchange
-            | Class::ServiceDigest => false,
+            | Class::ServiceDigest
+            | Class::ServiceImportParameters => false,
         }
     }
 }

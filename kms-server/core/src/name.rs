@@ -231,6 +231,9 @@ pub const ATTESTATION_KEY: &str = "spaces/kms/keys/attestation";
 /// The deployment's own key that makes the digests of records and runs.
 pub const DIGEST_KEY: &str = "spaces/kms/keys/digest";
 
+/// The deployment's own key that signs import parameters and receipts of imports.
+pub const IMPORT_PARAMETERS_KEY: &str = "spaces/kms/keys/import-parameters";
+
 impl KeyName {
     /// The space that it belongs to.
     #[must_use]

@@ -57,6 +57,8 @@ pub struct Renewal {
     pub table: KeyName,
     /// The services that may translate.
     pub translators: Vec<Principal>,
+    /// How many rows they may translate, at the most, all of them together.
+    pub expected: u64,
     /// Until when they may, at the latest.
     pub until: Time,
     /// When it began, by whom, why.

@@ -237,6 +237,7 @@ fn processing_over(class: Class) -> &'static str {
         | Class::ServiceImportToken
         | Class::ServiceExchange
         | Class::ServiceDigest
+        | Class::ServiceImportParameters
         | Class::ServiceAttestation => {
             "its processing period is over: re-wrap what it protects, then schedule its destruction"
         }

@@ -68,6 +68,7 @@ impl Asked {
             strong,
             proposed: _,
             waiting: _,
+            intake: _,
         } = question.circumstances;
         let often = match question.action.effect() {
             Effect::Protects | Effect::Processes => approvals == 0,

@@ -1,10 +1,8 @@
 //! Attestations of destruction: looked up, and signed in the HSM, at the time of asking.
 
-use super::import::fingerprint;
-use super::{Engine, Seat};
+use super::{Engine, Seat, Signed};
 use crate::audit::Journal;
-use crate::hsm::{Op, Work};
-use kms_core::attestation::{Statement, Subject, Token, Trail, verify};
+use kms_core::attestation::{Statement, Subject, Trail};
 use kms_core::decide::attestation_key;
 use kms_core::error::{Error, Result};
 use kms_core::lifecycle::Uses;
@@ -21,14 +19,8 @@ pub struct Attestation {
     pub subject: Subject,
     /// Whether every declared backup that may hold any of it has expired.
     pub is_final: bool,
-    /// The statement: exactly the bytes that are signed.
-    pub statement: Vec<u8>,
-    /// An ECDSA-Sig-Value, DER.
-    pub signature: Vec<u8>,
-    /// SubjectPublicKeyInfo, DER.
-    pub public_key: Vec<u8>,
-    /// The version that signed.
-    pub signer: VersionName,
+    /// The statement, and its signature.
+    pub signed: Signed,
 }
 
 /// Entries read at a time.
@@ -45,39 +37,15 @@ impl Engine {
         let signer = attestation_key(view)?;
         let trail = self.trail(&subject).await?;
         self.is_gone(view, &subject).await?;
-        let report = self.parts.hsm.report();
-        let token = Token {
-            label: report.label,
-            serial: report.serial,
-            model: report.model,
-        };
         let known = self.known_at_hand();
         let last = |name: &VersionName| known.last(name);
+        let token = self.token_at_hand();
         let statement = Statement::of(view, subject.clone(), self.now(), token, &trail, last)?;
-        let bytes = statement.encode()?;
-        let work = Work {
-            id: signer.id,
-            fingerprint: fingerprint(signer)?,
-            op: Op::Sign {
-                message: bytes.clone(),
-            },
-        };
-        let signed = self.parts.hsm.apply(permit, vec![work]).await?;
-        let signed = signed.into_iter().next();
-        let signature = signed.ok_or_else(|| Error::internal("the HSM gave no answer"))??;
-        let public_key = signer.learned.as_ref().and_then(|l| l.public_key.clone());
-        let public_key =
-            public_key.ok_or_else(|| Error::internal("an attestation key without a public key"))?;
-        // What leaves here is kept for years: it verifies, or it does not leave.
-        verify(&bytes, &signature, &public_key)
-            .map_err(|e| Error::internal(format!("an attestation does not verify: {e}")))?;
+        let signed = self.sign(permit, signer, statement.encode()?).await?;
         Ok(Attestation {
             subject,
             is_final: statement.is_final,
-            statement: bytes,
-            signature: signature.to_vec(),
-            public_key,
-            signer: signer.name.clone(),
+            signed,
         })
     }
 

@@ -3,13 +3,15 @@
 use super::request::{self, Remembered};
 use super::settle::Lane;
 use super::{Call, Engine, ImportParameters, Reply, store_fault};
-use crate::hsm::{Capability, Op, Work, Wrapped};
+use crate::hsm::{Op, Work, Wrapped};
 use kms_core::action::Action;
-use kms_core::decide::import_token_key;
-use kms_core::deployment::Environment;
+use kms_core::attestation::Deployed;
+use kms_core::class::Class;
+use kms_core::decide::{import_parameters_key, import_token_key};
 use kms_core::error::{Error, Kind, Result};
+use kms_core::import::{Given, Parameters, Shown, Wrapper};
 use kms_core::import_token::{ImportToken, LIFETIME};
-use kms_core::key::{KeySpec, Version, Wrapping};
+use kms_core::key::{Key, KeySpec, Version, Wrapping};
 use kms_core::name::KeyName;
 use kms_core::permit::Permit;
 use kms_core::replay::Open;
@@ -25,7 +27,7 @@ impl Engine {
         call: &Call,
         permit: &Permit,
         view: &View,
-        asked: (&KeyName, &KeyName, Wrapping),
+        asked: (&KeyName, &KeyName, Option<Wrapping>),
     ) -> Result<ImportParameters> {
         let Some(id) = call.request else {
             return self.parameters(permit, view, asked).await;
@@ -50,22 +52,17 @@ impl Engine {
         &self,
         permit: &Permit,
         view: &View,
-        (key, wrapping, mechanism): (&KeyName, &KeyName, Wrapping),
+        (key, wrapping, mechanism): (&KeyName, &KeyName, Option<Wrapping>),
     ) -> Result<ImportParameters> {
-        let mechanisms = self.wrapping_mechanisms();
-        self.allows_wrapping(view, &mechanisms, mechanism)?;
         let (target, _) = view.key(key).ok_or_else(|| Error::not_found(key))?;
         let (holder, _) = view
             .key(wrapping)
             .ok_or_else(|| Error::not_found(wrapping))?;
+        let mechanism = mechanism.unwrap_or(holder.method());
+        self.has(mechanism, holder.in_two_steps())?;
         let version = view
             .primary(holder)
             .ok_or_else(|| Error::not_found(wrapping))?;
-        let public_key = version
-            .learned
-            .as_ref()
-            .and_then(|l| l.public_key.clone())
-            .ok_or_else(|| Error::internal("an import-wrapping version has no public key"))?;
         let token = ImportToken {
             target: view.next_id(target)?,
             wrapping: version.name.clone(),
@@ -73,14 +70,50 @@ impl Engine {
             expires: self.now().plus_millis(LIFETIME),
         };
         let mac = self.authenticate(permit, view, &token).await?;
-        Ok(ImportParameters {
+        let given = Given {
+            deployment: Deployed::from(view.founded()?),
+            token: self.token_at_hand(),
             key: key.clone(),
-            wrapping: version.name.clone(),
-            public_key,
-            mechanism,
-            mechanisms,
-            token: token.to_bytes(&mac),
-            expires: token.expires,
+            class: target.class,
+            two_steps: holder.in_two_steps(),
+            wrapper: self.wrapper(holder, version).await?,
+            issued: self.now(),
+        };
+        let parameters = Parameters::of(given, &token, token.to_bytes(&mac));
+        let signer = import_parameters_key(view)?;
+        let signed = self.sign(permit, signer, parameters.encode()?).await?;
+        Ok(ImportParameters { parameters, signed })
+    }
+
+    /// The wrapping key as the token shows it now, whatever was recorded.
+    async fn wrapper(&self, holder: &Key, version: &Version) -> Result<Wrapper> {
+        let objects = self.parts.hsm.objects().await?;
+        let mut ours = objects.into_iter().filter(|o| o.id == Some(version.id));
+        let object = ours
+            .find(|object| object.class != "public")
+            .ok_or_else(|| Error::internal(format!("the token does not show {}", version.name)))?;
+        let learned = version.learned.as_ref();
+        let forces = match &holder.intake {
+            Some(intake) if intake.two_steps => None,
+            Some(intake) => Some(intake.class),
+            None => Some(Class::DataAtRest),
+        };
+        Ok(Wrapper {
+            version: version.name.clone(),
+            cka_id: version.id,
+            fingerprint: fingerprint(version)?,
+            public_key: learned
+                .and_then(|l| l.public_key.clone())
+                .unwrap_or_default(),
+            partner: holder.source().cloned(),
+            attributes: Shown {
+                sensitive: object.sensitive,
+                extractable: object.extractable,
+                local: object.local,
+                mechanisms: object.mechanisms,
+            },
+            forces,
+            vendor_attestation: None,
         })
     }
 
@@ -93,14 +126,16 @@ impl Engine {
         mac: &[u8; 32],
     ) -> Result<()> {
         let ours = self.authenticate(permit, view, token).await?;
-        if bool::from(ours.as_slice().ct_eq(mac)) {
-            self.allows_wrapping(view, &self.wrapping_mechanisms(), token.mechanism)
-        } else {
-            Err(Error::invalid(
+        if !bool::from(ours.as_slice().ct_eq(mac)) {
+            return Err(Error::invalid(
                 "import_token",
                 "this import token was not given by this deployment; get new import parameters",
-            ))
+            ));
         }
+        self.is_not_void(token).await?;
+        let by = token.wrapping.key();
+        let (holder, _) = view.key(by).ok_or_else(|| Error::not_found(by))?;
+        self.has(token.mechanism, holder.in_two_steps())
     }
 
     /// Unwraps the material inside the HSM, while we hold the wrapped form. What the HSM will not
@@ -118,10 +153,13 @@ impl Engine {
             .view
             .version(&token.wrapping)
             .ok_or_else(|| Error::not_found(&token.wrapping))?;
+        let holder = seat.view.key(token.wrapping.key());
+        let two_steps = holder.is_some_and(|(holder, _)| holder.in_two_steps());
         let wrapped = Wrapped {
             by: by.id,
             fingerprint: fingerprint(by)?,
             mechanism: token.mechanism,
+            two_steps,
             blob: blob.clone(),
         };
         match self.parts.hsm.unwrap(permit, &wrapped, spec).await {
@@ -138,41 +176,26 @@ impl Engine {
         }
     }
 
-    fn wrapping_mechanisms(&self) -> Vec<Wrapping> {
+    /// Whether this HSM unwraps it. Whether it may be used is the policy's to say.
+    fn has(&self, mechanism: Wrapping, two_steps: bool) -> Result<()> {
         let report = self.parts.hsm.report();
-        [
-            (Capability::OaepSha256, Wrapping::OaepSha256),
-            (Capability::OaepSha1, Wrapping::OaepSha1),
-        ]
-        .into_iter()
-        .filter(|(capability, _)| report.has(*capability))
-        .map(|(_, wrapping)| wrapping)
-        .collect()
-    }
-
-    /// SHA-1 is the exception: in development, and only where the HSM has nothing better.
-    fn allows_wrapping(&self, view: &View, here: &[Wrapping], asked: Wrapping) -> Result<()> {
-        if !here.contains(&asked) {
-            let names: Vec<&str> = here.iter().map(|w| w.name()).collect();
-            return Err(Error::invalid(
-                "mechanism",
-                format!(
-                    "this HSM does not unwrap {}; it has: {}",
-                    asked.name(),
-                    names.join(", ")
-                ),
-            ));
+        if report.unwraps(mechanism, two_steps) {
+            return Ok(());
         }
-        let better = here.contains(&Wrapping::OaepSha256);
-        let production = view.founded()?.environment == Environment::Production;
-        if asked == Wrapping::OaepSha1 && (better || production) {
-            return Err(Error::refused(if better {
-                "this HSM unwraps RSA-OAEP with SHA-256: use that instead of SHA-1"
-            } else {
-                "RSA-OAEP with SHA-1 is refused in production; import through an HSM that has SHA-256"
-            }));
-        }
-        Ok(())
+        let all = Wrapping::ALL.iter();
+        let here: Vec<&str> = all
+            .filter(|one| report.unwraps(**one, one.is_hybrid()))
+            .map(|one| one.name())
+            .collect();
+        let how = if two_steps { " in two steps" } else { "" };
+        Err(Error::invalid(
+            "mechanism",
+            format!(
+                "this HSM does not unwrap {}{how}; it has: {}",
+                mechanism.name(),
+                here.join(", ")
+            ),
+        ))
     }
 
     async fn authenticate(
@@ -188,9 +211,7 @@ impl Engine {
             fingerprint: fingerprint(key)?,
             op: Op::Hmac { input },
         };
-        let outputs = self.parts.hsm.apply(permit, vec![work]).await?;
-        let output = outputs.into_iter().next();
-        let mac = output.ok_or_else(|| Error::internal("the HSM gave no answer"))??;
+        let mac = self.single(permit, work).await?;
         Ok(mac.to_vec())
     }
 }

@@ -4,6 +4,7 @@
 mod answers;
 mod attestation;
 mod change;
+mod check;
 mod count;
 mod digest;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod pace;
 mod proposals;
 mod quota;
 mod read;
+mod recognised;
 mod renewal;
 mod reply;
 mod request;
@@ -26,6 +28,7 @@ mod rules;
 mod runs;
 mod scheduler;
 mod settle;
+mod signed;
 mod statistics;
 mod usage;
 
@@ -36,6 +39,7 @@ pub use reply::{
     Renewed, Reply, Revised, Standing, Translated, VersionUsage,
 };
 pub use scheduler::Round;
+pub use signed::Signed;
 
 use crate::audit::Journal;
 use crate::clock::Clock;
@@ -47,7 +51,7 @@ use answers::Answers;
 use arc_swap::ArcSwap;
 use kms_core::action::Action;
 use kms_core::caller::Caller;
-use kms_core::command::Command;
+use kms_core::command::{Change, Command};
 use kms_core::decide::Bench;
 use kms_core::error::{Error, Result};
 use kms_core::id::KeyUid;
@@ -162,7 +166,11 @@ impl Engine {
             match command {
                 Command::Change(change) => {
                     let edge = renewed(&change).cloned();
+                    let imports = matches!(change, Change::ImportKey { .. });
                     let reply = engine.change(call, change).await?;
+                    if imports {
+                        return Ok(engine.with_receipt(reply).await);
+                    }
                     engine.with_campaign(reply, edge)
                 }
                 Command::Use(usage) => engine.use_keys(call, usage).await,

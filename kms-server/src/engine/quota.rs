@@ -17,7 +17,7 @@ use kms_core::action::Action;
 use kms_core::caller::Principal;
 use kms_core::command::Use;
 use kms_core::error::{Error, Result};
-use kms_core::quota::{Account, Exceeded, Limits, Metered, Reached, Tally};
+use kms_core::quota::{Account, Charged, Exceeded, Limits, Metered, Reached, Tally};
 use kms_core::record::RunPart;
 use kms_core::time::Time;
 use kms_core::view::View;
@@ -28,7 +28,7 @@ pub(super) struct Charge<'a> {
     pub(super) limits: &'a Limits,
     pub(super) tally: Tally,
     pub(super) now: Time,
-    pub(super) on: &'a Metered,
+    pub(super) on: &'a Charged,
     pub(super) who: &'a Principal,
     /// Whether it is one call of a run.
     run: bool,
@@ -36,11 +36,11 @@ pub(super) struct Charge<'a> {
     over: OnceLock<Exceeded>,
 }
 
-/// A use's caller, and what its quotas are on.
+/// A use's caller, and what it is charged to.
 struct Purse<'a> {
-    on: Metered,
+    on: Charged,
     who: &'a Principal,
-    limits: &'a Limits,
+    limits: Limits,
 }
 
 impl Engine {
@@ -56,19 +56,20 @@ impl Engine {
         usage: &Use,
         noted: &mut Noted,
     ) -> Result<()> {
-        let Some(purse) = usage.metered().and_then(|on| Purse::of(view, call, on)) else {
+        let on = Charged::of(view, usage)?;
+        let Some(purse) = on.and_then(|on| Purse::of(view, call, on)) else {
             return Ok(());
         };
         let charge = Charge::new(
-            purse.limits,
+            &purse.limits,
             usage.tally(),
             self.pace.now(&*self.parts.clock),
             &purse.on,
             purse.who,
         );
-        let name = name(charge.on, charge.who);
-        let keep = self.keep(charge.on);
-        let charged = self.spent.spend(keep, &name, &charge).await;
+        let account = charge.on.account(charge.who);
+        let keep = self.keep(charge.on.is_control());
+        let charged = self.spent.spend(keep, &account, &charge).await;
         let charged = charged.map(|(before, after)| after.reached(&before, charge.limits));
         self.tell(usage.action(), &charge, charged, noted)
     }
@@ -81,14 +82,14 @@ impl Engine {
         &self,
         view: &View,
         call: &Call,
-        (on, tally): (Metered, Tally),
+        (action, on, tally): (Action, Charged, Tally),
         part: Part,
         noted: &mut Noted,
     ) -> Result<()> {
         let purse = Purse::of(view, call, on);
         let purse = purse.ok_or_else(|| Error::internal("a run that nothing limits"))?;
         let now = self.pace.now(&*self.parts.clock);
-        let charge = Charge::new(purse.limits, tally, now, &purse.on, purse.who);
+        let charge = Charge::new(&purse.limits, tally, now, &purse.on, purse.who);
         let mut charge = charge.of_a_run();
         let (store, spent) = (&*self.parts.store, &self.spent);
         let checked = self.runs.check_off(store, spent, &mut charge, part).await;
@@ -101,7 +102,7 @@ impl Engine {
             });
             checked.reached
         });
-        self.tell(Action::Pseudonymise, &charge, charged, noted)
+        self.tell(action, &charge, charged, noted)
     }
 
     /// Counts and notes what became of a charge: of a security control, what is nearly spent too.
@@ -155,7 +156,9 @@ impl Engine {
             return Err(Error::not_found(&on));
         }
         let (limits, quota) = seat.view.limits(&on, &who);
-        let account: Account = self.spent.spent(self.keep(&on), &name(&on, &who)).await?;
+        let account = Charged::Quota(on.clone()).account(&who);
+        let keep = self.keep(on.is_control());
+        let account: Account = self.spent.spent(keep, &account).await?;
         let now = self.pace.now(&*self.parts.clock);
         let standings = account.standings(limits, now);
         let quota = quota.map(|quota| quota.name.clone());
@@ -167,8 +170,8 @@ impl Engine {
         })))
     }
 
-    fn keep(&self, on: &Metered) -> Keep<'_> {
-        if on.is_control() {
+    fn keep(&self, control: bool) -> Keep<'_> {
+        if control {
             Keep::Durable(&*self.parts.store)
         } else {
             Keep::Passing
@@ -178,9 +181,9 @@ impl Engine {
 
 impl<'a> Purse<'a> {
     /// `None` where nothing limits.
-    fn of(view: &'a View, call: &'a Call, on: Metered) -> Option<Self> {
+    fn of(view: &'a View, call: &'a Call, on: Charged) -> Option<Self> {
         let who = view.who(&call.caller.peer()?.identity().principal);
-        let (limits, _) = view.limits(&on, who);
+        let limits = on.limits(view, who);
         (!limits.is_none()).then_some(Purse { on, who, limits })
     }
 }
@@ -190,7 +193,7 @@ impl<'a> Charge<'a> {
         limits: &'a Limits,
         tally: Tally,
         now: Time,
-        on: &'a Metered,
+        on: &'a Charged,
         who: &'a Principal,
     ) -> Self {
         Charge {
@@ -210,11 +213,6 @@ impl<'a> Charge<'a> {
     }
 }
 
-/// Under `local/`: it is outside the view.
-pub(super) fn name(on: &Metered, who: &Principal) -> String {
-    format!("local/quotas/{on}/{who}")
-}
-
 impl Spending for Charge<'_> {
     type Of = Account;
 
@@ -222,7 +220,7 @@ impl Spending for Charge<'_> {
         let charged = spent.charge(self.limits, self.tally, self.now);
         charged.map_err(|over| {
             let over = self.over.get_or_init(|| over);
-            over.error(self.on, self.who, self.run)
+            self.on.refused(over, self.who, self.run)
         })
     }
 

@@ -1,6 +1,6 @@
 //! What a command gives back.
 
-use super::Attestation;
+use super::{Attestation, Signed};
 use crate::health::Health;
 use crate::hsm::Report;
 use kms_core::binding::Binding;
@@ -11,8 +11,9 @@ use kms_core::deployment::Deployment;
 use kms_core::due::Due;
 use kms_core::emergency::Emergency;
 use kms_core::error::Result;
-use kms_core::key::{Key, Wrapping};
-use kms_core::name::{EdgeName, KeyName, ProposalName, VersionName};
+use kms_core::import::Parameters;
+use kms_core::key::Key;
+use kms_core::name::{EdgeName, ProposalName, VersionName};
 use kms_core::plan::Difference;
 use kms_core::quota::{Metered, QuotaName, Standing as Left};
 use kms_core::report::KeyReport;
@@ -75,6 +76,10 @@ pub enum Reply {
     Random(Zeroizing<Vec<u8>>),
     /// What outside material is wrapped with.
     ImportParameters(Box<ImportParameters>),
+    /// Wrapped material would come in.
+    Checked,
+    /// A version that was imported, and its receipt, unless it could not be signed.
+    Imported(Box<Stamped<Value>>, Option<Box<Signed>>),
     /// What this deployment is, and who the caller is in it.
     Deployment(Box<Here>),
     /// The HSM's state.
@@ -234,20 +239,10 @@ pub struct DataKeyMade {
 /// What outside material is wrapped with.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ImportParameters {
-    /// The key that will receive it.
-    pub key: KeyName,
-    /// The version that will unwrap it.
-    pub wrapping: VersionName,
-    /// SubjectPublicKeyInfo, DER.
-    pub public_key: Vec<u8>,
-    /// How to wrap.
-    pub mechanism: Wrapping,
-    /// All that this HSM really has.
-    pub mechanisms: Vec<Wrapping>,
-    /// Goes with the wrapped material.
-    pub token: Vec<u8>,
-    /// Until when.
-    pub expires: Time,
+    /// What they say.
+    pub parameters: Parameters,
+    /// Their bytes, signed.
+    pub signed: Signed,
 }
 
 impl fmt::Debug for Decrypted {

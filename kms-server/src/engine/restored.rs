@@ -6,16 +6,17 @@ use super::ledger::Ledger;
 use super::open::{Refusal, differences, replayed};
 use super::request::{self, Remembered};
 use super::settle::STAMP;
-use super::{count, quota, store_fault};
+use super::{count, store_fault};
 use crate::audit::Journal;
 use crate::store::{Entry, Store, StoreError, Write};
+use kms_core::caller::Principal;
 use kms_core::class::Algorithm;
 use kms_core::error::{Error, Result};
 use kms_core::id::KeyId;
 use kms_core::key::Version;
 use kms_core::lifecycle::{ENCRYPTIONS_MAX, Spent};
 use kms_core::name::RebuildName;
-use kms_core::quota::{Account, Metered};
+use kms_core::quota::{Account, Charged, Metered};
 use kms_core::record::{Detail, Record, RequestTag, Settled};
 use kms_core::replay::Replay;
 use kms_core::revision::Revision;
@@ -131,12 +132,16 @@ impl Proven {
             entries.push(local(count::name(&version.id), json(&EVERYTHING)?, latest));
         }
         for edge in view.edges() {
-            let on = Metered::Edge(edge.name.clone());
+            let on = Charged::Quota(Metered::Edge(edge.name.clone()));
             for who in view.bindings().map(|binding| binding.principal()) {
-                let (limits, _) = view.limits(&on, who);
-                let account = json(&Account::spent(limits, now))?;
-                entries.push(local(quota::name(&on, who), account, latest));
+                let account = json(&Account::spent(&on.limits(view, who), now))?;
+                entries.push(local(on.account(who), account, latest));
             }
+        }
+        let nobody = Principal::scheduler()?;
+        for campaign in Charged::campaigns(view) {
+            let account = json(&Account::spent(&campaign.limits(view, &nobody), now))?;
+            entries.push(local(campaign.account(&nobody), account, latest));
         }
         for asked in self.requests.iter().filter(|asked| asked.is_recent(now)) {
             let result = Remembered::Resource(Box::new(asked.made.clone()));

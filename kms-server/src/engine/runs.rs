@@ -3,16 +3,16 @@
 //! nothing is evaluated that was not charged, and nothing is charged twice.
 
 use super::ledger::{Keep, Ledger};
-use super::quota::{Charge, name};
+use super::quota::Charge;
 use super::{Engine, store_fault};
 use crate::store::{MAX_OPERATIONS, Store, Write};
 use kms_core::error::{Error, Kind, Result};
-use kms_core::quota::{Account, Batch, CALLS_MAX, Mark, PART, Reached, Run, Tally, room};
+use kms_core::quota::{Account, Batch, CALLS_MAX, Charged, Mark, PART, Reached, Run, Tally, room};
 use std::collections::{BTreeMap, HashMap};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-/// The runs of each caller on each edge, as the store holds them.
+/// The runs of each caller on each edge and in each campaign, as the store holds them.
 #[derive(Debug, Default)]
 pub(super) struct Runs {
     of: Mutex<HashMap<String, BTreeMap<Uuid, Run>>>,
@@ -53,7 +53,7 @@ impl Runs {
         part: Part,
     ) -> Result<CheckedOff> {
         let mut held = self.of.lock().await;
-        let of = format!("{RUNS}{}/{}/", charge.on, charge.who);
+        let (of, life) = (charge.on.runs(charge.who), charge.on.run_life());
         if !held.contains_key(&of) {
             held.insert(of.clone(), read(store, &of).await?);
         }
@@ -64,7 +64,7 @@ impl Runs {
             mark,
         } = part;
         let known = runs.get(&batch.id());
-        let known = known.filter(|run| !run.is_over(charge.now));
+        let known = known.filter(|run| !run.is_over(life, charge.now));
         let begins = known.is_none();
         let checked = match known {
             Some(run) => run.check_off(&batch, version, mark)?,
@@ -78,7 +78,7 @@ impl Runs {
             ..alone
         };
         if begins {
-            for id in room(runs, charge.now)? {
+            for id in room(runs, life, charge.now)? {
                 forget(store, &of, id).await?;
                 runs.remove(&id);
             }
@@ -88,7 +88,7 @@ impl Runs {
             Write::Put(part_name(&of, batch.id(), number), bytes)
         });
         let limits = charge.limits;
-        let account = name(charge.on, charge.who);
+        let account = charge.on.account(charge.who);
         let keep = Keep::Durable(store);
         match spent.spend_with(keep, &account, charge, written).await {
             Ok((before, after)) => {
@@ -112,10 +112,17 @@ impl Runs {
 impl Engine {
     /// Forgets the runs that are over, whoever began them.
     pub(super) async fn forget_old_runs(&self) -> Result<()> {
+        for (prefix, life) in Charged::KEPT {
+            self.forget_old(prefix, life).await?;
+        }
+        Ok(())
+    }
+
+    async fn forget_old(&self, prefix: &str, life: u64) -> Result<()> {
         let (store, now) = (&*self.parts.store, self.pace.now(&*self.parts.clock));
         let mut after: Option<String> = None;
         loop {
-            let page = store.scan(RUNS, after.as_deref(), PAGE).await;
+            let page = store.scan(prefix, after.as_deref(), PAGE).await;
             let page = page.map_err(|e| store_fault(&e))?;
             let Some(last) = page.last() else {
                 return Ok(());
@@ -123,7 +130,7 @@ impl Engine {
             after = Some(last.key.clone());
             let mut over = Vec::new();
             for entry in page {
-                if run(&entry.key, [entry.value.as_slice()])?.is_over(now) {
+                if run(&entry.key, [entry.value.as_slice()])?.is_over(life, now) {
                     over.push(Write::Delete(entry.key));
                 }
             }
@@ -135,13 +142,10 @@ impl Engine {
     }
 }
 
-/// Under `local/`: it is outside the view.
-const RUNS: &str = "local/runs/";
-
 /// Entries read at a time.
 const PAGE: usize = 256;
 
-/// `local/runs/{edge}/{principal}/{run}/{part}`.
+/// Under `local/`, outside the view: `{runs of a caller}{run}/{part}`.
 fn part_name(of: &str, id: Uuid, number: usize) -> String {
     format!("{of}{id}/{number:04}")
 }

@@ -187,7 +187,11 @@ impl Engine {
                 Ok(vec![])
             }
             Act::Unwrap(spec) => match (hsm.find(permit, spec).await?, go) {
-                (Some(learned), _) => Ok(vec![learned]),
+                (Some(learned), _) => {
+                    let seat = self.seat.load_full();
+                    let learned = self.recognised(permit, &seat, spec, learned).await?;
+                    Ok(vec![learned])
+                }
                 (None, Go::Again | Go::Held) => Err(Error::conflict(
                     "the import was interrupted before the HSM had the key; import it again",
                 )),

@@ -24,6 +24,7 @@ fn action(call: &str) -> Option<Action> {
         | "ListVersions" | "ListProposals" | "GetProposal" | "WatchProposals" | "ListQuotas"
         | "GetAllowance" | "ListDue" | "ReportKeys" => "ReadInventory",
         "StreamPseudonymise" => "Pseudonymise",
+        "StreamTranslate" => "Translate",
         "KeepSpace" => "CancelDestruction",
         "PutQuota" => "RaiseQuota",
         "GetPolicy" | "ListPolicyHistory" | "ExplainAccess" | "ReviewAccess"

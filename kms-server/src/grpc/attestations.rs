@@ -24,10 +24,10 @@ impl AttestationService for Door {
         Ok(Response::new(v1::Attestation {
             name: attestation.subject.to_string(),
             r#final: attestation.is_final,
-            statement: attestation.statement,
-            signature: attestation.signature,
-            public_key: attestation.public_key,
-            signer: attestation.signer.to_string(),
+            statement: attestation.signed.statement,
+            signature: attestation.signed.signature,
+            public_key: attestation.signed.public_key,
+            signer: attestation.signed.signer.to_string(),
         }))
     }
 }

@@ -31,6 +31,7 @@ impl KeyService for Door {
                 labels: parse::labels(key.labels)?,
                 study: parse::study(key.study)?,
                 lifecycle: parse::lifecycle(key.lifecycle)?,
+                intake: parse::intake(key.intake)?,
             };
             Asked::change(change, &message.request_id)
         };

@@ -14,7 +14,6 @@ mod lifecycle;
 mod parse;
 mod policies;
 mod proposals;
-mod pseudonym_stream;
 mod pseudonyms;
 mod quotas;
 mod renewals;
@@ -22,6 +21,7 @@ mod resource;
 mod spaces;
 mod stated;
 pub mod status;
+mod stream;
 mod unread;
 
 pub use asks::action_at;

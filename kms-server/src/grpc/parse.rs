@@ -4,7 +4,7 @@ use kms_core::class::Class;
 use kms_core::command::Sort;
 use kms_core::envelope::EncryptionContext;
 use kms_core::error::{Error, Result};
-use kms_core::key::{Origin, Study, Wrapping};
+use kms_core::key::{Intake, Origin, Study, Wrapping};
 use kms_core::lifecycle::Lifecycle;
 use kms_core::name::{DomainName, EdgeName, KeyName, SpaceName, VersionName};
 use kms_core::quota::QuotaName;
@@ -205,13 +205,14 @@ pub(super) fn class(number: i32) -> Result<Class> {
         Ok(v1::KeyClass::DataAtRest) => Ok(Class::DataAtRest),
         Ok(v1::KeyClass::ImportWrapping) => Ok(Class::ImportWrapping),
         Ok(v1::KeyClass::Pseudonymisation) => Ok(Class::Pseudonymisation),
+        Ok(v1::KeyClass::Exchange) => Ok(Class::ServiceExchange),
         Ok(v1::KeyClass::Service) => Err(Error::invalid(
             "class",
             "service keys are the deployment's own; `init` makes them",
         )),
         Ok(v1::KeyClass::Unspecified) | Err(_) => Err(Error::invalid(
             "class",
-            "class is one of DATA_AT_REST, IMPORT_WRAPPING",
+            "class is one of DATA_AT_REST, IMPORT_WRAPPING, EXCHANGE",
         )),
     }
 }
@@ -253,15 +254,40 @@ pub(super) fn origin(number: i32) -> Result<Origin> {
     }
 }
 
-pub(super) fn wrapping(number: i32) -> Result<Wrapping> {
-    match v1::WrappingMechanism::try_from(number) {
-        Ok(v1::WrappingMechanism::RsaOaepSha256) => Ok(Wrapping::OaepSha256),
-        Ok(v1::WrappingMechanism::RsaOaepSha1) => Ok(Wrapping::OaepSha1),
-        Ok(v1::WrappingMechanism::Unspecified) | Err(_) => Err(Error::invalid(
-            "mechanism",
-            "mechanism is one of RSA_OAEP_SHA256, RSA_OAEP_SHA1",
-        )),
-    }
+/// A wrapping mechanism; unspecified is none.
+pub(super) fn wrapping(number: i32) -> Result<Option<Wrapping>> {
+    Ok(Some(match v1::WrappingMechanism::try_from(number) {
+        Ok(v1::WrappingMechanism::RsaOaepSha256) => Wrapping::OaepSha256,
+        Ok(v1::WrappingMechanism::RsaOaepSha1) => Wrapping::OaepSha1,
+        Ok(v1::WrappingMechanism::RsaAesKwpSha256) => Wrapping::RsaAesSha256,
+        Ok(v1::WrappingMechanism::RsaAesKwpSha1) => Wrapping::RsaAesSha1,
+        Ok(v1::WrappingMechanism::AesKw) => Wrapping::AesKw,
+        Ok(v1::WrappingMechanism::AesKwp) => Wrapping::AesKwp,
+        Ok(v1::WrappingMechanism::Unspecified) => return Ok(None),
+        Err(_) => {
+            return Err(Error::invalid(
+                "mechanism",
+                "mechanism is one of RSA_OAEP_SHA256, RSA_OAEP_SHA1, RSA_AES_KWP_SHA256, \
+                 RSA_AES_KWP_SHA1, AES_KW, AES_KWP",
+            ));
+        }
+    }))
+}
+
+/// What a wrapping key takes in.
+pub(super) fn intake(said: Option<v1::Intake>) -> Result<Option<Intake>> {
+    let Some(said) = said else {
+        return Ok(None);
+    };
+    let partner = Some(&said.partner).filter(|partner| !partner.is_empty());
+    Ok(Some(Intake {
+        class: class(said.class)?,
+        mechanism: required("intake.mechanism", wrapping(said.mechanism)?)?,
+        two_steps: said.two_steps,
+        source: partner
+            .map(|partner| name("intake.partner", partner))
+            .transpose()?,
+    }))
 }
 
 /// What a list of one sort asks.

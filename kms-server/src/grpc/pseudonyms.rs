@@ -1,8 +1,8 @@
 //! Deterministic pseudonyms along declared edges.
 
 use super::door::{Asked, Door, mismatch};
-use super::pseudonym_stream::{self, Answers};
 use super::resource::timestamp;
+use super::stream::{self, Answers, Message};
 use super::{crypto::either, parse};
 use crate::engine::{Followed, Reply};
 use kms_core::action::Action;
@@ -22,21 +22,21 @@ pub(super) const IDENTIFIERS_MAX: usize = 10_000;
 
 #[tonic::async_trait]
 impl PseudonymService for Door {
-    type StreamPseudonymiseStream = Answers;
+    type StreamPseudonymiseStream = Answers<v1::PseudonymiseResponse>;
 
     async fn pseudonymise(
         &self,
         request: Request<v1::PseudonymiseRequest>,
     ) -> Result<Response<v1::PseudonymiseResponse>, Status> {
         let (_, extensions, message) = request.into_parts();
-        self.evaluate(&extensions, message).await.map(Response::new)
+        message.carried(self, &extensions).await.map(Response::new)
     }
 
     async fn stream_pseudonymise(
         &self,
         request: Request<Streaming<v1::PseudonymiseRequest>>,
-    ) -> Result<Response<Answers>, Status> {
-        Ok(Response::new(pseudonym_stream::answers(self, request)))
+    ) -> Result<Response<Self::StreamPseudonymiseStream>, Status> {
+        Ok(Response::new(stream::answers(self, request)))
     }
 
     async fn start_chain(
@@ -90,22 +90,21 @@ impl PseudonymService for Door {
     }
 }
 
-impl Door {
-    /// Evaluates the identifiers of one message.
-    pub(super) async fn evaluate(
-        &self,
-        extensions: &Extensions,
-        message: v1::PseudonymiseRequest,
-    ) -> Result<v1::PseudonymiseResponse, Status> {
+impl Message for v1::PseudonymiseRequest {
+    type Answer = v1::PseudonymiseResponse;
+
+    const ACTION: Action = Action::Pseudonymise;
+
+    async fn carried(self, door: &Door, extensions: &Extensions) -> Result<Self::Answer, Status> {
         let asked = || -> Parsed<Asked> {
-            let edge = parse::name("name", &message.name)?;
-            if !(1..=IDENTIFIERS_MAX).contains(&message.identifiers.len()) {
+            let edge = parse::name("name", &self.name)?;
+            if !(1..=IDENTIFIERS_MAX).contains(&self.identifiers.len()) {
                 let sentence = "a call has 1 to 10,000 identifiers; make several";
                 return Err(Error::invalid("identifiers", sentence));
             }
-            let count = message.identifiers.len();
-            let batch = message.batch.map(|part| batch(part, count)).transpose()?;
-            let identifiers = message.identifiers.into_iter().map(identifier).collect();
+            let count = self.identifiers.len();
+            let batch = self.batch.map(|part| batch(part, count)).transpose()?;
+            let identifiers = self.identifiers.into_iter().map(identifier).collect();
             Ok(Command::Use(Use::Pseudonymise {
                 edge,
                 identifiers,
@@ -113,7 +112,7 @@ impl Door {
             })
             .into())
         };
-        let reply = self.pass(extensions, Action::Pseudonymise, asked()).await?;
+        let reply = door.pass(extensions, Self::ACTION, asked()).await?;
         let Reply::Pseudonyms(results, version) = reply else {
             return Err(mismatch());
         };
@@ -160,7 +159,7 @@ fn step(followed: Followed) -> v1::follow_chain_response::Step {
     }
 }
 
-fn batch(message: v1::Batch, count: usize) -> Parsed<Batch> {
+pub(super) fn batch(message: v1::Batch, count: usize) -> Parsed<Batch> {
     let id: Uuid = message
         .id
         .parse()

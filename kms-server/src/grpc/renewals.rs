@@ -3,8 +3,9 @@
 use super::crypto::either;
 use super::door::{Asked, Door, mismatch};
 use super::parse;
-use super::pseudonyms::{IDENTIFIERS_MAX, identifier};
+use super::pseudonyms::{IDENTIFIERS_MAX, batch, identifier};
 use super::resource::{timestamp, transition};
+use super::stream::{self, Answers, Message};
 use crate::engine::{Renewed, Reply, Translated};
 use kms_core::action::Action;
 use kms_core::caller::Principal;
@@ -13,7 +14,7 @@ use kms_core::error::{Error, Result as Parsed};
 use kms_core::renewal::{Mode, Renewal};
 use kms_core::time::DAY;
 use kms_proto::v1::{self, renewal_service_server::RenewalService};
-use tonic::{Request, Response, Status};
+use tonic::{Extensions, Request, Response, Status, Streaming};
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -22,6 +23,8 @@ const TRANSLATING: u64 = 30 * DAY;
 
 #[tonic::async_trait]
 impl RenewalService for Door {
+    type StreamTranslateStream = Answers<v1::TranslateResponse>;
+
     async fn start_renewal(
         &self,
         request: Request<v1::StartRenewalRequest>,
@@ -34,6 +37,7 @@ impl RenewalService for Door {
                 etag: parse::etag(&message.etag)?,
                 mode: mode(message.mode)?,
                 translators: message.translators.iter().map(who).collect::<Parsed<_>>()?,
+                expected: message.expected,
                 lasting: parse::period("lasting", message.lasting)?.unwrap_or(TRANSLATING),
                 reason: parse::reason(message.reason)?,
             };
@@ -55,32 +59,14 @@ impl RenewalService for Door {
         request: Request<v1::TranslateRequest>,
     ) -> Answer<v1::TranslateResponse> {
         let (_, extensions, message) = request.into_parts();
-        let asked = || -> Parsed<Asked> {
-            let edge = parse::name("name", &message.name)?;
-            if !(1..=IDENTIFIERS_MAX).contains(&message.passages.len()) {
-                let sentence = "a call has 1 to 10,000 passages; make several";
-                return Err(Error::invalid("passages", sentence));
-            }
-            let passages = message.passages.into_iter().map(passage).collect();
-            Ok(Command::Use(Use::Translate { edge, passages }).into())
-        };
-        let reply = self.pass(&extensions, Action::Translate, asked()).await?;
-        let Reply::Translations(results, [predecessor, successor]) = reply else {
-            return Err(mismatch());
-        };
-        use v1::translate_response::{Pair, Result as Item, result::Result as R};
-        let pair = |t: Translated| Pair {
-            old: t.old.to_string(),
-            new: t.new.to_string(),
-        };
-        let each = |result| Item {
-            result: Some(either(result, pair, R::Pair, R::Error)),
-        };
-        Ok(Response::new(v1::TranslateResponse {
-            results: results.into_iter().map(each).collect(),
-            predecessor: predecessor.to_string(),
-            successor: successor.to_string(),
-        }))
+        message.carried(self, &extensions).await.map(Response::new)
+    }
+
+    async fn stream_translate(
+        &self,
+        request: Request<Streaming<v1::TranslateRequest>>,
+    ) -> Answer<Self::StreamTranslateStream> {
+        Ok(Response::new(stream::answers(self, request)))
     }
 
     async fn verify_renewal(
@@ -134,6 +120,48 @@ impl RenewalService for Door {
         };
         let reply = self.pass(&extensions, Action::FinishRenewal, asked()).await;
         renewal(reply?)
+    }
+}
+
+impl Message for v1::TranslateRequest {
+    type Answer = v1::TranslateResponse;
+
+    const ACTION: Action = Action::Translate;
+
+    async fn carried(self, door: &Door, extensions: &Extensions) -> Result<Self::Answer, Status> {
+        let asked = || -> Parsed<Asked> {
+            let edge = parse::name("name", &self.name)?;
+            if !(1..=IDENTIFIERS_MAX).contains(&self.passages.len()) {
+                let sentence = "a call has 1 to 10,000 passages; make several";
+                return Err(Error::invalid("passages", sentence));
+            }
+            let count = self.passages.len();
+            let batch = self.batch.map(|part| batch(part, count)).transpose()?;
+            let passages = self.passages.into_iter().map(passage).collect();
+            Ok(Command::Use(Use::Translate {
+                edge,
+                passages,
+                batch,
+            })
+            .into())
+        };
+        let reply = door.pass(extensions, Self::ACTION, asked()).await?;
+        let Reply::Translations(results, [predecessor, successor]) = reply else {
+            return Err(mismatch());
+        };
+        use v1::translate_response::{Pair, Result as Item, result::Result as R};
+        let pair = |t: Translated| Pair {
+            old: t.old.to_string(),
+            new: t.new.to_string(),
+        };
+        let each = |result| Item {
+            result: Some(either(result, pair, R::Pair, R::Error)),
+        };
+        Ok(v1::TranslateResponse {
+            results: results.into_iter().map(each).collect(),
+            predecessor: predecessor.to_string(),
+            successor: successor.to_string(),
+        })
     }
 }
 
@@ -196,6 +224,7 @@ fn told(renewed: Renewed) -> v1::Renewal {
         .iter()
         .map(ToString::to_string)
         .collect();
+    message.expected = campaign.expected;
     message.end_time = timestamp(campaign.until);
     message.started = Some(transition(&campaign.moved));
     message.verification = campaign.verified.as_ref().map(|v| v1::RenewalVerification {

@@ -138,8 +138,9 @@ pub(super) fn class(class: Class) -> v1::KeyClass {
         Class::Pseudonymisation => v1::KeyClass::Pseudonymisation,
         Class::ServiceImportToken
         | Class::ServiceAttestation
-        | Class::ServiceExchange
-        | Class::ServiceDigest => v1::KeyClass::Service,
+        | Class::ServiceDigest
+        | Class::ServiceImportParameters => v1::KeyClass::Service,
+        Class::ServiceExchange => v1::KeyClass::Exchange,
     }
 }
 
@@ -185,6 +186,12 @@ impl FromValue for v1::Key {
                 end_time: timestamp(rewrap.until),
                 started: Some(transition(&rewrap.moved)),
             }),
+            intake: key.intake.as_ref().map(|intake| v1::Intake {
+                class: class(intake.class).into(),
+                mechanism: wrapping(intake.mechanism),
+                two_steps: intake.two_steps,
+                partner: text(intake.source.as_ref()),
+            }),
         })
     }
 }
@@ -228,17 +235,30 @@ impl FromValue for v1::KeyVersion {
             }),
             layered_on: other(version.layered_on),
             first_stage_of: other(version.stage_of),
+            import_two_steps: imported.is_some_and(|i| i.two_steps),
+            import_partner: text(imported.and_then(|i| i.source.as_ref())),
+            import_actor: text(imported.and_then(|i| i.by.as_ref())),
+            import_sha256: text(imported.and_then(|i| i.sha256.as_ref())),
         })
     }
 }
 
-/// The message's number of a wrapping mechanism; those that callers cannot ask for have none.
+/// What may be absent, as text.
+fn text(value: Option<&impl ToString>) -> String {
+    value.map(ToString::to_string).unwrap_or_default()
+}
+
+/// The message's number of a wrapping mechanism.
 pub(super) fn wrapping(mechanism: Wrapping) -> i32 {
-    match mechanism {
-        Wrapping::OaepSha256 => v1::WrappingMechanism::RsaOaepSha256.into(),
-        Wrapping::OaepSha1 => v1::WrappingMechanism::RsaOaepSha1.into(),
-        Wrapping::AesKw | Wrapping::AesKwp => v1::WrappingMechanism::Unspecified.into(),
-    }
+    let message = match mechanism {
+        Wrapping::OaepSha256 => v1::WrappingMechanism::RsaOaepSha256,
+        Wrapping::OaepSha1 => v1::WrappingMechanism::RsaOaepSha1,
+        Wrapping::RsaAesSha256 => v1::WrappingMechanism::RsaAesKwpSha256,
+        Wrapping::RsaAesSha1 => v1::WrappingMechanism::RsaAesKwpSha1,
+        Wrapping::AesKw => v1::WrappingMechanism::AesKw,
+        Wrapping::AesKwp => v1::WrappingMechanism::AesKwp,
+    };
+    message.into()
 }
 
 /// How a version was used; whoever used it last stands first.

@@ -62,13 +62,62 @@ pub(super) fn of(
             digest(&public)
         }
         Algorithm::Aes256Kw => {
-            let constant = session.create(&constant())?;
+            let constant = session.create(&public(&Sha256::digest(LABEL)))?;
             let wrapped = session.wrap(&Mechanism::AesKeyWrap, key, constant);
             session.destroy(constant)?;
             digest(&wrapped?)
         }
     })
 }
+
+/// Whether operations must not use this nonce.
+pub(super) fn reserves(nonce: &[u8; 12]) -> bool {
+    [NONCE, RECOGNISING].contains(nonce)
+}
+
+/// One block of AES of a constant: what the same key gives under GCM and under key wrap, so that
+/// material is recognised whichever class it comes in as.
+///
+/// GCM with nothing to encrypt or authenticate gives `E(nonce || 00000001)` as its tag (NIST SP
+/// 800-38D section 7.1: the hash of nothing is zero). Key wrap with padding of eight bytes is one
+/// block, `E(A65959A6 || 00000008 || bytes)` (RFC 5649 section 4.1). With this nonce, and these
+/// bytes, both are the same block.
+///
+/// It is a key check value, and tells a guess of the key from the key: it never leaves the service
+/// but through the HMAC of the digest key.
+pub(super) fn recognise(
+    session: &Session,
+    algorithm: Algorithm,
+    key: Handle,
+) -> Result<Vec<u8>, Error> {
+    match algorithm {
+        Algorithm::Aes256 => {
+            let gcm = Mechanism::AesGcm {
+                iv: &RECOGNISING,
+                aad: &[],
+            };
+            session.encrypt(&gcm, key, &[])
+        }
+        Algorithm::Aes256Kw => {
+            let constant = session.create(&public(&RECOGNISED))?;
+            // RFC 5649 goes by two numbers, and a token has one of them at most (see `probe`).
+            let wrapped = session
+                .wrap(&Mechanism::AesKeyWrapKwp, key, constant)
+                .or_else(|_unknown| session.wrap(&Mechanism::AesKeyWrapPad, key, constant));
+            session.destroy(constant)?;
+            wrapped
+        }
+        Algorithm::HmacSha256 | Algorithm::Rsa3072 | Algorithm::EcdsaP256 => {
+            Err(Error::wrong("C_Encrypt", "no key of this kind comes in"))
+        }
+    }
+}
+
+/// The nonce of [`recognise`]: the initial value of RFC 5649 for eight bytes, then four of ours.
+const RECOGNISING: [u8; 12] = *b"\xA6\x59\x59\xA6\0\0\0\x08EMC2";
+
+/// The eight bytes of [`recognise`].
+const RECOGNISED: [u8; 8] = *b"EMC2\0\0\0\x01";
 
 /// The SubjectPublicKeyInfo of an EC pair: from its public object, or, where there is none, from
 /// what the private one may hold of it.
@@ -90,8 +139,8 @@ fn digest(evidence: &[u8]) -> String {
     HEXLOWER.encode(digest.get(..16).unwrap_or_default())
 }
 
-/// 32 bytes that are no secret, as a session object that may be wrapped.
-fn constant() -> Template {
+/// Bytes that are no secret, as a session object that may be wrapped.
+fn public(value: &[u8]) -> Template {
     Template::from([
         Attribute::Class(ObjectClass::SecretKey),
         Attribute::KeyType(KeyType::GenericSecret),
@@ -99,6 +148,6 @@ fn constant() -> Template {
         Attribute::Private(true),
         Attribute::Sensitive(false),
         Attribute::Extractable(true),
-        Attribute::Value(Sha256::digest(LABEL).to_vec()),
+        Attribute::Value(value.to_vec()),
     ])
 }

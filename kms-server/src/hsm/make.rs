@@ -3,9 +3,9 @@
 use kms_core::class::Algorithm;
 use kms_core::error::Error;
 use kms_core::id::KeyId;
-use kms_core::key::{KeySpec, Learned, Origin, Wrapping};
+use kms_core::key::{KeySpec, Learned, MODULUS, Origin, Wrapping};
 use kms_pkcs11::{
-    Attribute, AttributeName, Handle, Kind, Mechanism, OaepHash, ObjectClass, Reading,
+    Attribute, AttributeName, Handle, Kind, Mechanism, OaepHash, ObjectClass, Reading, Template,
 };
 
 use super::Wrapped;
@@ -53,30 +53,19 @@ impl Desk {
             Stored::Whole(_) | Stored::Half(_) => self.destroy(&spec.id)?,
             Stored::Absent => {}
         }
-        let (by, mechanism) = match wrapped.mechanism {
-            Wrapping::OaepSha1 => (Algorithm::Rsa3072, Mechanism::RsaOaep(OaepHash::Sha1)),
-            Wrapping::OaepSha256 => (Algorithm::Rsa3072, Mechanism::RsaOaep(OaepHash::Sha256)),
-            Wrapping::AesKw => (Algorithm::Aes256Kw, Mechanism::AesKeyWrap),
-            Wrapping::AesKwp => (Algorithm::Aes256Kw, kwp),
-        };
-        // RFC 3394 and RFC 5649 add eight bytes to 32; of OAEP nothing can be told from outside.
-        if by == Algorithm::Aes256Kw && wrapped.blob.len() != 40 {
-            return Err(wrong_length().into());
-        }
+        // Of OAEP nothing can be told from outside but its length.
+        wrapped.mechanism.fits(&wrapped.blob)?;
+        let algorithm = wrapped.mechanism.unwrapped_by().algorithm();
         let template = template::unwrap(spec);
-        let mut unwrapping_key = self.key(&wrapped.by, by, &wrapped.fingerprint)?;
-        let mut made = self
-            .session
-            .unwrap(&mechanism, unwrapping_key, &wrapped.blob, &template);
+        let mut by = self.key(&wrapped.by, algorithm, &wrapped.fingerprint)?;
+        let mut made = self.bring_in(wrapped, by, &kwp, &template);
         if made
             .as_ref()
             .is_err_and(|error| error.kind() == Kind::Stale)
         {
             self.forget(&wrapped.by);
-            unwrapping_key = self.key(&wrapped.by, by, &wrapped.fingerprint)?;
-            made = self
-                .session
-                .unwrap(&mechanism, unwrapping_key, &wrapped.blob, &template);
+            by = self.key(&wrapped.by, algorithm, &wrapped.fingerprint)?;
+            made = self.bring_in(wrapped, by, &kwp, &template);
         }
         match made {
             Ok(key) => {
@@ -99,6 +88,100 @@ impl Desk {
                 | Kind::PinLocked
                 | Kind::Other => Fault::changing(&error),
             }),
+        }
+    }
+
+    /// One call to the token, or two: then the ephemeral key is destroyed at once, whatever became
+    /// of the second. It is a session object: a process that ends between the two takes it along.
+    fn bring_in(
+        &self,
+        wrapped: &Wrapped,
+        by: Handle,
+        kwp: &Mechanism<'static>,
+        template: &Template,
+    ) -> Result<Handle, kms_pkcs11::Error> {
+        let session = &self.session;
+        let hash = match wrapped.mechanism {
+            Wrapping::OaepSha1 | Wrapping::RsaAesSha1 => OaepHash::Sha1,
+            Wrapping::OaepSha256 | Wrapping::RsaAesSha256 => OaepHash::Sha256,
+            Wrapping::AesKw => {
+                return session.unwrap(&Mechanism::AesKeyWrap, by, &wrapped.blob, template);
+            }
+            Wrapping::AesKwp => return session.unwrap(kwp, by, &wrapped.blob, template),
+        };
+        if !wrapped.mechanism.is_hybrid() {
+            return session.unwrap(&Mechanism::RsaOaep(hash), by, &wrapped.blob, template);
+        }
+        if !wrapped.two_steps {
+            return session.unwrap(&Mechanism::RsaAesKeyWrap(hash), by, &wrapped.blob, template);
+        }
+        let (head, tail) = wrapped.blob.split_at(MODULUS.min(wrapped.blob.len()));
+        let ephemeral =
+            session.unwrap(&Mechanism::RsaOaep(hash), by, head, &template::ephemeral())?;
+        let made = session.unwrap(kwp, ephemeral, tail, template);
+        let destroyed = session.destroy(ephemeral);
+        let made = made?;
+        destroyed.map(|()| made)
+    }
+
+    /// Whether the wrapped material would come in: as a session object that is destroyed at once.
+    /// Where it does not, and the token has OAEP with the other hash, it is asked whether the sender
+    /// took that one: the commonest mistake, and no more of an oracle than the first answer.
+    pub(super) fn rehearse(
+        &mut self,
+        wrapped: &Wrapped,
+        kwp: Mechanism<'static>,
+        spec: &KeySpec,
+        other: Option<Wrapping>,
+    ) -> Visit<()> {
+        wrapped.mechanism.fits(&wrapped.blob)?;
+        let algorithm = wrapped.mechanism.unwrapped_by().algorithm();
+        let by = self.key(&wrapped.by, algorithm, &wrapped.fingerprint)?;
+        let template = template::rehearsal(spec);
+        match self.bring_in(wrapped, by, &kwp, &template) {
+            Ok(key) => {
+                let tried = fingerprint::of(&self.session, spec.class.algorithm(), key, &spec.id);
+                let gone = self.session.destroy(key);
+                match tried {
+                    Ok(_) => gone.map_err(|error| Fault::reading(&error)),
+                    Err(error) => {
+                        self.prove(&wrapped.by)?;
+                        Err(wrong_length().because(error).into())
+                    }
+                }
+            }
+            Err(error) if matches!(error.kind(), Kind::InvalidInput | Kind::Ambiguous) => {
+                self.prove(&wrapped.by)?;
+                let Some(mechanism) = other else {
+                    return Err(does_not_unwrap(&error));
+                };
+                let again = Wrapped {
+                    mechanism,
+                    ..wrapped.clone()
+                };
+                match self.bring_in(&again, by, &kwp, &template) {
+                    Ok(key) => {
+                        self.session
+                            .destroy(key)
+                            .map_err(|error| Fault::reading(&error))?;
+                        Err(Error::invalid(
+                            "wrapped_key",
+                            format!(
+                                "it is wrapped by {}, with the wrong hash of OAEP: wrap it again by {}",
+                                mechanism.name(),
+                                wrapped.mechanism.name()
+                            ),
+                        )
+                        .into())
+                    }
+                    Err(_) => Err(does_not_unwrap(&error)),
+                }
+            }
+            Err(error) => {
+                // A handle that went stale is found again by the next call.
+                self.forget(&wrapped.by);
+                Err(Fault::reading(&error))
+            }
         }
     }
 
@@ -203,6 +286,7 @@ impl Desk {
         Ok(Learned {
             fingerprint,
             public_key,
+            recognised: None,
         })
     }
 

@@ -24,6 +24,7 @@ pub use settings::Settings;
 
 use crate::health::Health;
 use async_trait::async_trait;
+use kms_core::class::Algorithm;
 use kms_core::error::Result;
 use kms_core::id::KeyId;
 use kms_core::key::{KeySpec, Learned, Wrapping};
@@ -49,6 +50,10 @@ pub trait Hsm: Send + Sync + fmt::Debug {
     /// Unwraps outside material inside the token, as a new key. The material never leaves it. What
     /// an earlier import left under this id, never recorded as made, is replaced.
     async fn unwrap(&self, permit: &Permit, wrapped: &Wrapped, spec: &KeySpec) -> Result<Learned>;
+
+    /// Whether [`Hsm::unwrap`] would succeed: unwraps as a session object, looks whether it is a key,
+    /// and destroys it. Nothing is left of it.
+    async fn rehearse(&self, permit: &Permit, wrapped: &Wrapped, spec: &KeySpec) -> Result<()>;
 
     /// Destroys the key's objects, and says so only once the token finds none of them any more.
     /// Nothing to destroy is not an error.
@@ -106,6 +111,12 @@ pub enum Op {
         /// What to authenticate or evaluate.
         input: Zeroizing<Vec<u8>>,
     },
+    /// What the same material gives under whichever id and importable class. Gives 16 bytes, which
+    /// are as secret as a key check value: they never leave the service.
+    Recognise {
+        /// What the key is.
+        algorithm: Algorithm,
+    },
     /// ECDSA on P-256 with SHA-256 (FIPS 186-5). Gives an ECDSA-Sig-Value (RFC 3279 section 2.2.3),
     /// DER.
     Sign {
@@ -120,6 +131,7 @@ impl fmt::Debug for Op {
             Op::GcmEncrypt { .. } => "GcmEncrypt",
             Op::GcmDecrypt { .. } => "GcmDecrypt",
             Op::Hmac { .. } => "Hmac",
+            Op::Recognise { .. } => "Recognise",
             Op::Sign { .. } => "Sign",
         })
     }
@@ -137,6 +149,8 @@ pub struct Wrapped {
     pub fingerprint: String,
     /// How it is wrapped.
     pub mechanism: Wrapping,
+    /// Of a hybrid mechanism: whether the token is asked in two calls.
+    pub two_steps: bool,
     /// The wrapped material.
     pub blob: Vec<u8>,
 }
@@ -213,11 +227,21 @@ pub enum Capability {
     AllowedMechanisms,
     /// `CKA_UNWRAP_TEMPLATE` is enforced.
     UnwrapTemplate,
+    /// The same AES key is recognised, under GCM and under key wrap.
+    Recognition,
     /// A session copy stays sensitive, not extractable, and bound to its mechanisms.
     SessionCopy,
 }
 
 impl Report {
+    /// Whether material that is wrapped so can be unwrapped, in one call or in two.
+    #[must_use]
+    pub fn unwraps(&self, wrapping: Wrapping, two_steps: bool) -> bool {
+        probe::needed(wrapping, two_steps)
+            .iter()
+            .all(|capability| self.has(*capability))
+    }
+
     /// Whether the probe found this capability.
     #[must_use]
     pub fn has(&self, capability: Capability) -> bool {

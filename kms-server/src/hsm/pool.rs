@@ -191,6 +191,17 @@ impl Pool {
         }
     }
 
+    /// What its class needs, and what it takes in: a key that could never unwrap is not made.
+    fn require_all(&self, spec: &KeySpec) -> Result<()> {
+        self.require_class(spec.class)?;
+        let Some(intake) = &spec.intake else {
+            return Ok(());
+        };
+        needed(intake.mechanism, intake.two_steps)
+            .iter()
+            .try_for_each(|need| self.require("intake", *need, intake.mechanism.name()))
+    }
+
     fn require_class(&self, class: Class) -> Result<()> {
         let needs: &[Capability] = match class.algorithm() {
             Algorithm::Aes256 => &[Capability::AllowedMechanisms, Capability::AesGcm],
@@ -218,7 +229,7 @@ impl Drop for Pool {
 impl Hsm for Pool {
     async fn generate(&self, permit: &Permit, spec: &KeySpec) -> Result<Learned> {
         covered(permit, &spec.id)?;
-        self.require_class(spec.class)?;
+        self.require_all(spec)?;
         let wanted = spec.clone();
         self.alone(&spec.id, move |desk| desk.generate(&wanted))
             .await
@@ -233,9 +244,11 @@ impl Hsm for Pool {
     async fn unwrap(&self, permit: &Permit, wrapped: &Wrapped, spec: &KeySpec) -> Result<Learned> {
         covered(permit, &spec.id)?;
         covered(permit, &wrapped.by)?;
-        self.require_class(spec.class)?;
+        self.require_all(spec)?;
         let mechanism = wrapped.mechanism;
-        self.require("wrapping_mechanism", needed(mechanism), mechanism.name())?;
+        for capability in needed(mechanism, wrapped.two_steps) {
+            self.require("wrapping_mechanism", *capability, mechanism.name())?;
+        }
         if spec.exportable {
             return Err(Error::invalid(
                 "exportable",
@@ -245,6 +258,22 @@ impl Hsm for Pool {
         let kwp = self.line.probed().kwp;
         let (wrapped, wanted) = (wrapped.clone(), spec.clone());
         self.alone(&spec.id, move |desk| desk.unwrap(&wrapped, kwp, &wanted))
+            .await
+    }
+
+    async fn rehearse(&self, permit: &Permit, wrapped: &Wrapped, spec: &KeySpec) -> Result<()> {
+        covered(permit, &spec.id)?;
+        covered(permit, &wrapped.by)?;
+        self.require_all(spec)?;
+        let (mechanism, steps) = (wrapped.mechanism, wrapped.two_steps);
+        for capability in needed(mechanism, steps) {
+            self.require("wrapping_mechanism", *capability, mechanism.name())?;
+        }
+        let probed = self.line.probed();
+        let other = mechanism.other_hash();
+        let other = other.filter(|other| probed.report.unwraps(*other, steps));
+        let (wrapped, wanted) = (wrapped.clone(), spec.clone());
+        self.visit(move |desk| desk.rehearse(&wrapped, probed.kwp, &wanted, other))
             .await
     }
 

@@ -7,6 +7,7 @@
 
 mod signing;
 
+use kms_core::class::Algorithm;
 use kms_core::key::Wrapping;
 use kms_pkcs11::{
     Attribute, AttributeName, Error, Handle, KeyType, Kind, Mechanism, MechanismType, Module,
@@ -14,7 +15,7 @@ use kms_pkcs11::{
 };
 
 use super::published::{HMAC_KEY, HMAC_MESSAGE, HMAC_TAG, RFC_3394, RFC_5649, Vector};
-use super::{Capability, Finding, Report};
+use super::{Capability, Finding, Report, fingerprint};
 
 /// What the probe learnt: the report, and how this token spells RFC 5649.
 #[derive(Debug, Clone)]
@@ -68,6 +69,7 @@ pub(super) fn probe(module: &Module, slot: Slot, session: &Session) -> Result<Pr
         ),
         (Capability::AllowedMechanisms, bench.allowed_mechanisms()),
         (Capability::UnwrapTemplate, bench.unwrap_template(&pair)),
+        (Capability::Recognition, bench.recognition()),
         (Capability::SessionCopy, bench.session_copy()),
     ];
     let mut findings = Vec::new();
@@ -95,13 +97,16 @@ pub(super) fn probe(module: &Module, slot: Slot, session: &Session) -> Result<Pr
     Ok(Probed { report, kwp })
 }
 
-/// What a wrapping mechanism needs of the token.
-pub(super) fn needed(wrapping: Wrapping) -> Capability {
-    match wrapping {
-        Wrapping::OaepSha256 => Capability::OaepSha256,
-        Wrapping::OaepSha1 => Capability::OaepSha1,
-        Wrapping::AesKw => Capability::AesKw,
-        Wrapping::AesKwp => Capability::AesKwp,
+/// What a wrapping mechanism needs of the token, where it is done in one call or in two.
+pub(super) fn needed(wrapping: Wrapping, two_steps: bool) -> &'static [Capability] {
+    match (wrapping, two_steps) {
+        (Wrapping::OaepSha256, _) => &[Capability::OaepSha256],
+        (Wrapping::OaepSha1, _) => &[Capability::OaepSha1],
+        (Wrapping::RsaAesSha256 | Wrapping::RsaAesSha1, false) => &[Capability::RsaAesKeyWrap],
+        (Wrapping::RsaAesSha256, true) => &[Capability::OaepSha256, Capability::AesKwp],
+        (Wrapping::RsaAesSha1, true) => &[Capability::OaepSha1, Capability::AesKwp],
+        (Wrapping::AesKw, _) => &[Capability::AesKw],
+        (Wrapping::AesKwp, _) => &[Capability::AesKwp],
     }
 }
 
@@ -284,6 +289,24 @@ impl Bench<'_> {
         Err(Missing::Wrong("no OAEP to try it with"))
     }
 
+    /// The same key twice, once as each importable class has it.
+    fn recognition(&self) -> Found {
+        let value = PUBLISHED_KEY;
+        let key = |right| published_key(KeyType::Aes, &value, right);
+        let sealing = self.session.create(&key(Attribute::Encrypt(true)))?;
+        let wrapping = self.session.create(&key(Attribute::Wrap(true)))?;
+        let recognise = |algorithm, key| fingerprint::recognise(self.session, algorithm, key);
+        let one = recognise(Algorithm::Aes256, sealing)?;
+        let other = recognise(Algorithm::Aes256Kw, wrapping)?;
+        if one == other && one.len() == 16 {
+            Ok("the same AES key is recognised under GCM and under key wrap".to_owned())
+        } else {
+            Err(Missing::Wrong(
+                "GCM and key wrap with padding do not give the same block for the same key",
+            ))
+        }
+    }
+
     fn session_copy(&self) -> Found {
         let key = self.gcm_key([Attribute::Copyable(true), Attribute::Modifiable(true)])?;
         let copy = self
@@ -400,6 +423,9 @@ fn hmac_template(readable: bool) -> Template {
         Attribute::Sign(true),
     ])
 }
+
+/// Any AES-256 key that is no secret.
+const PUBLISHED_KEY: [u8; 32] = *b"a published key of 32 bytes, AES";
 
 const IV: [u8; 12] = *b"probe of GCM";
 const PLAINTEXT: &[u8] = b"nothing that matters";

@@ -8,23 +8,29 @@
 
 use kms_core::class::{Algorithm, Class};
 use kms_core::id::KeyId;
-use kms_core::key::{KeySpec, Origin};
+use kms_core::key::{Intake, KeySpec, Origin};
 use kms_pkcs11::{Attribute, KeyType, Mechanism, MechanismType, ObjectClass, P256, Template};
 
 /// The length of every symmetric key, in bytes: AES-256, and HMAC-SHA-256 secrets of the hash's
 /// own length (NIST SP 800-107 section 5.3.4).
 pub const SECRET_BYTES: u64 = 32;
 
-/// The mechanisms that a class's key may be used with (`CKA_ALLOWED_MECHANISMS`), and no other.
+/// The mechanisms that a class's key may be used with (`CKA_ALLOWED_MECHANISMS`), and no other. A
+/// wrapping key's are those of what it takes in.
 #[must_use]
-pub fn mechanisms(class: Class) -> &'static [MechanismType] {
+pub fn mechanisms(class: Class, intake: Option<&Intake>) -> &'static [MechanismType] {
     match class {
         Class::DataAtRest => &[MechanismType::AES_GCM],
-        Class::ImportWrapping => &[MechanismType::RSA_OAEP],
+        Class::ImportWrapping => match intake {
+            Some(intake) if intake.mechanism.is_hybrid() && !intake.two_steps => {
+                &[MechanismType::RSA_AES_KEY_WRAP]
+            }
+            Some(_) | None => &[MechanismType::RSA_OAEP],
+        },
         Class::Pseudonymisation | Class::ServiceImportToken | Class::ServiceDigest => {
             &[MechanismType::SHA256_HMAC]
         }
-        Class::ServiceAttestation => &[MechanismType::ECDSA],
+        Class::ServiceAttestation | Class::ServiceImportParameters => &[MechanismType::ECDSA],
         // RFC 5649 goes by two numbers, and a token has one of them at most (see `probe`).
         Class::ServiceExchange => &[
             MechanismType::AES_KEY_WRAP,
@@ -36,8 +42,9 @@ pub fn mechanisms(class: Class) -> &'static [MechanismType] {
 
 /// Their names, sorted, as [`super::TokenObject`] shows those of an object.
 #[must_use]
-pub fn mechanism_names(class: Class) -> Vec<String> {
-    let mut names: Vec<_> = mechanisms(class).iter().map(ToString::to_string).collect();
+pub fn mechanism_names(class: Class, intake: Option<&Intake>) -> Vec<String> {
+    let listed = mechanisms(class, intake).iter();
+    let mut names: Vec<_> = listed.map(ToString::to_string).collect();
     names.sort();
     names
 }
@@ -75,6 +82,20 @@ pub(super) fn generate(spec: &KeySpec) -> Making {
 /// key's `CKA_UNWRAP_TEMPLATE`, or the token refuses.
 pub(super) fn unwrap(spec: &KeySpec) -> Template {
     protected(spec)
+}
+
+/// The same as a session object, which ends with the session at the latest.
+pub(super) fn rehearsal(spec: &KeySpec) -> Template {
+    let all = protected(spec);
+    let all = all.attributes().iter().cloned();
+    all.map(|attribute| {
+        if matches!(attribute, Attribute::Token(_)) {
+            Attribute::Token(false)
+        } else {
+            attribute
+        }
+    })
+    .collect()
 }
 
 /// The object that does a class's work: the private one of a pair.
@@ -141,8 +162,9 @@ fn protected(spec: &KeySpec) -> Template {
         Attribute::Class(object_class(spec.class.algorithm())),
         Attribute::Token(true),
     ]);
-    template.extend(rights(spec.class, spec.exportable));
-    if let Some(forced) = unwrap_template(spec.class) {
+    let intake = spec.intake.as_ref();
+    template.extend(rights((spec.class, intake), spec.exportable));
+    if let Some(forced) = unwrap_template(spec.class, intake) {
         template.extend([Attribute::UnwrapTemplate(forced)]);
     }
     template.with(FIXED)
@@ -198,7 +220,7 @@ fn named(spec: &KeySpec) -> Template {
 
 /// What a key may and what may become of it. Also what an unwrapping key forces on what it
 /// unwraps, so that nobody who holds the PIN unwraps a partner's blob as something readable.
-fn rights(class: Class, exportable: bool) -> Vec<Attribute> {
+fn rights((class, intake): (Class, Option<&Intake>), exportable: bool) -> Vec<Attribute> {
     let algorithm = class.algorithm();
     let mut rights = vec![
         Attribute::KeyType(key_type(algorithm)),
@@ -206,7 +228,7 @@ fn rights(class: Class, exportable: bool) -> Vec<Attribute> {
         Attribute::Sensitive(true),
         Attribute::Extractable(exportable),
         Attribute::Copyable(false),
-        Attribute::AllowedMechanisms(mechanisms(class).to_vec()),
+        Attribute::AllowedMechanisms(mechanisms(class, intake).to_vec()),
         Attribute::Decrypt(algorithm == Algorithm::Aes256),
         Attribute::Sign(matches!(
             algorithm,
@@ -240,18 +262,59 @@ fn rights(class: Class, exportable: bool) -> Vec<Attribute> {
 /// unwraps.
 const FIXED: Attribute = Attribute::Modifiable(false);
 
-fn unwrap_template(class: Class) -> Option<Template> {
-    match class {
-        Class::ImportWrapping => {
-            let forced: Template = rights(Class::DataAtRest, false).into_iter().collect();
-            Some(forced.with(FIXED))
+/// What a wrapping key forces on whatever it unwraps: the rights of the one class that it takes in;
+/// in two steps, those of the ephemeral key, beyond which nothing is forced.
+fn unwrap_template(class: Class, intake: Option<&Intake>) -> Option<Template> {
+    let forced = match (class, intake) {
+        (Class::ImportWrapping, Some(intake)) if intake.two_steps => {
+            return Some(ephemeral_rights());
         }
-        // A service-exchange key brings in what another deployment sends: any class.
-        Class::ServiceExchange
-        | Class::DataAtRest
-        | Class::Pseudonymisation
-        | Class::ServiceImportToken
-        | Class::ServiceDigest
-        | Class::ServiceAttestation => None,
-    }
+        (Class::ImportWrapping | Class::ServiceExchange, Some(intake)) => intake.class,
+        (Class::ImportWrapping, None) => Class::DataAtRest,
+        (
+            Class::ServiceExchange
+            | Class::DataAtRest
+            | Class::Pseudonymisation
+            | Class::ServiceImportToken
+            | Class::ServiceDigest
+            | Class::ServiceAttestation
+            | Class::ServiceImportParameters,
+            _,
+        ) => return None,
+    };
+    let forced: Template = rights((forced, None), false).into_iter().collect();
+    Some(forced.with(FIXED))
+}
+
+/// The ephemeral key of a hybrid wrapping that is done in two steps: a session object, which dies
+/// with the process, that unwraps by RFC 5649 and does nothing else.
+pub(super) fn ephemeral() -> Template {
+    let mut template = Template::from([
+        Attribute::Class(ObjectClass::SecretKey),
+        Attribute::Token(false),
+    ]);
+    template.extend(ephemeral_rights().attributes().iter().cloned());
+    template
+}
+
+fn ephemeral_rights() -> Template {
+    Template::from([
+        Attribute::KeyType(KeyType::Aes),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(false),
+        Attribute::Copyable(false),
+        Attribute::AllowedMechanisms(vec![
+            MechanismType::AES_KEY_WRAP_PAD,
+            MechanismType::AES_KEY_WRAP_KWP,
+        ]),
+        Attribute::Decrypt(false),
+        Attribute::Sign(false),
+        Attribute::Unwrap(true),
+        Attribute::Derive(false),
+        Attribute::Encrypt(false),
+        Attribute::Verify(false),
+        Attribute::Wrap(false),
+        FIXED,
+    ])
 }

@@ -54,6 +54,9 @@ impl Desk {
                 .session
                 .decrypt(&Mechanism::AesGcm { iv: nonce, aad }, key, ciphertext),
             Op::Hmac { input } => self.session.sign(&Mechanism::Sha256Hmac, key, input),
+            Op::Recognise { algorithm } => {
+                fingerprint::recognise(&self.session, *algorithm, key).map(Zeroizing::new)
+            }
             Op::Sign { message } => self
                 .session
                 .sign_ecdsa(key, &Sha256::digest(message))
@@ -72,7 +75,11 @@ impl Desk {
                 Err(lost) => lost,
             },
             (
-                Op::GcmEncrypt { .. } | Op::GcmDecrypt { .. } | Op::Hmac { .. } | Op::Sign { .. },
+                Op::GcmEncrypt { .. }
+                | Op::GcmDecrypt { .. }
+                | Op::Hmac { .. }
+                | Op::Recognise { .. }
+                | Op::Sign { .. },
                 _,
             ) => Fault::reading(error),
         }
@@ -84,6 +91,7 @@ impl Op {
         match self {
             Self::GcmEncrypt { .. } | Self::GcmDecrypt { .. } => Algorithm::Aes256,
             Self::Hmac { .. } => Algorithm::HmacSha256,
+            Self::Recognise { algorithm } => *algorithm,
             Self::Sign { .. } => Algorithm::EcdsaP256,
         }
     }
@@ -91,12 +99,12 @@ impl Op {
     /// What no token needs to be asked for, and what is reserved for the fingerprint.
     fn check(&self) -> Result<()> {
         match self {
-            Self::GcmEncrypt { nonce, .. } if *nonce == fingerprint::NONCE => {
-                Err(Error::internal("the all-zero nonce is the fingerprint's"))
-            }
+            Self::GcmEncrypt { nonce, .. } if fingerprint::reserves(nonce) => Err(Error::internal(
+                "this nonce is reserved for recognising keys",
+            )),
             Self::GcmDecrypt {
                 nonce, ciphertext, ..
-            } if *nonce == fingerprint::NONCE || ciphertext.len() < TAG => {
+            } if fingerprint::reserves(nonce) || ciphertext.len() < TAG => {
                 Err(invalid_ciphertext())
             }
             Self::Hmac { input } if input.starts_with(fingerprint::LABEL) => Err(Error::internal(
@@ -108,6 +116,7 @@ impl Op {
             Self::GcmEncrypt { .. }
             | Self::GcmDecrypt { .. }
             | Self::Hmac { .. }
+            | Self::Recognise { .. }
             | Self::Sign { .. } => Ok(()),
         }
     }

@@ -132,6 +132,7 @@ impl Judged {
                 label: name.clone(),
                 class: key.class,
                 exportable: key.exportable,
+                intake: key.intake.clone(),
             };
             match hsm.find(&permit, &spec).await {
                 Ok(Some(learned)) => self.learned.push((name.clone(), learned)),

@@ -39,6 +39,7 @@ fn furnished(label: &str) -> World {
             labels: [].into(),
             study: None,
             lifecycle: Lifecycle::default(),
+            intake: None,
         };
         world.change("person/stella", &key).unwrap();
     }

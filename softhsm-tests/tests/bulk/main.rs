@@ -28,7 +28,7 @@ pub(crate) const LINK_CLI: &str = "warehouse/link";
 /// A deployment with a small inventory and room in its quotas, whose server listens at the same place after a restart: a
 /// client that waits for it finds it again.
 pub(crate) fn begin() -> Deployment {
-    let mut kms = Deployment::emc2().start();
+    let kms = Deployment::emc2().start();
     kms.furnish();
     for edge in [LINK_CLI, "project-01/warehouse"] {
         let room = [
@@ -41,10 +41,7 @@ pub(crate) fn begin() -> Deployment {
         let set = ["quota", "set", "--edge", edge];
         kms.cli("stella").run(set.iter().chain(&room)).succeeds();
     }
-    let address = kms.server().endpoints().listeners[0].clone();
-    let path = kms.directory().join("kms-server.toml");
-    let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, text.replacen("127.0.0.1:0", &address, 1)).unwrap();
+    kms.stays();
     kms
 }
 

@@ -1,17 +1,10 @@
 //! What client and server take, whatever the size of the file.
 
 use crate::{LINK_CLI, begin};
-use softhsm_tests::{patients, scaled, wait::within};
+use softhsm_tests::memory::{peak, peak_of};
+use softhsm_tests::{patients, scaled};
 use std::fs;
 use std::process::Stdio;
-use std::time::Duration;
-
-/// The most that a process has had in memory so far, in KiB (`VmHWM` of `/proc`).
-fn peak(pid: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    line.split_whitespace().nth(1)?.parse().ok()
-}
 
 #[test]
 fn a_file_ten_times_as_long_takes_as_much_memory() {
@@ -31,17 +24,12 @@ fn a_file_ten_times_as_long_takes_as_much_memory() {
             "1000",
         ];
         let column = ["--column", "ID", "--edge", LINK_CLI];
-        let mut child = link
+        let child = link
             .command(map.iter().chain(&column))
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let mut most = 0;
-        let ended = within(Duration::from_secs(1_200), || {
-            most = peak(child.id()).unwrap_or(0).max(most);
-            child.try_wait().unwrap()
-        });
-        assert!(ended.unwrap().success());
+        let most = peak_of(child);
         let server = peak(kms.server().pid()).unwrap();
         println!("{lines} lines: client {most} KiB, server {server} KiB at most");
         measured.push((most, server));

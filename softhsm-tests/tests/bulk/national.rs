@@ -5,38 +5,10 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::record::RowAccessor;
 use parquet::schema::parser::parse_message_type;
-use softhsm_tests::{Deployment, program::repository};
+use softhsm_tests::supplier::{REGISTER_CLI, supplier};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-
-fn supplier() -> Deployment {
-    let bindings = fs::read_to_string(repository().join("ops/emc2/bindings.yaml")).unwrap();
-    let bindings = format!(
-        "{bindings}\n  - principal: service/registrar\n    roles: [{{role: pseudonymiser, edges: \
-         [spaces/register/edges/nir]}}]\n"
-    );
-    let deployment = "name: lyon-dev
-trust_domain: dev.lyon.example
-environment: development
-side: supplier
-";
-    let kms = Deployment::emc2()
-        .deployment(deployment)
-        .bindings(&bindings)
-        .start();
-    let inventory = "spaces:
-  - {name: register, kind: ingest, title: The hospital's register}
-domains:
-  - {name: nir, title: National identifiers}
-edges:
-  - {target: register, domain: nir, code: l1link, input: nir, exportable: false}
-";
-    fs::write(kms.directory().join("register.yaml"), inventory).unwrap();
-    let apply = ["inventory", "apply", "-f", "register.yaml"];
-    kms.cli("stella").run(apply).succeeds();
-    kms
-}
 
 #[test]
 fn a_row_that_lacks_a_field_or_holds_no_final_number_has_no_pseudonym() {
@@ -60,7 +32,7 @@ fn a_row_that_lacks_a_field_or_holds_no_final_number_has_no_pseudonym() {
             "--column",
             "NIR,BORN,SEX",
             "--edge",
-            "register/nir",
+            REGISTER_CLI,
             "--input",
             "nir",
         ];

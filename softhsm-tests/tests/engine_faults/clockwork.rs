@@ -146,6 +146,7 @@ fn create(name: &KeyName, lifecycle: Lifecycle) -> Change {
         labels: [].into(),
         study: None,
         lifecycle,
+        intake: None,
     }
 }
 

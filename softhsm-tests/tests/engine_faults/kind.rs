@@ -130,6 +130,7 @@ impl Kind {
             labels: [].into(),
             study: None,
             lifecycle: Lifecycle::default(),
+            intake: None,
         };
         let rotate = |pre_active| Change::RotateKey {
             name: name.clone(),
@@ -334,23 +335,25 @@ pub(crate) fn import(world: &World, name: &KeyName, material: &[u8]) -> Change {
             labels: [].into(),
             study: None,
             lifecycle: Lifecycle::default(),
+            intake: None,
         });
     }
     let mechanism = Wrapping::OaepSha1;
     let command = Command::Use(Use::GetImportParameters {
         key: name.clone(),
         wrapping,
-        mechanism,
+        mechanism: Some(mechanism),
     });
     let Reply::ImportParameters(parameters) = world.get("person/olga", command) else {
         panic!("import parameters were asked for");
     };
     let learned = Learned {
         fingerprint: String::new(),
-        public_key: Some(parameters.public_key),
+        public_key: Some(parameters.parameters.wrapper.public_key),
+        recognised: None,
     };
     let any: KeySpec = spec(Class::ImportWrapping);
-    let (token, mac) = ImportToken::parse(&parameters.token).unwrap();
+    let (token, mac) = ImportToken::parse(&parameters.parameters.import_token).unwrap();
     Change::ImportKey {
         name: name.clone(),
         etag: None,

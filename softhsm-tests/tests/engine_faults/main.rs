@@ -206,7 +206,7 @@ fn again_until_done(
 
 fn told(answer: Answer, story: &str) -> Stamped<Value> {
     match answer {
-        Answer::Told(Ok(Reply::Resource(made))) => *made,
+        Answer::Told(Ok(Reply::Resource(made) | Reply::Imported(made, _))) => *made,
         Answer::Told(Ok(Reply::Renewal(renewed))) => Stamped {
             value: Value::Key(renewed.key.value),
             revision: renewed.key.revision,

@@ -21,6 +21,7 @@ pub(crate) fn start(slug: &str) -> Change {
         etag: None,
         mode: Mode::Recompute,
         translators: vec![MAPPER.parse().unwrap()],
+        expected: 10,
         lasting: 3_600_000,
         reason: "a test".into(),
     }
@@ -36,6 +37,7 @@ pub(crate) fn translate(world: &World, slug: &str) {
     let command = Command::Use(Use::Translate {
         edge: edge(slug),
         passages,
+        batch: None,
     });
     let Reply::Translations(pairs, _) = world.get(MAPPER, command) else {
         panic!("a translation was asked for");

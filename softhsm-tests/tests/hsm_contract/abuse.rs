@@ -163,7 +163,11 @@ async fn a_partners_blob_does_not_unwrap_as_readable(make: Make) {
     let key = handle(session, &wrapping);
     let mechanism = Mechanism::RsaOaep(match how {
         Wrapping::OaepSha256 => OaepHash::Sha256,
-        Wrapping::OaepSha1 | Wrapping::AesKw | Wrapping::AesKwp => OaepHash::Sha1,
+        Wrapping::OaepSha1
+        | Wrapping::RsaAesSha256
+        | Wrapping::RsaAesSha1
+        | Wrapping::AesKw
+        | Wrapping::AesKwp => OaepHash::Sha1,
     });
     for template in [
         unwrapped(
@@ -271,7 +275,9 @@ fn refused<T: std::fmt::Debug>(what: &str, outcome: Result<T, Error>) {
 
 fn handle(session: &Session, spec: &KeySpec) -> Handle {
     let class = match spec.class {
-        Class::ImportWrapping | Class::ServiceAttestation => ObjectClass::PrivateKey,
+        Class::ImportWrapping | Class::ServiceAttestation | Class::ServiceImportParameters => {
+            ObjectClass::PrivateKey
+        }
         Class::DataAtRest
         | Class::Pseudonymisation
         | Class::ServiceImportToken

@@ -61,6 +61,13 @@ const WEAKENINGS: &[Weakening] = &[
         refutes: &["seven-days"],
     },
     Weakening {
+        does: "one partner may wrap with SHA-1, in two steps too",
+        policy: "weaker-wrapping",
+        from: "context.environment == \"development\"",
+        to: "context.environment == \"development\" || (context has partner && context.partner == \"hcl\")",
+        refutes: &["sound-wrapping"],
+    },
+    Weakening {
         does: "what is due is destroyed on the word of one clock",
         policy: "one-approval-to-destroy",
         from: "context.approvals >= 1",

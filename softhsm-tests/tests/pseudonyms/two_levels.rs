@@ -6,31 +6,7 @@ use kms_core::pseudonym::Pseudonym;
 use kms_proto::v1::{self, identifier::Identifier};
 use softhsm_tests::Deployment;
 use softhsm_tests::gateway::{Gateway, identifier};
-
-const REGISTER: &str = "spaces/register/edges/nir";
-
-fn supplier() -> Deployment {
-    let file = "name: lyon-dev
-trust_domain: dev.lyon.example
-environment: development
-side: supplier
-";
-    let kms = Deployment::emc2()
-        .deployment(file)
-        .bindings(&also("registrar", &[REGISTER]))
-        .start();
-    declare(
-        &kms,
-        "spaces:
-  - {name: register, kind: ingest, title: The hospital's register}
-domains:
-  - {name: nir, title: National identifiers}
-edges:
-  - {target: register, domain: nir, code: l1link, input: nir, exportable: false}
-",
-    );
-    kms
-}
+use softhsm_tests::supplier::{REGISTER, supplier};
 
 fn nir(nir: &str, birth_date: &str, sex: &str) -> v1::Identifier {
     identifier(Identifier::Nir(v1::Nir {

@@ -37,6 +37,8 @@ fn each_step_waits_for_two_custodians() {
     let start = [
         "--translator",
         "service/link-pseudonymiser",
+        "--expected",
+        "30",
         "--reason",
         "a test",
     ];

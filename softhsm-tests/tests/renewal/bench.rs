@@ -22,6 +22,14 @@ impl Bench {
         Bench::of(kms)
     }
 
+    /// The same, whose server listens at the same place after a restart: a client that waits for it
+    /// finds it again.
+    pub(crate) fn staying() -> Self {
+        let bench = Bench::new();
+        bench.kms.stays();
+        bench
+    }
+
     pub(crate) fn of(kms: Deployment) -> Self {
         let place = kms.directory().to_owned();
         Bench { kms, place }
@@ -86,11 +94,22 @@ impl Bench {
 
     /// An operator starts a campaign in which this service translates.
     pub(crate) fn start(&self, edge: &str, mode: &str, translator: &str) -> Value {
+        self.starts((edge, mode, translator), 20_000)
+    }
+
+    /// The same, for so many rows.
+    pub(crate) fn starts(
+        &self,
+        (edge, mode, translator): (&str, &str, &str),
+        expected: u64,
+    ) -> Value {
         let asked = [
             "--mode",
             mode,
             "--translator",
             translator,
+            "--expected",
+            &expected.to_string(),
             "--reason",
             "a test",
         ];

@@ -114,6 +114,8 @@ fn given_up_before_the_cutover_the_old_version_goes_on() {
     let second = [
         "--translator",
         "service/link-pseudonymiser",
+        "--expected",
+        "1000",
         "--reason",
         "again",
     ];

@@ -6,11 +6,16 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::as_conversions,
     reason = "a test that cannot go on fails"
 )]
 
 mod approved;
 mod bench;
 mod ends;
+mod expected;
 mod interrupted;
+mod memory;
+mod national;
 mod story;
+mod stream;

@@ -146,6 +146,7 @@ fn key(world: &World, space: &str, name: &str, class: Class) {
             labels: [].into(),
             study: None,
             lifecycle: Lifecycle::default(),
+            intake: None,
         },
     );
 }

@@ -48,6 +48,7 @@ pub(crate) fn key(world: &World, slug: &str, class: Class, lifecycle: Lifecycle)
             labels: [].into(),
             study: None,
             lifecycle,
+            intake: None,
         },
     );
     name
@@ -176,6 +177,7 @@ fn an_archived_space_ends_to_protect_while_the_hsm_is_away() {
             labels: [].into(),
             study: None,
             lifecycle: Lifecycle::default(),
+            intake: None,
         },
     );
     world.must(

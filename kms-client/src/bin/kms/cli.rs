@@ -175,7 +175,7 @@ impl Cli {
             Noun::Version(verb) => verb.run(&setting).await,
             Noun::Rotation(verb) => verb.run(&setting.session().await?).await,
             Noun::Report(verb) => verb.run(&setting.session().await?).await,
-            Noun::Import(verb) => verb.run(&setting.session().await?).await,
+            Noun::Import(verb) => verb.run(&setting).await,
             Noun::Pseudonym(verb) => verb.run(&setting.session().await?).await,
             Noun::Quota(verb) => verb.run(&setting.session().await?).await,
             Noun::Proposal(verb) => verb.run(&setting.session().await?).await,

@@ -9,6 +9,7 @@ mod cli;
 mod confirm;
 mod contexts;
 mod difference;
+mod intake;
 mod inventory;
 mod lifecycle;
 mod limits;

@@ -57,6 +57,16 @@ pub struct Deployed {
     pub environment: Environment,
 }
 
+impl From<&Deployment> for Deployed {
+    fn from(deployment: &Deployment) -> Self {
+        Deployed {
+            name: deployment.name.clone(),
+            trust_domain: deployment.trust_domain.clone(),
+            environment: deployment.environment,
+        }
+    }
+}
+
 /// A token (`CK_TOKEN_INFO`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -194,11 +204,7 @@ impl Statement {
         let final_from = left(&backups, issued);
         Ok(Statement {
             kind: Self::TYPE.into(),
-            deployment: Deployed {
-                name: deployment.name.clone(),
-                trust_domain: deployment.trust_domain.clone(),
-                environment: deployment.environment,
-            },
+            deployment: Deployed::from(deployment),
             subject,
             issued,
             is_final: final_from.is_none(),

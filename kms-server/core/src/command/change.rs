@@ -8,7 +8,7 @@ use crate::certificate::Scheme;
 use crate::chain::Commitment;
 use crate::class::Class;
 use crate::import_token::ImportToken;
-use crate::key::{Origin, Study};
+use crate::key::{Intake, Origin, Study};
 use crate::lifecycle::Lifecycle;
 use crate::name::{
     DomainName, EdgeName, EmergencyName, KeyName, ProposalName, SpaceName, VersionName,
@@ -134,6 +134,9 @@ pub enum Change {
         /// What it says of the life of its versions.
         #[serde(default, skip_serializing_if = "Lifecycle::is_silent")]
         lifecycle: Lifecycle,
+        /// Of a wrapping key: what it takes in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        intake: Option<Intake>,
     },
     /// Changes title, labels, study or lifecycle.
     UpdateKey {
@@ -230,6 +233,8 @@ pub enum Change {
         mode: Mode,
         /// The services that may translate.
         translators: Vec<Principal>,
+        /// How many rows they may translate, at the most.
+        expected: u64,
         /// For how long they may at the most, in milliseconds.
         lasting: u64,
         /// Why.

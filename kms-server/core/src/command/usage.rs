@@ -4,6 +4,7 @@ use crate::action::Action;
 use crate::attestation::Subject;
 use crate::chain::Commitment;
 use crate::envelope::EncryptionContext;
+use crate::import_token::ImportToken;
 use crate::key::Wrapping;
 use crate::name::{EdgeName, KeyName};
 use crate::pseudonym::Identifier;
@@ -68,6 +69,8 @@ pub enum Use {
         edge: EdgeName,
         /// What the pseudonyms are evaluated from, or why one is nothing such.
         passages: Vec<crate::Result<Passage>>,
+        /// Where they lie in the run that they belong to, if they belong to one.
+        batch: Option<Batch>,
     },
     /// A public key to wrap outside material with, and its import token.
     GetImportParameters {
@@ -75,8 +78,20 @@ pub enum Use {
         key: KeyName,
         /// The key that will unwrap it.
         wrapping: KeyName,
-        /// How it will be wrapped.
-        mechanism: Wrapping,
+        /// How it will be wrapped; `None`: as the wrapping key was made for.
+        mechanism: Option<Wrapping>,
+    },
+    /// Whether wrapped material would come in: its structure, its import token, and a trial inside
+    /// the HSM that leaves nothing there.
+    CheckImport {
+        /// The key that would receive it.
+        key: KeyName,
+        /// What the import token says; its code is verified before it is believed.
+        token: ImportToken,
+        /// Its authentication code.
+        mac: [u8; 32],
+        /// The wrapped material.
+        bytes: Vec<u8>,
     },
     /// What was destroyed, and what may be left of it, signed in the HSM.
     Attest {
@@ -165,6 +180,7 @@ impl Use {
             Use::ChainPerson { .. } => Action::ChainPerson,
             Use::Translate { .. } => Action::Translate,
             Use::GetImportParameters { .. } => Action::GetImportParameters,
+            Use::CheckImport { .. } => Action::CheckImport,
             Use::Attest { .. } => Action::Attest,
             Use::GenerateRandom { .. } => Action::GenerateRandom,
         }
@@ -178,7 +194,8 @@ impl Use {
             | Use::Decrypt { key, .. }
             | Use::ReEncrypt { key, .. }
             | Use::GenerateDataKey { key, .. }
-            | Use::GetImportParameters { key, .. } => ("key", key.to_string()),
+            | Use::GetImportParameters { key, .. }
+            | Use::CheckImport { key, .. } => ("key", key.to_string()),
             Use::Pseudonymise { edge, .. }
             | Use::Translate { edge, .. }
             | Use::ChainPerson { edge, .. } => ("edge", edge.to_string()),
@@ -200,13 +217,15 @@ impl Use {
             Use::Pseudonymise { identifiers, .. } => identifiers.len(),
             Use::Translate { passages, .. } => passages.len(),
             Use::GetImportParameters { .. }
+            | Use::CheckImport { .. }
             | Use::ChainPerson { .. }
             | Use::Attest { .. }
             | Use::GenerateRandom { .. } => 1,
         }
     }
 
-    /// What its quotas are on; `None` for what none is on.
+    /// What its quotas are on; `None` for what none is on, or what has a count of its own
+    /// ([`crate::quota::Charged`]).
     #[must_use]
     pub fn metered(&self) -> Option<Metered> {
         match self {
@@ -214,12 +233,11 @@ impl Use {
             | Use::Decrypt { key, .. }
             | Use::ReEncrypt { key, .. }
             | Use::GenerateDataKey { key, .. }
-            | Use::GetImportParameters { key, .. } => Some(Metered::Key(key.clone())),
-            Use::Pseudonymise { edge, .. } | Use::Translate { edge, .. } => {
-                Some(Metered::Edge(edge.clone()))
-            }
-            // It has one of its own, which is a permission's (`chain::left`).
-            Use::ChainPerson { .. } => None,
+            | Use::GetImportParameters { key, .. }
+            | Use::CheckImport { key, .. } => Some(Metered::Key(key.clone())),
+            Use::Pseudonymise { edge, .. } => Some(Metered::Edge(edge.clone())),
+            // They have counts of their own: the campaign's, and a permission's (`chain::left`).
+            Use::Translate { .. } | Use::ChainPerson { .. } => None,
             Use::Attest { .. } | Use::GenerateRandom { .. } => None,
         }
     }
@@ -242,6 +260,7 @@ impl Use {
             Use::ChainPerson { identifier, .. } => identifier.size(),
             Use::Translate { passages, .. } => passages.iter().flatten().map(Passage::size).sum(),
             Use::GetImportParameters { .. } | Use::Attest { .. } => 0,
+            Use::CheckImport { bytes, .. } => bytes.len(),
             Use::GenerateRandom { length } => *length,
         };
         Tally {

@@ -20,6 +20,17 @@ pub enum Wrapped {
     Digest(String),
 }
 
+impl Wrapped {
+    /// SHA-256 of the wrapped material, hexadecimal, where the material is here.
+    #[must_use]
+    pub fn sha256(&self) -> Option<String> {
+        match self {
+            Wrapped::Material { bytes, .. } => Some(HEXLOWER.encode(&Sha256::digest(bytes))),
+            Wrapped::Digest(_) => None,
+        }
+    }
+}
+
 impl From<String> for Wrapped {
     fn from(digest: String) -> Self {
         Wrapped::Digest(digest)

@@ -9,7 +9,7 @@ use crate::class::Class;
 use crate::command::{Command, Named, Read};
 use crate::deployment::Deployment;
 use crate::error::{Error, Result};
-use crate::policy::{Answer, Circumstances, Question, Target};
+use crate::policy::{Answer, Circumstances, Coming, Question, Target};
 use crate::time::Time;
 
 /// Someone who asks, and what we know of them.
@@ -26,7 +26,7 @@ pub(super) struct Asker<'a> {
 
 /// What beside the caller changes the policy's mind.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Support {
+pub(super) struct Support<'a> {
     /// So many people agreed.
     pub(super) approvals: u8,
     /// Whether a declared emergency counts, if one is under way.
@@ -35,6 +35,8 @@ pub(super) struct Support {
     pub(super) proposed: Option<Action>,
     /// How long a destruction waits, when this schedules one.
     pub(super) waiting: Option<u64>,
+    /// How material comes in, when this brings some in.
+    pub(super) intake: Option<Coming<'a>>,
 }
 
 impl<'a> Asker<'a> {
@@ -151,7 +153,7 @@ impl<'a> Asker<'a> {
         &self,
         action: Action,
         target: Target<'_>,
-        support: Support,
+        support: Support<'_>,
     ) -> Option<Answer> {
         let question = self.question(action, target, support);
         // A question that cannot be put is answered with no: an action that does not apply to a
@@ -175,7 +177,7 @@ impl<'a> Asker<'a> {
         &'q self,
         action: Action,
         target: Target<'q>,
-        support: Support,
+        support: Support<'q>,
     ) -> Question<'q> {
         Question {
             principal: self.principal,
@@ -186,7 +188,7 @@ impl<'a> Asker<'a> {
         }
     }
 
-    fn circumstances(&self, support: Support) -> Circumstances<'_> {
+    fn circumstances<'q>(&'q self, support: Support<'q>) -> Circumstances<'q> {
         let sign_in = self.peer.and_then(|peer| peer.sign_in.as_ref());
         let running = || {
             self.bench
@@ -206,6 +208,7 @@ impl<'a> Asker<'a> {
             strong: sign_in.is_some_and(|s| s.strong),
             proposed: support.proposed,
             waiting: support.waiting,
+            intake: support.intake,
         }
     }
 
@@ -223,6 +226,7 @@ impl<'a> Asker<'a> {
             emergency: true,
             proposed: None,
             waiting: super::support::waiting(command),
+            intake: super::support::intake(self.bench.view, command),
         };
         let question = self.question(command.action(), target, support);
         let forbidden = self

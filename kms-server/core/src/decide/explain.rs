@@ -62,6 +62,7 @@ pub fn explain(
             strong: true,
             proposed: None,
             waiting: Some(Destruction::WAITING),
+            intake: None,
         },
     };
     let not_a_question = |e: Error| {

@@ -12,7 +12,7 @@ mod target;
 
 pub use access::{Access, access};
 pub use explain::{Explained, explain};
-pub use reach::{attestation_key, digest_key, import_token_key};
+pub use reach::{attestation_key, digest_key, import_parameters_key, import_token_key};
 pub use rules::{in_force, linkable, sound, with};
 
 use crate::action::Action;
@@ -20,7 +20,7 @@ use crate::caller::{Caller, Peer, Principal};
 use crate::command::{Change, Command};
 use crate::error::{Error, Result};
 use crate::id::KeyUid;
-use crate::name::{DIGEST_KEY, ProposalName, SpaceName};
+use crate::name::{DIGEST_KEY, IMPORT_PARAMETERS_KEY, ProposalName, SpaceName};
 use crate::permit::Permit;
 use crate::plane::Plane;
 use crate::policy::{Judge, Target};
@@ -158,7 +158,7 @@ fn judged(asker: &Asker<'_>, command: &Command) -> Result<Verdict> {
 }
 
 /// What whoever holds the machine and the PIN may do. `init`: everything, as long as there is no
-/// deployment; afterwards, what a start does to one that an earlier release made: the key of the
+/// deployment; afterwards, what a start does to one that an earlier release made: the keys of the
 /// deployment's own that it lacks. `rebuild`: hold, and destroy what is destroyed already.
 fn found(bench: Bench<'_>, command: &Command) -> Result<Permit> {
     let action = command.action();
@@ -170,7 +170,8 @@ fn found(bench: Bench<'_>, command: &Command) -> Result<Permit> {
     let founding = action == Action::Initialise;
     let lacks = match command {
         Command::Change(Change::FoundKey { name, .. }) => {
-            name.to_string() == DIGEST_KEY && bench.view.key(name).is_none()
+            [DIGEST_KEY, IMPORT_PARAMETERS_KEY].contains(&name.to_string().as_str())
+                && bench.view.key(name).is_none()
         }
         Command::Change(_) | Command::Use(_) | Command::Read(_) => false,
     };

@@ -7,7 +7,10 @@ use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::id::KeyId;
 use crate::key::{Key, Origin, Version};
-use crate::name::{ATTESTATION_KEY, DIGEST_KEY, EdgeName, IMPORT_TOKEN_KEY, KeyName, SpaceName};
+use crate::name::{
+    ATTESTATION_KEY, DIGEST_KEY, EdgeName, IMPORT_PARAMETERS_KEY, IMPORT_TOKEN_KEY, KeyName,
+    SpaceName,
+};
 use crate::renewal;
 use crate::state;
 use crate::view::View;
@@ -94,11 +97,13 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
                     .version(&token.wrapping)
                     .ok_or_else(|| Error::not_found(&token.wrapping))?;
                 usable(wrapping, Action::ImportKey, state::Use::Process)?;
-                Ok(vec![
+                let mut ids = vec![
                     view.next_id(target)?,
                     wrapping.id,
                     import_token_key(view)?.id,
-                ])
+                ];
+                ids.extend(digest_key(view)?.map(|key| key.id));
+                Ok(ids)
             }
         },
         Command::Use(usage) => match usage {
@@ -142,7 +147,7 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
             Use::GetImportParameters {
                 key: name,
                 wrapping,
-                ..
+                mechanism,
             } => {
                 let target = key(view, name)?;
                 if target.origin != Origin::External {
@@ -156,8 +161,27 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
                         "a key is imported through an import-wrapping key of its own space";
                     return Err(Error::invalid("wrapping_key", sentence));
                 }
+                let holder = key(view, wrapping)?;
+                holder.takes_in(target.class, mechanism.unwrap_or(holder.method()))?;
                 let wrapping = protecting(view, wrapping, usage.action())?;
-                Ok(vec![wrapping.id, import_token_key(view)?.id])
+                Ok(vec![
+                    wrapping.id,
+                    import_token_key(view)?.id,
+                    import_parameters_key(view)?.id,
+                ])
+            }
+            Use::CheckImport {
+                key: name, token, ..
+            } => {
+                let target = key(view, name)?;
+                let by = &token.wrapping;
+                let (wrapping, _) = view.version(by).ok_or_else(|| Error::not_found(by))?;
+                usable(wrapping, usage.action(), state::Use::Process)?;
+                Ok(vec![
+                    view.next_id(target)?,
+                    wrapping.id,
+                    import_token_key(view)?.id,
+                ])
             }
         },
     }
@@ -291,6 +315,7 @@ fn translating(bench: Bench<'_>, name: &EdgeName) -> Result<Vec<KeyId>> {
     }
     let mut ids = staged(view, old)?;
     ids.extend(staged(view, new)?);
+    ids.extend(digest_key(view)?.map(|key| key.id));
     ids.sort();
     ids.dedup();
     Ok(ids)
@@ -352,6 +377,20 @@ pub fn attestation_key(view: &View) -> Result<&Version> {
         Error::state(
             "this deployment has no key that signs attestations: when it was made, its HSM had no \
              ECDSA on P-256, or the service knew no attestations",
+        )
+    })
+}
+
+/// The deployment's own key that signs import parameters and receipts of imports.
+///
+/// # Errors
+/// `State` when this deployment has none.
+pub fn import_parameters_key(view: &View) -> Result<&Version> {
+    own(view, IMPORT_PARAMETERS_KEY)?.ok_or_else(|| {
+        Error::state(
+            "this deployment has no key that signs import parameters, and without a signature \
+             nobody can tell whose public key they wrap for: a start of the service makes it where \
+             the HSM has ECDSA on P-256",
         )
     })
 }

@@ -169,6 +169,7 @@ impl<'a> Rulebook<'a> {
                 strong: true,
                 proposed,
                 waiting: Some(Destruction::WAITING),
+                intake: None,
             },
         }
     }

@@ -6,11 +6,12 @@ use super::proposed;
 use super::target::target;
 use crate::action::Action;
 use crate::caller::Principal;
-use crate::command::{Change, Command};
+use crate::command::{Change, Command, Use};
 use crate::error::{Error, Result};
 use crate::name::ProposalName;
-use crate::policy::{Circumstances, Question, Regardless, Target};
+use crate::policy::{Circumstances, Coming, Question, Regardless, Target};
 use crate::proposal::Proposal;
+use crate::view::View;
 
 /// No policy can demand more approvals.
 pub(super) const MOST: u8 = 5;
@@ -45,6 +46,7 @@ pub(super) fn support(asker: &Asker<'_>, command: &Command) -> Result<Supported>
     let plain = Support {
         proposed: inner.as_ref().map(Command::action),
         waiting: waiting(inner.as_ref().unwrap_or(command)),
+        intake: intake(asker.bench.view, inner.as_ref().unwrap_or(command)),
         ..Support::default()
     };
     let with = |approvals, emergency| {
@@ -94,6 +96,24 @@ pub(super) fn waiting(command: &Command) -> Option<u64> {
         Command::Change(Change::ScheduleDestruction { waiting, .. }) => Some(*waiting),
         Command::Change(_) | Command::Use(_) | Command::Read(_) => None,
     }
+}
+
+/// How the command brings material in: what the wrapping key says, and nobody who asks.
+pub(super) fn intake<'a>(view: &'a View, command: &Command) -> Option<Coming<'a>> {
+    let (by, mechanism) = match command {
+        Command::Change(Change::ImportKey { token, .. })
+        | Command::Use(Use::CheckImport { token, .. }) => {
+            (token.wrapping.key(), Some(token.mechanism))
+        }
+        Command::Use(Use::GetImportParameters {
+            wrapping,
+            mechanism,
+            ..
+        }) => (wrapping, *mechanism),
+        Command::Change(_) | Command::Use(_) | Command::Read(_) => return None,
+    };
+    let (key, _) = view.key(by)?;
+    Some(Coming::under(key, mechanism.unwrap_or(key.method())))
 }
 
 fn yes(policies: Vec<String>, proposal: Option<ProposalName>, emergency: bool) -> Supported {
@@ -184,6 +204,7 @@ pub(super) fn may_approve(
             strong: false,
             proposed: Some(action),
             waiting: None,
+            intake: None,
         },
     };
     let of = Regardless::OfComing;

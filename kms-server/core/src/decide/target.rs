@@ -24,6 +24,11 @@ pub(super) fn target<'a>(view: &'a View, command: &'a Command) -> Target<'a> {
         let class = class.or(expected).unwrap_or(Class::DataAtRest);
         Target::Key(name, class, traits(name))
     };
+    // A key that receives material is of another class than the one that unwraps it.
+    let received = |name: &'a KeyName| {
+        let class = view.key(name).map(|(key, _)| key.class);
+        Target::Key(name, class.unwrap_or(Class::DataAtRest), traits(name))
+    };
     let edge = |name: &'a EdgeName| {
         let key = view.edge(name).map(|(edge, _)| &edge.key);
         Target::Edge(name, key.map(traits).unwrap_or_default())
@@ -58,7 +63,7 @@ pub(super) fn target<'a>(view: &'a View, command: &'a Command) -> Target<'a> {
                 };
                 Target::Key(name, *class, traits)
             }
-            Change::ImportKey { name, .. } => Target::Key(name, Class::DataAtRest, traits(name)),
+            Change::ImportKey { name, .. } => received(name),
             // A proposal is about what its command is about: the asker looks there.
             Change::Approve { .. }
             | Change::Reject { .. }
@@ -83,8 +88,8 @@ pub(super) fn target<'a>(view: &'a View, command: &'a Command) -> Target<'a> {
             | Use::Decrypt { key: name, .. }
             | Use::ReEncrypt { key: name, .. }
             | Use::GenerateDataKey { key: name, .. } => key(name, action),
-            Use::GetImportParameters { key: name, .. } => {
-                Target::Key(name, Class::DataAtRest, traits(name))
+            Use::GetImportParameters { key: name, .. } | Use::CheckImport { key: name, .. } => {
+                received(name)
             }
             Use::Pseudonymise { edge: name, .. }
             | Use::ChainPerson { edge: name, .. }

@@ -23,6 +23,7 @@ pub(super) fn create_key(ground: Ground<'_>, change: &Change) -> Result<Plan> {
         labels,
         study,
         lifecycle,
+        intake,
     } = change
     else {
         return Err(Error::internal("create_key plans CreateKey alone"));
@@ -49,8 +50,10 @@ pub(super) fn create_key(ground: Ground<'_>, change: &Change) -> Result<Plan> {
     let wrong = match class {
         Class::ServiceImportToken
         | Class::ServiceAttestation
-        | Class::ServiceExchange
-        | Class::ServiceDigest => Some(("class", "service keys are the deployment's own")),
+        | Class::ServiceDigest
+        | Class::ServiceImportParameters => {
+            Some(("class", "service keys are the deployment's own"))
+        }
         Class::Pseudonymisation => Some((
             "class",
             "a pseudonymisation key belongs to an edge: create the edge, it makes its key",
@@ -71,12 +74,28 @@ pub(super) fn create_key(ground: Ground<'_>, change: &Change) -> Result<Plan> {
             "origin",
             "keys of this class are generated in the HSM, never imported",
         )),
-        Class::DataAtRest | Class::ImportWrapping => None,
+        Class::ServiceExchange if *origin == Origin::Generated => Some((
+            "origin",
+            "an exchange key is shared with a partner: declare it with origin external, and import it",
+        )),
+        Class::ServiceExchange if intake.is_none() => Some((
+            "intake",
+            "an exchange key says what it takes in: AES-KW or AES-KWP, and data-at-rest",
+        )),
+        Class::DataAtRest if intake.is_some() => Some((
+            "intake",
+            "only import-wrapping and exchange keys take keys in",
+        )),
+        Class::DataAtRest | Class::ImportWrapping | Class::ServiceExchange => None,
     };
     if let Some((field, sentence)) = wrong {
         return Err(Error::invalid(field, sentence));
     }
+    if let Some(intake) = intake {
+        intake.suits(*class)?;
+    }
     let mut key = new_key(ground, name, *class, title.clone(), *origin, *exportable);
+    key.intake.clone_from(intake);
     key.labels.clone_from(labels);
     key.study.clone_from(study);
     key.lifecycle = *lifecycle;
@@ -149,6 +168,7 @@ pub(super) fn new_key(
         rewrap: None,
         renewal: None,
         seals: None,
+        intake: None,
         created: ground.now,
         updated: ground.now,
     }

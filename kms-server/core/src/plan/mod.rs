@@ -34,6 +34,7 @@ use crate::view::View;
 use edge::create_edge;
 use key::{create_key, first_version, new_key};
 use serde::{Deserialize, Serialize};
+pub use version::receives;
 use version::{import, move_version, rotate};
 
 /// A planned change: values to write, each on an expected revision, and an act of the HSM before.
@@ -273,9 +274,9 @@ pub fn plan(ground: Ground<'_>, change: &Change) -> Result<Plan> {
             name,
             etag,
             token,
+            wrapped,
             reason,
-            ..
-        } => import(ground, (name, *etag), token, reason),
+        } => import(ground, (name, *etag), (token, wrapped), reason),
         Change::Approve {
             proposal,
             scheme,

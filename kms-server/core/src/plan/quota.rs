@@ -82,7 +82,8 @@ fn metered(ground: Ground<'_>, on: &Metered) -> Result<()> {
         Class::ServiceImportToken
         | Class::ServiceAttestation
         | Class::ServiceExchange
-        | Class::ServiceDigest => "this is the deployment's own key: no caller uses it",
+        | Class::ServiceDigest
+        | Class::ServiceImportParameters => "this is the deployment's own key: no caller uses it",
     };
     Err(Error::invalid("name", wrong))
 }

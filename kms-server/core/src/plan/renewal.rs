@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::key::{Key, Origin, Version};
 use crate::lifecycle::Period;
 use crate::name::{EdgeName, KeyName, TABLE_PREFIX, VersionName};
+use crate::quota::EXPECTED_MAX;
 use crate::renewal::{Ended, Mode, Renewal, Verified, left_over, running, stages};
 use crate::revision::Revision;
 use crate::space::Edge;
@@ -22,6 +23,7 @@ pub(super) fn start(ground: Ground<'_>, change: &Change) -> Result<Plan> {
         etag,
         mode,
         translators,
+        expected,
         lasting,
         reason,
     } = change
@@ -37,6 +39,10 @@ pub(super) fn start(ground: Ground<'_>, change: &Change) -> Result<Plan> {
         )));
     }
     let translators = services(translators)?;
+    if !(1..=EXPECTED_MAX).contains(expected) {
+        let sentence = "say how many rows will be translated: 1 to 10,000,000,000";
+        return Err(Error::invalid("expected", sentence));
+    }
     if *lasting == 0 || *lasting > Renewal::LONGEST {
         let sentence = format!("translating lasts {} at most", Period(Renewal::LONGEST));
         return Err(Error::invalid("lasting", sentence));
@@ -51,6 +57,7 @@ pub(super) fn start(ground: Ground<'_>, change: &Change) -> Result<Plan> {
         successor,
         table: table.clone(),
         translators,
+        expected: *expected,
         until: ground.now.plus_millis(*lasting),
         moved: ground.moved(reason),
         verified: None,

@@ -3,6 +3,7 @@
 use super::key::open;
 use super::{Act, Ground, Plan, Write, existing, new, over, unchanged, written};
 use crate::action::Action;
+use crate::command::Wrapped;
 use crate::error::{Error, Result};
 use crate::import_token::ImportToken;
 use crate::key::{Imported, Key, KeySpec, Origin, Version};
@@ -12,6 +13,7 @@ use crate::revision::Revision;
 use crate::state::State;
 use crate::time::Time;
 use crate::value::Value;
+use crate::view::View;
 
 pub(super) fn move_version(
     ground: Ground<'_>,
@@ -156,12 +158,30 @@ pub(super) fn rotate(
 pub(super) fn import(
     ground: Ground<'_>,
     (name, etag): (&KeyName, Option<Revision>),
-    token: &ImportToken,
+    (token, wrapped): (&ImportToken, &Wrapped),
     reason: &str,
 ) -> Result<Plan> {
     let (key, revision) = existing(ground.view, name, etag)?;
     open(ground, name.space())?;
-    if token.expires <= ground.now {
+    let holder = receives(ground.view, key, token, ground.now)?;
+    let imported = Imported {
+        wrapping: token.wrapping.clone(),
+        mechanism: token.mechanism,
+        two_steps: holder.in_two_steps(),
+        source: holder.source().cloned(),
+        sha256: wrapped.sha256(),
+        by: Some(ground.caller.to_string()),
+    };
+    let state = State::Active;
+    next_version(ground, (key, revision), state, reason, Some(imported))
+}
+
+/// Whether this key receives what comes in with this import token now. Gives the wrapping key.
+///
+/// # Errors
+/// `Invalid` when it is for another key, or has expired; `Conflict` when it is spent.
+pub fn receives<'a>(view: &'a View, key: &Key, token: &ImportToken, now: Time) -> Result<&'a Key> {
+    if token.expires <= now {
         return Err(Error::invalid(
             "import_token",
             "the import token has expired; get new import parameters",
@@ -173,17 +193,15 @@ pub(super) fn import(
             "the import token is for another key",
         ));
     }
-    if token.target != ground.view.next_id(key)? {
+    if token.target != view.next_id(key)? {
         return Err(Error::conflict(
             "the import token is spent: it was used, its import was given up, or another version was made since; get new import parameters",
         ));
     }
-    let imported = Imported {
-        wrapping: token.wrapping.clone(),
-        mechanism: token.mechanism,
-    };
-    let state = State::Active;
-    next_version(ground, (key, revision), state, reason, Some(imported))
+    let by = token.wrapping.key();
+    let (holder, _) = view.key(by).ok_or_else(|| Error::not_found(by))?;
+    holder.takes_in(key.class, token.mechanism)?;
+    Ok(holder)
 }
 
 /// A new version of a key that exists. An active one becomes primary and retires the former.
@@ -227,6 +245,7 @@ pub(super) fn next_version(
         label: version.name.clone(),
         class: key.class,
         exportable: key.exportable,
+        intake: key.intake.clone(),
     };
     let subject = version.name.to_string();
     let mut writes = vec![new(Value::Version(version))];

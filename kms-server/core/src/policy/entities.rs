@@ -101,6 +101,14 @@ fn pairs(circumstances: &Circumstances<'_>) -> Result<Vec<(String, RestrictedExp
         let waiting = RestrictedExpression::new_duration(format!("{waiting}ms"));
         pairs.push(("waiting", waiting));
     }
+    if let Some(coming) = circumstances.intake {
+        pairs.push(("mechanism", text(coming.mechanism.name())));
+        let two_steps = RestrictedExpression::new_bool(coming.two_steps);
+        pairs.push(("twoSteps", two_steps));
+        if let Some(source) = coming.source {
+            pairs.push(("partner", text(source.as_str())));
+        }
+    }
     Ok(pairs
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))

@@ -7,7 +7,7 @@ mod schema;
 mod sitting;
 mod speaking;
 
-pub use question::{Answer, Circumstances, Question, Target, Traits};
+pub use question::{Answer, Circumstances, Coming, Question, Target, Traits};
 pub use regardless::Regardless;
 pub use sitting::Sitting;
 

@@ -5,7 +5,7 @@ use crate::binding::Binding;
 use crate::caller::Principal;
 use crate::class::Class;
 use crate::deployment::Environment;
-use crate::key::{Key, Study};
+use crate::key::{Key, Study, Wrapping};
 use crate::name::{DomainName, EdgeName, KeyName, Slug, SpaceName};
 use crate::renewal::{campaign_of_table, running};
 use crate::space::SpaceKind;
@@ -106,6 +106,31 @@ pub struct Circumstances<'a> {
     pub proposed: Option<Action>,
     /// For a destruction to be scheduled: how long it waits, in milliseconds.
     pub waiting: Option<u64>,
+    /// For material that comes in: how.
+    pub intake: Option<Coming<'a>>,
+}
+
+/// How material comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Coming<'a> {
+    /// How it is wrapped.
+    pub mechanism: Wrapping,
+    /// Whether it is unwrapped in two steps.
+    pub two_steps: bool,
+    /// The source that the wrapping key is for.
+    pub source: Option<&'a Slug>,
+}
+
+impl<'a> Coming<'a> {
+    /// Under this wrapping key.
+    #[must_use]
+    pub fn under(key: &'a Key, mechanism: Wrapping) -> Self {
+        Coming {
+            mechanism,
+            two_steps: key.in_two_steps(),
+            source: key.source(),
+        }
+    }
 }
 
 /// What the policy says, and the policies that made it say so: those that permit, or for no those

@@ -1,13 +1,13 @@
 //! What a schema must say, so that questions need not be held against it each time.
 
 use super::entities::{context, entities, request, uid};
-use super::question::{Circumstances, Question, Target, Traits};
+use super::question::{Circumstances, Coming, Question, Target, Traits};
 use crate::action::Action;
 use crate::caller::Principal;
 use crate::class::Class;
 use crate::deployment::Environment;
 use crate::error::{Error, Result};
-use crate::key::Study;
+use crate::key::{Study, Wrapping};
 use crate::name::{DomainName, EdgeName, KeyName, SpaceName};
 use crate::space::SpaceKind;
 use crate::time::Time;
@@ -70,6 +70,11 @@ pub(super) fn conforms(
         strong: true,
         proposed: Some(Action::PutPolicy),
         waiting: Some(1),
+        intake: Some(Coming {
+            mechanism: Wrapping::RsaAesSha1,
+            two_steps: true,
+            source: Some(&study.purpose),
+        }),
     };
     let nothing = Circumstances {
         source: None,
@@ -77,6 +82,7 @@ pub(super) fn conforms(
         authenticated: None,
         proposed: None,
         waiting: None,
+        intake: None,
         ..everything
     };
     let principals: [Principal; 2] = ["person/a".parse()?, "service/a".parse()?];

@@ -5,12 +5,14 @@
 //! whole of it holds: limits of two of them are never mixed.
 
 mod account;
+mod charged;
 mod name;
 mod run;
 #[cfg(test)]
 mod tests;
 
 pub use account::{Account, Exceeded, Level, Reached, Standing, Tally, grouped, span};
+pub use charged::{Campaign, Charged};
 pub use name::{Metered, QuotaName};
 pub use run::{Batch, CALLS_MAX, Content, EXPECTED_MAX, Mark, PART, RUN_LIFE, RUNS_MAX, Run, room};
 

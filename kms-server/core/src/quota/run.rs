@@ -10,6 +10,7 @@
 
 use super::grouped;
 use crate::codec::{self, Reader};
+use crate::command::Passage;
 use crate::error::{Error, Result};
 use crate::pseudonym::Identifier;
 use crate::time::Time;
@@ -17,9 +18,10 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// How long a run is remembered, from its first call: what was charged is evaluated within it. One
-/// that is forgotten is charged again, whole. A week lets a weekend pass between a failure and
-/// whoever mends it; on any day no more is evaluated than a week's charges.
+/// How long a run of evaluations is remembered, from its first call: what was charged is evaluated
+/// within it. One that is forgotten is charged again, whole. A week lets a weekend pass between a
+/// failure and whoever mends it; on any day no more is evaluated than a week's charges. A run of
+/// translations is remembered for as long as its campaign may last.
 pub const RUN_LIFE: u64 = 7 * 24 * crate::time::HOUR;
 
 /// Runs of one caller on one edge that are remembered at once, at most.
@@ -115,12 +117,12 @@ impl Batch {
     }
 
     /// What the HSM authenticates, so that a mark is of this content, at this place, and of no
-    /// other run, caller or edge.
+    /// other run, caller, edge or campaign.
     #[must_use]
-    pub fn authenticated(&self, edge: &str, who: &str, content: &Content) -> Vec<u8> {
+    pub fn authenticated(&self, on: &str, who: &str, content: &Content) -> Vec<u8> {
         let mut out = Vec::new();
         codec::put(&mut out, b"emc2-kms/run-mark/v1");
-        codec::put(&mut out, edge.as_bytes());
+        codec::put(&mut out, on.as_bytes());
         codec::put(&mut out, who.as_bytes());
         codec::put(&mut out, self.id.as_bytes());
         codec::put(&mut out, &self.offset.to_be_bytes());
@@ -150,16 +152,19 @@ impl Content {
     pub fn of(identifiers: &[Result<Identifier>]) -> Self {
         let mut digest = Sha256::new();
         for identifier in identifiers {
-            match identifier {
-                Ok(identifier) => {
-                    let canonical = identifier.canonical();
-                    let length = u32::try_from(canonical.len()).unwrap_or(u32::MAX);
-                    digest.update(length.to_be_bytes());
-                    digest.update(&*canonical);
-                }
-                // No identifier is this long.
-                Err(_) => digest.update([0xff; 4]),
-            }
+            take(&mut digest, identifier.as_ref().ok());
+        }
+        Content(digest.finalize().into())
+    }
+
+    /// Of these passages, both sides of each; one that is none has its place.
+    #[must_use]
+    pub fn of_passages(passages: &[Result<Passage>]) -> Self {
+        let mut digest = Sha256::new();
+        for passage in passages {
+            let passage = passage.as_ref().ok();
+            take(&mut digest, passage.map(|passage| &passage.before));
+            take(&mut digest, passage.and_then(|p| p.after.as_ref()));
         }
         Content(digest.finalize().into())
     }
@@ -175,6 +180,18 @@ impl Content {
     }
 }
 
+/// One identifier, behind its length; what is none is longer than any.
+fn take(digest: &mut Sha256, identifier: Option<&Identifier>) {
+    let Some(identifier) = identifier else {
+        digest.update([0xff; 4]);
+        return;
+    };
+    let canonical = identifier.canonical();
+    let length = u32::try_from(canonical.len()).unwrap_or(u32::MAX);
+    digest.update(length.to_be_bytes());
+    digest.update(&*canonical);
+}
+
 impl Run {
     /// A run that begins, on a version of the edge's key. Nothing of it is checked off.
     #[must_use]
@@ -187,11 +204,11 @@ impl Run {
         }
     }
 
-    /// Whether it is forgotten. One that begins in the future (the clock was set back, and the
-    /// service started again) is not.
+    /// Whether it is forgotten, where runs live this long. One that begins in the future (the clock
+    /// was set back, and the service started again) is not.
     #[must_use]
-    pub fn is_over(&self, now: Time) -> bool {
-        self.begun.plus_millis(RUN_LIFE) <= now
+    pub fn is_over(&self, life: u64, now: Time) -> bool {
+        self.begun.plus_millis(life) <= now
     }
 
     /// Whether every identifier was checked off.
@@ -297,15 +314,16 @@ impl Run {
 ///
 /// # Errors
 /// `Exhausted` when there are too many under way.
-pub fn room(runs: &BTreeMap<Uuid, Run>, now: Time) -> Result<Vec<Uuid>> {
-    let (mut gone, kept): (Vec<_>, Vec<_>) = runs.iter().partition(|(_, run)| run.is_over(now));
+pub fn room(runs: &BTreeMap<Uuid, Run>, life: u64, now: Time) -> Result<Vec<Uuid>> {
+    let (mut gone, kept): (Vec<_>, Vec<_>) =
+        runs.iter().partition(|(_, run)| run.is_over(life, now));
     let surplus = (kept.len() + 1).saturating_sub(RUNS_MAX);
     let mut complete: Vec<_> = kept.iter().filter(|(_, run)| run.is_complete()).collect();
     complete.sort_by_key(|(_, run)| run.begun);
     if complete.len() < surplus {
         return Err(Error::exhausted(
             "64 of your runs on this edge are under way: finish one of them, or wait until the \
-             first is a week old",
+             first is forgotten",
         ));
     }
     gone.extend(complete.into_iter().take(surplus).copied());

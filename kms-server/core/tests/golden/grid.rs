@@ -107,6 +107,7 @@ fn circumstances(approvals: u8) -> Circumstances<'static> {
         strong: false,
         proposed: None,
         waiting: Some(Destruction::WAITING),
+        intake: None,
     }
 }
 

@@ -35,7 +35,7 @@ fn command(action: Action, number: u32) -> Command {
         Action::GetImportParameters => Command::Use(Use::GetImportParameters {
             key: "spaces/lab/keys/partner".parse().unwrap(),
             wrapping: key,
-            mechanism: Wrapping::OaepSha256,
+            mechanism: Some(Wrapping::OaepSha256),
         }),
         Action::Pseudonymise => Command::Use(Use::Pseudonymise {
             batch: None,
@@ -187,7 +187,8 @@ fn decide_permits_what_the_tables_allow() {
                     | Class::ServiceImportToken
                     | Class::ServiceAttestation
                     | Class::ServiceExchange
-                    | Class::ServiceDigest => Role::Pseudonymiser,
+                    | Class::ServiceDigest
+                    | Class::ServiceImportParameters => Role::Pseudonymiser,
                 };
                 put(
                     &mut view,
@@ -223,11 +224,14 @@ fn external(view: &mut View) {
 }
 
 fn service_key(view: &mut View) {
-    let name = kms_core::name::IMPORT_TOKEN_KEY.parse().unwrap();
-    key(
-        view,
-        &name,
-        Class::ServiceImportToken,
-        &[(State::Active, false)],
-    );
+    for (name, class) in [
+        (kms_core::name::IMPORT_TOKEN_KEY, Class::ServiceImportToken),
+        (
+            kms_core::name::IMPORT_PARAMETERS_KEY,
+            Class::ServiceImportParameters,
+        ),
+    ] {
+        let name = name.parse().unwrap();
+        key(view, &name, class, &[(State::Active, false)]);
+    }
 }

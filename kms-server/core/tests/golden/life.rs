@@ -107,6 +107,7 @@ fn change(step: &Step) -> Option<Change> {
             labels: [].into(),
             study: None,
             lifecycle: Lifecycle::default(),
+            intake: None,
         },
         Step::Rotate(key, pre_active) => Change::RotateKey {
             name: name(*key),

@@ -14,6 +14,7 @@ mod burnt;
 mod due;
 mod erasure;
 mod grid;
+mod import;
 mod invariants;
 mod invented;
 mod judgement;

@@ -85,6 +85,7 @@ fn change() -> (Intention, Outcome) {
         labels: [("owner".to_owned(), "lab".to_owned())].into(),
         study: None,
         lifecycle: Lifecycle::default(),
+        intake: None,
     };
     let ground = ground(&view, &asker, KeyUid([0xab; 16]));
     let intention = Intention {

@@ -102,6 +102,7 @@ fn start(mode: Mode) -> Change {
         etag: None,
         mode,
         translators: vec!["service/s".parse().unwrap()],
+        expected: 1_000_000,
         lasting: 60_000,
         reason: "a test".into(),
     }
@@ -152,6 +153,7 @@ fn translate(view: &View, who: &str) -> Result<Vec<KeyId>> {
     let command = Command::Use(Use::Translate {
         edge: edge(),
         passages,
+        batch: None,
     });
     let permit =
         decide(bench(view, KeyUid([0; 16])), &caller(who), &command).and_then(Verdict::permit)?;
@@ -221,6 +223,7 @@ fn only_those_bound_to_a_campaign_translate_and_only_while_it_runs() {
     let command = Command::Use(Use::Translate {
         edge: edge(),
         passages: vec![Err(Error::invalid("identifier", "none"))],
+        batch: None,
     });
     let over = decide(later, &caller("service/s"), &command).unwrap_err();
     assert_eq!(over.kind(), Kind::State);

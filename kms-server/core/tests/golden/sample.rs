@@ -232,6 +232,7 @@ pub(crate) fn key(view: &mut View, name: &KeyName, class: Class, states: &[(Stat
             rewrap: None,
             renewal: None,
             seals: None,
+            intake: None,
             created: NOW,
             updated: NOW,
         }),
@@ -243,5 +244,6 @@ pub(crate) fn learned(number: u32) -> Learned {
     Learned {
         fingerprint: format!("{number:032x}"),
         public_key: None,
+        recognised: None,
     }
 }

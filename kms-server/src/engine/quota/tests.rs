@@ -83,7 +83,7 @@ fn tell(limits: &Limits, story: &[Step]) -> Told {
         .unwrap();
     let (store, clock) = (Flaky::new(), Manual::default());
     clock.goes_on(BEGINNING);
-    let on: Metered = "spaces/w/edges/d".parse().unwrap();
+    let on = Charged::Quota("spaces/w/edges/d".parse().unwrap());
     let who: Principal = "service/p".parse().unwrap();
     let (mut ledger, mut pace) = (Ledger::default(), Pace::new(clock.now(), &clock));
     let mut told = Told {
@@ -230,7 +230,8 @@ fn a_courtesy_writes_nothing() {
         .build()
         .unwrap();
     let store = Flaky::new();
-    let (on, who) = ("spaces/w/keys/k".parse().unwrap(), "service/p".parse());
+    let on = Charged::Quota("spaces/w/keys/k".parse().unwrap());
+    let who = "service/p".parse();
     let (who, limits) = (who.unwrap(), a_day(3));
     let tally = Tally {
         requests: 1,

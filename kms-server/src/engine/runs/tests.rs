@@ -5,7 +5,7 @@
 use super::*;
 use crate::engine::flaky::{Fault, Flaky};
 use kms_core::caller::Principal;
-use kms_core::quota::{Limits, Metered, RUN_LIFE, RUNS_MAX};
+use kms_core::quota::{Limits, RUN_LIFE, RUNS_MAX};
 use kms_core::time::{HOUR, Time};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -52,7 +52,7 @@ struct World {
     spent: Ledger<Account>,
     now: Time,
     limits: Limits,
-    on: Metered,
+    on: Charged,
     who: Principal,
 }
 
@@ -68,7 +68,7 @@ impl World {
             spent: Ledger::default(),
             now: Time(1_000),
             limits: serde_json::from_str(&limits).unwrap(),
-            on: "spaces/w/edges/d".parse().unwrap(),
+            on: Charged::Quota("spaces/w/edges/d".parse().unwrap()),
             who: "service/p".parse().unwrap(),
         }
     }
@@ -98,14 +98,15 @@ impl World {
 
     /// Whether the store has it.
     fn has_begun(&self, run: u8) -> bool {
-        let of = format!("{RUNS}{}/{}/", self.on, self.who);
+        let of = self.on.runs(&self.who);
         let runs = runtime().block_on(read(&self.store, &of)).unwrap();
-        runs.get(&id(run)).is_some_and(|run| !run.is_over(self.now))
+        runs.get(&id(run))
+            .is_some_and(|run| !run.is_over(RUN_LIFE, self.now))
     }
 
     /// Identifiers that were charged, and those that were counted ahead.
     fn charged(&self) -> u64 {
-        let name = name(&self.on, &self.who);
+        let name = self.on.account(&self.who);
         let spent = self.spent.spent(Keep::Durable(&self.store), &name);
         let account: Account = runtime().block_on(spent).unwrap();
         let standings = account.standings(&self.limits, self.now);

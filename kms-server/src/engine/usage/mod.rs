@@ -16,7 +16,7 @@ use kms_core::error::{Error, Result};
 use kms_core::key::Version;
 use kms_core::name::KeyName;
 use kms_core::permit::{Permit, SystemOp};
-use kms_core::quota::Reached;
+use kms_core::quota::{Content, Reached};
 use kms_core::record::{Counts, RunPart};
 use kms_core::view::View;
 use touched::Touched;
@@ -119,29 +119,26 @@ impl Engine {
     ) -> Result<Done> {
         match &usage {
             Use::Pseudonymise {
-                edge,
-                identifiers,
-                batch: Some(batch),
+                identifiers, batch, ..
             } => {
-                let cost = usage.tally();
-                self.check_off_call(call, bench, (edge, identifiers, batch), cost, noted)
+                let content = Content::of(identifiers);
+                self.charge_call(call, bench, (&usage, batch.as_ref()), &content, noted)
                     .await?;
             }
-            Use::Pseudonymise {
-                edge: _,
-                identifiers,
-                batch: None,
+            Use::Translate {
+                passages, batch, ..
             } => {
-                self.charge(bench.view, call, &usage, noted).await?;
-                self.digest_call(call, bench, identifiers, noted).await?;
+                let content = Content::of_passages(passages);
+                self.charge_call(call, bench, (&usage, batch.as_ref()), &content, noted)
+                    .await?;
             }
             Use::Encrypt { .. }
             | Use::Decrypt { .. }
             | Use::ReEncrypt { .. }
             | Use::GenerateDataKey { .. }
-            | Use::Translate { .. }
             | Use::ChainPerson { .. }
             | Use::GetImportParameters { .. }
+            | Use::CheckImport { .. }
             | Use::Attest { .. }
             | Use::GenerateRandom { .. } => {
                 self.charge(bench.view, call, &usage, noted).await?;
@@ -160,7 +157,7 @@ impl Engine {
             Use::ChainPerson {
                 edge, identifier, ..
             } => self.follow(bench, &edge, &identifier).await,
-            Use::Translate { edge, passages } => self.translate(bench, &edge, passages).await,
+            Use::Translate { edge, passages, .. } => self.translate(bench, &edge, passages).await,
             Use::GetImportParameters {
                 key,
                 wrapping,
@@ -172,7 +169,7 @@ impl Engine {
                     .await?;
                 // Outside, a key will be wrapped under it.
                 let mut versions = Touched::default();
-                versions.protected(&given.wrapping);
+                versions.protected(&given.parameters.wrapper.version);
                 let reply = Reply::ImportParameters(Box::new(given));
                 Ok(Done {
                     reply,
@@ -180,10 +177,26 @@ impl Engine {
                     versions,
                 })
             }
+            Use::CheckImport {
+                key,
+                token,
+                mac,
+                bytes,
+            } => {
+                let asked = (&key, &token, &mac, bytes.as_slice());
+                self.check_import(bench.permit, bench.view, asked).await?;
+                let mut versions = Touched::default();
+                versions.processed(&token.wrapping);
+                Ok(Done {
+                    reply: Reply::Checked,
+                    items: vec![Ok(bytes.len())],
+                    versions,
+                })
+            }
             Use::Attest { subject } => {
                 let attestation = self.attest(bench.permit, bench.view, subject).await?;
                 let mut versions = Touched::default();
-                versions.protected(&attestation.signer);
+                versions.protected(&attestation.signed.signer);
                 Ok(Done {
                     reply: Reply::Attestation(Box::new(attestation)),
                     items: vec![Ok(0)],

@@ -6,29 +6,49 @@ use crate::engine::digest::taken;
 use crate::engine::runs::Part;
 use crate::engine::{Call, Engine};
 use data_encoding::HEXLOWER;
+use kms_core::command::Use;
 use kms_core::error::{Error, Result};
-use kms_core::name::EdgeName;
-use kms_core::pseudonym::Identifier;
-use kms_core::quota::{Batch, Content, Mark, Metered, Tally};
+use kms_core::quota::{Batch, Charged, Content, Mark, Metered};
+use kms_core::view::View;
 
 impl Engine {
-    /// Checks off one call of a run before anything of it is evaluated, and charges what it costs.
-    pub(super) async fn check_off_call(
+    /// Charges a call by which identifiers are evaluated, before any of them is.
+    pub(super) async fn charge_call(
         &self,
         call: &Call,
         bench: &Bench<'_>,
-        (edge, identifiers, batch): (&EdgeName, &[Result<Identifier>], &Batch),
-        cost: Tally,
+        (usage, batch): (&Use, Option<&Batch>),
+        content: &Content,
+        noted: &mut Noted,
+    ) -> Result<()> {
+        if let Some(batch) = batch {
+            let part = (usage, batch);
+            return self.check_off_call(call, bench, part, content, noted).await;
+        }
+        self.charge(bench.view, call, usage, noted).await?;
+        if usage.items() < 2 {
+            return Ok(());
+        }
+        self.digest_call(call, bench, content, noted).await
+    }
+
+    /// Checks off one call of a run before anything of it is evaluated, and charges what it costs.
+    async fn check_off_call(
+        &self,
+        call: &Call,
+        bench: &Bench<'_>,
+        (usage, batch): (&Use, &Batch),
+        content: &Content,
         noted: &mut Noted,
     ) -> Result<()> {
         let view = bench.view;
         let peer = call.caller.peer();
         let peer = peer.ok_or_else(|| Error::internal("the service evaluates nothing itself"))?;
         let who = view.who(&peer.identity().principal).to_string();
-        let content = Content::of(identifiers);
+        let (on, version) = run_of(view, usage)?;
         let inputs = vec![
             content.recorded(&call.id),
-            batch.authenticated(&edge.to_string(), &who, &content),
+            batch.authenticated(&on.to_string(), &who, content),
         ];
         let digests = self.digests(bench.permit, view, inputs).await?;
         let mut digests = digests.ok_or_else(|| {
@@ -42,31 +62,44 @@ impl Engine {
         let mark = mark.first_chunk::<16>();
         let mark: Mark = *mark.ok_or_else(|| Error::internal("the HSM gave a short answer"))?;
         noted.digest = Some(HEXLOWER.encode(&taken(&mut digests)?));
-        let (found, _) = view.edge(edge).ok_or_else(|| Error::not_found(edge))?;
         let part = Part {
             batch: *batch,
-            version: primary(view, &found.key)?.name.number(),
+            version,
             mark,
         };
-        let metered = (Metered::Edge(edge.clone()), cost);
-        self.check_off(view, call, metered, part, noted).await
+        let charged = (usage.action(), on, usage.tally());
+        self.check_off(view, call, charged, part, noted).await
     }
 
     /// What the record of several identifiers says of them.
-    pub(super) async fn digest_call(
+    async fn digest_call(
         &self,
         call: &Call,
         bench: &Bench<'_>,
-        identifiers: &[Result<Identifier>],
+        content: &Content,
         noted: &mut Noted,
     ) -> Result<()> {
-        if identifiers.len() < 2 {
-            return Ok(());
-        }
-        let inputs = vec![Content::of(identifiers).recorded(&call.id)];
+        let inputs = vec![content.recorded(&call.id)];
         if let Some(mut digests) = self.digests(bench.permit, bench.view, inputs).await? {
             noted.digest = Some(HEXLOWER.encode(&taken(&mut digests)?));
         }
         Ok(())
     }
+}
+
+/// What a run of this use is charged to, and the number of the version that makes its pseudonyms.
+fn run_of(view: &View, usage: &Use) -> Result<(Charged, u32)> {
+    let on = Charged::of(view, usage)?;
+    let on = on.ok_or_else(|| Error::internal("a run that nothing limits"))?;
+    let version = match &on {
+        Charged::Quota(Metered::Edge(name)) => {
+            let (edge, _) = view.edge(name).ok_or_else(|| Error::not_found(name))?;
+            primary(view, &edge.key)?.name.number()
+        }
+        Charged::Quota(Metered::Key(_)) => {
+            return Err(Error::internal("a run that is along no edge"));
+        }
+        Charged::Campaign(campaign) => campaign.successor(),
+    };
+    Ok((on, version))
 }

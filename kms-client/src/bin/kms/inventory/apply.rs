@@ -2,6 +2,7 @@
 
 use super::document::{Class, Domain, Edge, Input, Key, Origin, Space, SpaceKind, Study};
 use super::plan::{Plan, PutQuota, Step, Update, UpdateSpace};
+use crate::intake::Intake;
 use crate::lifecycle::Written;
 use crate::limits;
 use crate::progress;
@@ -150,6 +151,7 @@ fn made_key(key: &Key) -> Result<v1::Key, Error> {
     let class = match key.class {
         Class::DataAtRest => v1::KeyClass::DataAtRest,
         Class::ImportWrapping => v1::KeyClass::ImportWrapping,
+        Class::Exchange => v1::KeyClass::Exchange,
     };
     let origin = match key.origin {
         Origin::Generated => v1::Origin::Generated,
@@ -164,6 +166,7 @@ fn made_key(key: &Key) -> Result<v1::Key, Error> {
         labels: key.labels.clone().unwrap_or_default(),
         study: key.study.as_ref().map(Study::message),
         lifecycle: key.lifecycle.clone().map(Written::message),
+        intake: key.intake.as_ref().map(Intake::message),
         ..v1::Key::default()
     })
 }

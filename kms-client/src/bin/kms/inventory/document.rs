@@ -1,5 +1,6 @@
 //! The file, as written.
 
+use crate::intake::Intake;
 use crate::lifecycle::Written;
 use crate::limits::Written as Limits;
 use crate::study;
@@ -82,6 +83,9 @@ pub(crate) struct Key {
     pub(crate) origin: Origin,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) exportable: bool,
+    /// Of a wrapping key: what it takes in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) intake: Option<Intake>,
 }
 
 /// How much may be asked of one edge or one key: of each caller who has no quota of their own, or
@@ -153,6 +157,7 @@ impl Input {
 pub(crate) enum Class {
     DataAtRest,
     ImportWrapping,
+    Exchange,
 }
 
 /// Where material comes from.

@@ -148,7 +148,8 @@ impl<'a> Draft<'a> {
                 "exportable",
                 &now.key.exportable,
                 &key.exportable,
-            );
+            )
+            & self.fixed(at, &what, "intake", &now.key.intake, &key.intake);
         let title = change(&now.key.title, &key.title);
         let labels = change(&now.key.labels, &key.labels);
         let study = new_study(now.key.study.as_ref(), key.study.as_ref());

@@ -1,6 +1,7 @@
 //! What there is, in the words of the document.
 
 use super::document::{Class, Domain, Edge, Input, Key, Origin, Quota, Space, SpaceKind, Study};
+use crate::intake::Intake;
 use crate::lifecycle::Written;
 use crate::limits;
 use kms_client::{Client, Error, name, v1};
@@ -136,6 +137,7 @@ fn key(key: &v1::Key) -> Option<Current> {
     let class = match key.class() {
         v1::KeyClass::DataAtRest => Class::DataAtRest,
         v1::KeyClass::ImportWrapping => Class::ImportWrapping,
+        v1::KeyClass::Exchange => Class::Exchange,
         v1::KeyClass::Pseudonymisation | v1::KeyClass::Service | v1::KeyClass::Unspecified => {
             return None;
         }
@@ -154,6 +156,7 @@ fn key(key: &v1::Key) -> Option<Current> {
             lifecycle: Written::of(key.lifecycle.as_ref()),
             origin,
             exportable: key.exportable,
+            intake: key.intake.as_ref().and_then(Intake::of),
         },
         etag: key.etag.clone(),
     })

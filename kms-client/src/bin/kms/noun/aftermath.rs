@@ -65,7 +65,7 @@ fn remains(key: &v1::Key, number: &str, usage: &v1::VersionUsage) -> String {
             .to_owned();
     }
     let what = match key.class() {
-        v1::KeyClass::ImportWrapping => {
+        v1::KeyClass::ImportWrapping | v1::KeyClass::Exchange => {
             return "What came in through it may be known to whoever holds it: rotate those keys at \
                     their source."
                 .to_owned();

@@ -1,6 +1,7 @@
 //! `kms key`.
 
 use super::{Move, Once, version};
+use crate::intake;
 use crate::lifecycle::{self, Said};
 use crate::session::Session;
 use crate::study;
@@ -31,6 +32,8 @@ pub(crate) enum Verb {
     #[command(after_help = "Examples:
   kms key create ingest-lyon/object --class data-at-rest --title \"Object storage\"
   kms key create ingest-lyon/import --class import-wrapping
+  kms key create ingest-hcl/import --class import-wrapping --takes rsa-oaep-sha256 --partner hcl
+  kms key create ingest-hcl/exchange --class exchange --origin external --takes aes-kwp
   kms key create ingest-lyon/legacy --class data-at-rest --origin external
   kms key create project-01/object --class data-at-rest --study cardio --study-ends 2027-01-01
   kms key create ingest-lyon/hot --class data-at-rest --rotate-after 90d --process-for 365d")]
@@ -84,6 +87,8 @@ pub(crate) struct Create {
     study: Bound,
     #[command(flatten)]
     lifecycle: Said,
+    #[command(flatten)]
+    intake: intake::Takes,
     #[command(flatten)]
     once: Once,
 }
@@ -147,6 +152,8 @@ pub(crate) enum Class {
     DataAtRest,
     /// Protects keys that come in from outside.
     ImportWrapping,
+    /// The same, and symmetric: shared with a partner, and imported itself.
+    Exchange,
 }
 
 /// Where key material comes from.
@@ -231,6 +238,7 @@ impl Create {
             class: match self.class {
                 Class::DataAtRest => v1::KeyClass::DataAtRest,
                 Class::ImportWrapping => v1::KeyClass::ImportWrapping,
+                Class::Exchange => v1::KeyClass::Exchange,
             }
             .into(),
             title: self.title,
@@ -243,6 +251,7 @@ impl Create {
             labels: labels(self.labels)?,
             study: self.study.message(),
             lifecycle: self.lifecycle.message(),
+            intake: self.intake.message(),
             ..v1::Key::default()
         };
         let request = v1::CreateKeyRequest {
@@ -333,6 +342,10 @@ pub(super) fn fields(key: &v1::Key) -> Table {
         ("title", key.title.clone()),
         ("origin", word(key.origin().as_str_name())),
         ("exportable", yes(key.exportable)),
+        (
+            "takes in",
+            key.intake.as_ref().map(intake::told).unwrap_or_default(),
+        ),
         ("primary version", number(&key.primary)),
         ("labels", labels.join(", ")),
         (

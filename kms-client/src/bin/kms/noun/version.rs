@@ -256,7 +256,16 @@ pub(super) fn fields(version: &v1::KeyVersion) -> Table {
         ("compromised", yes(version.compromised)),
         ("fingerprint", version.fingerprint.clone()),
         ("wrapped by", version.import_wrapping_version.clone()),
-        ("wrapped with", version.import_mechanism.clone()),
+        (
+            "wrapped with",
+            if version.import_two_steps {
+                format!("{}, in two steps: WEAKER", version.import_mechanism)
+            } else {
+                version.import_mechanism.clone()
+            },
+        ),
+        ("partner", version.import_partner.clone()),
+        ("imported by", version.import_actor.clone()),
         ("created", time_and_age(version.create_time.as_ref())),
         ("protected from", time(version.activate_time.as_ref())),
         ("protected until", time(version.retire_time.as_ref())),

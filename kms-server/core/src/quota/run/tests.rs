@@ -131,8 +131,8 @@ fn a_run_is_what_it_declared() {
         let beyond = Batch::new(ID, expected, offset, count).unwrap_err();
         assert_eq!(beyond.kind(), Kind::Invalid);
     }
-    assert!(!now.is_over(Time(4 + RUN_LIFE)));
-    assert!(now.is_over(Time(5 + RUN_LIFE)));
+    assert!(!now.is_over(RUN_LIFE, Time(4 + RUN_LIFE)));
+    assert!(now.is_over(RUN_LIFE, Time(5 + RUN_LIFE)));
 }
 
 /// The bytes in the store, and what the HSM authenticates: golden, for a run outlives a release.
@@ -200,16 +200,16 @@ fn room_is_made_of_what_is_over_and_of_what_is_done() {
     let mut runs: BTreeMap<Uuid, Run> = (0..RUNS_MAX)
         .map(|n| (Uuid::from_u128(u128::try_from(n).unwrap()), at(200)))
         .collect();
-    let full = room(&runs, now).unwrap_err();
+    let full = room(&runs, RUN_LIFE, now).unwrap_err();
     assert_eq!(full.kind(), Kind::Exhausted);
     let [old, early, late] = [3, 5, 4].map(Uuid::from_u128);
     runs.insert(late, done(201));
     runs.insert(early, done(200));
-    assert_eq!(room(&runs, now).unwrap(), [early]);
+    assert_eq!(room(&runs, RUN_LIFE, now).unwrap(), [early]);
     runs.insert(old, at(100));
-    assert_eq!(room(&runs, now).unwrap(), [old]);
+    assert_eq!(room(&runs, RUN_LIFE, now).unwrap(), [old]);
     runs.remove(&late);
     runs.remove(&early);
     runs.remove(&old);
-    assert!(room(&runs, now).unwrap().is_empty());
+    assert!(room(&runs, RUN_LIFE, now).unwrap().is_empty());
 }

@@ -277,9 +277,7 @@ impl Task {
     }
 
     fn stream(&self, session: &Session) -> Pseudonyms {
-        session
-            .client
-            .pseudonyms(Duration::from_secs(self.patience))
+        session.client.stream(Duration::from_secs(self.patience))
     }
 
     fn rejected(&self, output: &Path) -> Rejected {

@@ -1,11 +1,12 @@
 //! `kms pseudonym renew`.
 
 mod apply;
-mod opened;
+mod passing;
 mod source;
 mod table;
 mod translate;
 mod verify;
+mod wanted;
 
 use crate::confirm::confirm;
 use crate::lifecycle::{Length, length};
@@ -15,6 +16,7 @@ use crate::table::{Table, person, time, time_and_age, word};
 use apply::Apply;
 use clap::{Args, Subcommand, ValueEnum};
 use kms_client::{Client, Error, name, v1};
+use kms_core::quota::grouped;
 use translate::Translate;
 use verify::Verify;
 
@@ -23,8 +25,10 @@ pub(crate) enum Verb {
     /// Start a campaign: make the successor version, held back, and the key that seals translation
     /// tables. Two custodians approve.
     #[command(after_help = "Examples:
-  kms pseudonym renew start --edge warehouse/link --translator service/mapper --reason \"incident 43\" --wait
-  kms pseudonym renew start --edge warehouse/link --mode layered --translator service/mapper --reason \"incident 43\"")]
+  kms pseudonym renew start --edge warehouse/link --translator service/mapper \\
+      --expected 2100000 --reason \"incident 43\" --wait
+  kms pseudonym renew start --edge warehouse/link --mode layered --translator service/mapper \\
+      --expected 2100000 --reason \"incident 43\"")]
     Start(Start),
     /// Show the latest campaign of an edge, and what has to be renewed after it.
     #[command(after_help = "Examples:\n  kms pseudonym renew show --edge warehouse/link")]
@@ -83,6 +87,10 @@ pub(crate) struct Start {
     /// A service that may translate, for example service/mapper. May be given several times.
     #[arg(long = "translator", value_name = "SERVICE", required = true)]
     translators: Vec<String>,
+    /// How many rows they will translate, all together: what the custodians agree to. Leave some room
+    /// for people that are found missing later.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    expected: u64,
     /// For how long they may at the most.
     #[arg(long, value_name = "TIME", default_value = "30d", value_parser = length)]
     lasting: Length,
@@ -171,6 +179,7 @@ impl Start {
             etag: self.moving.etag,
             mode: mode.into(),
             translators: self.translators,
+            expected: self.expected,
             lasting: Some(self.lasting.message()),
             reason: self.moving.reason,
             request_id: self.moving.once.request_id,
@@ -223,6 +232,7 @@ pub(super) fn fields(renewal: &v1::Renewal) -> Table {
         ("translators", renewal.translators.join(", ")),
         ("until", time_and_age(renewal.end_time.as_ref())),
         ("started", said(&renewal.started)),
+        ("expected", format!("{} rows", grouped(renewal.expected))),
         ("translated", renewal.translated.to_string()),
         ("verified", verified.unwrap_or_default()),
         ("cut over", said(&renewal.cutover)),

@@ -1,6 +1,7 @@
 //! The CSV file that a translation is made from: who is in it, and batch by batch what is sent.
 
 use super::super::column::fields;
+use super::super::typed::typed;
 use crate::noun::csv_file::{delimiter, position, unreadable};
 use crate::noun::edge::Input;
 use clap::Args;
@@ -32,6 +33,8 @@ pub(super) struct From {
 /// Some rows of the file.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
+    /// How many come before them.
+    pub(super) first: u64,
     pub(super) passages: Vec<v1::Passage>,
     /// Their lines in the file.
     pub(super) lines: Vec<u64>,
@@ -45,6 +48,7 @@ pub(super) struct Source {
     columns: Vec<usize>,
     after: Option<usize>,
     input: Input,
+    read: u64,
 }
 
 impl From {
@@ -77,17 +81,36 @@ impl From {
             reader,
             after: after.transpose()?,
             input,
+            read: 0,
         })
+    }
+
+    /// How many rows it has. What is no identifier by its form is found before anything is asked.
+    pub(super) fn rows(&self, mode: v1::RenewalMode) -> Result<u64, Error> {
+        let mut source = self.open(mode)?;
+        while source.next(MOST)?.count() > 0 {}
+        Ok(source.read)
+    }
+}
+
+/// The most rows that one call takes.
+pub(super) const MOST: u64 = 10_000;
+
+impl Rows {
+    pub(super) fn count(&self) -> u64 {
+        u64::try_from(self.lines.len()).unwrap_or(u64::MAX)
     }
 }
 
 impl Source {
     /// The next rows, so many at the most; none at the end.
     pub(super) fn next(&mut self, most: u64) -> Result<Rows, Error> {
-        let mut rows = Rows::default();
+        let mut rows = Rows {
+            first: self.read,
+            ..Rows::default()
+        };
         let mut record = ByteRecord::new();
-        let full = |rows: &Rows| u64::try_from(rows.lines.len()).unwrap_or(u64::MAX) >= most;
-        while !full(&rows)
+        while rows.count() < most
             && self
                 .reader
                 .read_byte_record(&mut record)
@@ -102,6 +125,7 @@ impl Source {
             });
             rows.lines.push(line);
         }
+        self.read += rows.count();
         Ok(rows)
     }
 
@@ -111,27 +135,16 @@ impl Source {
         columns: &[usize],
         line: u64,
     ) -> Result<v1::Identifier, Error> {
-        use v1::identifier::Identifier as I;
-        let field = |number: usize| {
-            let field = columns.get(number).and_then(|at| record.get(*at));
-            let text = str::from_utf8(field.unwrap_or_default());
-            text.map(str::to_owned).map_err(|_bytes| {
-                let wrong =
-                    format!("line {line}: the identifier is not UTF-8; save the file in UTF-8");
+        let field = |at: &usize| {
+            let text = str::from_utf8(record.get(*at).unwrap_or_default());
+            text.map_err(|_bytes| {
+                let wrong = "the identifier is not UTF-8; save the file in UTF-8";
                 Error::new(Kind::Invalid, wrong)
             })
         };
-        let identifier = match self.input {
-            Input::Nir => I::Nir(v1::Nir {
-                nir: field(0)?,
-                birth_date: field(1)?,
-                sex: field(2)?,
-            }),
-            Input::Pseudonym => I::Pseudonym(field(0)?),
-            Input::Opaque => I::Opaque(field(0)?),
-        };
-        Ok(v1::Identifier {
-            identifier: Some(identifier),
-        })
+        let texts: Result<Vec<_>, _> = columns.iter().map(field).collect();
+        let made = texts.and_then(|texts| typed(self.input, &texts));
+        let (_identifier, sent) = made.map_err(|e| e.within(format!("line {line}")))?;
+        Ok(sent)
     }
 }

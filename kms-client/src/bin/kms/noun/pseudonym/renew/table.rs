@@ -16,7 +16,7 @@ use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-/// Of which campaign a table is.
+/// Of which campaign a table is, and of which run in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Label {
@@ -25,6 +25,11 @@ pub(super) struct Label {
     pub(super) successor: String,
     /// The key that seals it.
     pub(super) key: String,
+    /// The id of the run, for the service: however often it is interrupted, it is charged once.
+    pub(super) run: String,
+    /// How many rows it will have, and how many of them in one part.
+    pub(super) rows: u64,
+    pub(super) batch: u64,
 }
 
 /// A part of it.
@@ -47,13 +52,33 @@ pub(super) struct TranslationTable {
 pub(super) type Pairs = Zeroizing<Vec<u8>>;
 
 impl Label {
-    pub(super) fn of(renewal: &v1::Renewal) -> Self {
+    /// Of a table that begins.
+    pub(super) fn of(renewal: &v1::Renewal, rows: u64, batch: u64) -> Self {
         Label {
             edge: renewal.edge.clone(),
             predecessor: renewal.predecessor.clone(),
             successor: renewal.successor.clone(),
             key: renewal.table_key.clone(),
+            run: uuid::Uuid::new_v4().to_string(),
+            rows,
+            batch,
         }
+    }
+
+    /// Whether it is of this campaign.
+    pub(super) fn is_of(&self, renewal: &v1::Renewal) -> bool {
+        (&self.edge, &self.predecessor, &self.successor, &self.key)
+            == (
+                &renewal.edge,
+                &renewal.predecessor,
+                &renewal.successor,
+                &renewal.table_key,
+            )
+    }
+
+    /// Whether both are of one campaign.
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
+        (&self.edge, &self.successor, &self.key) == (&other.edge, &other.successor, &other.key)
     }
 
     /// What a part is bound to: it opens as no other part, and as no other campaign's.
@@ -66,11 +91,15 @@ impl Label {
 }
 
 impl TranslationTable {
-    /// A table of this campaign: a new one, or what is there of it.
-    pub(super) fn begin(directory: &Path, label: Label) -> Result<Self, Error> {
+    /// A table of this campaign for so many rows: a new one, or what is there of it.
+    pub(super) fn begin(
+        directory: &Path,
+        renewal: &v1::Renewal,
+        (rows, batch): (u64, u64),
+    ) -> Result<Self, Error> {
         if directory.join(LABEL).exists() {
             let table = Self::open(directory)?;
-            if table.label == label {
+            if table.label.is_of(renewal) {
                 return Ok(table);
             }
             return Err(Error::new(
@@ -89,6 +118,7 @@ impl TranslationTable {
             let sentence = format!("{} is there and no translation table", directory.display());
             return Err(Error::new(Kind::Io, sentence));
         }
+        let label = Label::of(renewal, rows, batch);
         let text = serde_json::to_string_pretty(&label)
             .map_err(|e| Error::new(Kind::Internal, format!("cannot write the table: {e}")))?;
         let mut output = Output::file(&directory.join(LABEL), false)?;

@@ -1,20 +1,20 @@
 //! `kms pseudonym renew translate`: from a CSV file to a sealed table, part by part. Memory is
-//! bounded by the calls under way, whatever the size of the file. A part that is sealed is not
+//! bounded by the messages under way, whatever the size of the file. A part that is sealed is not
 //! translated again.
 
 use super::of;
-use super::source::{From, Rows, Source};
-use super::table::{Label, Pairs, TranslationTable, envelopes};
+use super::passing::Passing;
+use super::source::{From, MOST, Rows, Source};
+use super::table::{TranslationTable, envelopes};
 use crate::progress;
 use crate::session::Session;
 use clap::Args;
-use futures::StreamExt;
-use kms_client::{Client, Error, Kind, name, v1};
+use kms_client::{Backoff, Error, Kind, name};
 use serde_json::json;
 use std::path::PathBuf;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use zeroize::Zeroizing;
+use std::time::Duration;
+use tokio::sync::mpsc::{self, error::TryRecvError};
+use tokio::time::timeout;
 
 #[derive(Debug, Args)]
 pub(crate) struct Translate {
@@ -26,16 +26,13 @@ pub(crate) struct Translate {
     /// The directory of the table: only sealed parts are written there.
     #[arg(long, value_name = "DIRECTORY")]
     table: PathBuf,
-    /// Rows in one call and one part, at most 10,000.
+    /// Rows in one message and one part, at most 10,000.
     #[arg(long, value_name = "N", default_value_t = MOST, value_parser = clap::value_parser!(u64).range(1..=MOST))]
     batch: u64,
+    /// How long to wait for a service that went away, before giving up.
+    #[arg(long, value_name = "SECONDS", default_value = "60")]
+    patience: u64,
 }
-
-/// The most that one call takes.
-const MOST: u64 = 10_000;
-
-/// Calls under way at once: enough to hide the way to the service and back.
-const UNDER_WAY: usize = 4;
 
 impl Translate {
     pub(super) async fn run(self, session: &Session) -> Result<(), Error> {
@@ -44,35 +41,27 @@ impl Translate {
             let sentence = format!("no renewal campaign of {} runs", name::short(&self.edge));
             return Err(Error::new(Kind::State, sentence));
         }
-        let envelopes = envelopes(&session.client);
-        let mut table = TranslationTable::begin(&self.table, Label::of(&renewal))?;
-        let mut source = self.from.open(renewal.mode())?;
-        self.skip(session, &table, &mut source).await?;
-        let begun = table.rows();
-        let bar = progress::waiting();
-        let (sender, receiver) = mpsc::channel(1);
-        let size = self.batch;
-        let reading = tokio::task::spawn_blocking(move || read(source, size, &sender));
-        // Each call goes on by itself while a part is sealed: what is not read of an answer would hold
-        // up the connection on which the data key of that part comes.
-        let mut answers = ReceiverStream::new(receiver)
-            .map(|rows| {
-                let (client, edge) = (session.client.clone(), self.edge.clone());
-                tokio::spawn(async move { pairs(&client, &edge, rows?).await })
-            })
-            .buffered(UNDER_WAY);
-        while let Some(answer) = answers.next().await {
-            let (pairs, rows) = answer
-                .map_err(|e| Error::new(Kind::Internal, format!("a call broke off: {e}")))??;
-            table.add(&envelopes, pairs, rows).await?;
-            bar.set_message(format!("{} rows translated", table.rows()));
+        let rows = self.from.rows(renewal.mode())?;
+        if rows == 0 {
+            let sentence = "the file has no rows: there is nothing to translate";
+            return Err(Error::new(Kind::Invalid, sentence));
         }
-        drop(answers);
-        reading
-            .await
-            .map_err(|e| Error::new(Kind::Internal, format!("reading the file broke off: {e}")))?;
-        bar.finish_and_clear();
-        let (rows, place) = (table.rows(), self.table.display());
+        let mut table = TranslationTable::begin(&self.table, &renewal, (rows, self.batch))?;
+        let mut source = self.from.open(renewal.mode())?;
+        let mut passing = Passing::of(session, &table.label, self.patience);
+        if table.label.rows != rows || !self.reached(&table, &mut source, &mut passing).await? {
+            return Err(Error::new(
+                Kind::Invalid,
+                format!(
+                    "{} was not made from {}; name another table, or remove it",
+                    self.table.display(),
+                    self.from.file.display()
+                ),
+            ));
+        }
+        let begun = table.rows();
+        self.rest(session, &mut table, source, passing).await?;
+        let place = self.table.display();
         if session.screen.is_json() {
             let told = json!({ "table": self.table, "rows": rows, "resumed": begun });
             return session.screen.json(&told);
@@ -86,84 +75,100 @@ impl Translate {
             .line(&format!("{place}: {rows} rows translated{more}"))
     }
 
-    /// Reads over what an earlier run sealed, and makes sure, by the last part of it, that it was
-    /// made from this file.
-    async fn skip(
+    /// Reads over what an earlier run sealed; whether it was made from this file, by its last part.
+    async fn reached(
         &self,
-        session: &Session,
         table: &TranslationTable,
         source: &mut Source,
+        passing: &mut Passing,
+    ) -> Result<bool, Error> {
+        let Some((last, before)) = table.parts.split_last() else {
+            return Ok(true);
+        };
+        for part in before {
+            source.next(part.rows)?;
+        }
+        let rows = source.next(last.rows)?;
+        if rows.count() != last.rows {
+            return Ok(false);
+        }
+        passing.ask(rows)?;
+        match passing.next().await {
+            Ok(passed) => Ok(passed.is_some_and(|passed| last.is(&passed.pairs))),
+            // Other identifiers at this place of the run.
+            Err(error) if error.kind() == Kind::Invalid => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Translates what is not in the table yet.
+    async fn rest(
+        &self,
+        session: &Session,
+        table: &mut TranslationTable,
+        source: Source,
+        mut passing: Passing,
     ) -> Result<(), Error> {
-        let mut parts = table.parts.iter().peekable();
-        while let Some(part) = parts.next() {
-            let rows = source.next(part.rows)?;
-            let same = if parts.peek().is_some() {
-                count(&rows) == part.rows
-            } else {
-                count(&rows) == part.rows
-                    && part.is(&pairs(&session.client, &self.edge, rows).await?.0)
-            };
-            if !same {
-                return Err(Error::new(
-                    Kind::Invalid,
-                    format!(
-                        "{} was not made from {}; name another table, or remove it",
-                        self.table.display(),
-                        self.from.file.display()
-                    ),
-                ));
-            }
-        }
-        Ok(())
-    }
-}
-
-pub(super) fn count(rows: &Rows) -> u64 {
-    u64::try_from(rows.lines.len()).unwrap_or(u64::MAX)
-}
-
-fn read(mut source: Source, size: u64, sender: &mpsc::Sender<Result<Rows, Error>>) {
-    loop {
-        let rows = source.next(size);
-        let end = rows.as_ref().map_or(true, |rows| rows.lines.is_empty());
-        let send = rows.is_err() || !end;
-        // Whoever listened may have failed already.
-        if send && sender.blocking_send(rows).is_err() || end {
-            return;
-        }
-    }
-}
-
-/// One call: the rows of a part, and how many.
-pub(super) async fn pairs(client: &Client, edge: &str, rows: Rows) -> Result<(Pairs, u64), Error> {
-    use v1::translate_response::result::Result as Answer;
-    let asked = count(&rows);
-    let answer = client
-        .translate(v1::TranslateRequest {
-            name: edge.to_owned(),
-            passages: rows.passages,
-        })
-        .await?;
-    if answer.results.len() != rows.lines.len() {
-        let sentence = "the service gave another number of results than it was asked for";
-        return Err(Error::new(Kind::Internal, sentence));
-    }
-    let mut pairs = Zeroizing::new(Vec::with_capacity(rows.lines.len() * ROW));
-    for (result, line) in answer.results.into_iter().zip(rows.lines) {
-        match result.result {
-            Some(Answer::Pair(pair)) => {
-                for part in [pair.old.as_bytes(), b",", pair.new.as_bytes(), b"\n"] {
-                    pairs.extend_from_slice(part);
+        // As patient as the stream: the data key of a part comes from the same service.
+        let backoff = Backoff {
+            attempts: u32::MAX,
+            ..Backoff::default()
+        };
+        let envelopes = envelopes(&session.client.clone().with_backoff(backoff));
+        let bar = progress::lines(table.label.rows, table.rows());
+        let mut read = read(source, table.label.batch);
+        let mut ended = false;
+        loop {
+            while !ended && passing.has_room() {
+                let next = match read.try_recv() {
+                    Err(TryRecvError::Empty) if passing.is_idle() => read.recv().await,
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => None,
+                    Ok(next) => Some(next),
+                };
+                match next {
+                    Some(rows) => passing.ask(rows?)?,
+                    None => ended = true,
                 }
             }
-            Some(Answer::Error(error)) => {
-                return Err(Error::from(error).within(format!("line {line}")));
+            match passing.next().await? {
+                Some(passed) => {
+                    let sealed = table.add(&envelopes, passed.pairs, passed.rows);
+                    let sealed = timeout(Duration::from_secs(self.patience), sealed).await;
+                    sealed.unwrap_or_else(|_late| {
+                        let sentence =
+                            "the service was away for too long; the same command goes on";
+                        Err(Error::new(Kind::Unavailable, sentence))
+                    })?;
+                    bar.set_position(table.rows());
+                }
+                None if ended => break,
+                None => {}
             }
-            None => return Err(Error::new(Kind::Internal, "the service gave no result")),
+        }
+        bar.finish_and_clear();
+        if table.rows() == table.label.rows {
+            Ok(())
+        } else {
+            let sentence = "the file was changed while it was read; begin another table";
+            Err(Error::new(Kind::Invalid, sentence))
         }
     }
-    Ok((pairs, asked))
 }
 
-/// Room for a row, so that what is secret is not moved about in memory.
-const ROW: usize = 160;
+/// Reads on a thread of its own, until the end or until nobody listens.
+fn read(mut source: Source, size: u64) -> mpsc::Receiver<Result<Rows, Error>> {
+    let (sender, receiver) = mpsc::channel(1);
+    // It ends when the receiver is dropped; what goes wrong with it, it sends.
+    drop(tokio::task::spawn_blocking(move || {
+        loop {
+            let rows = source.next(size);
+            let end = rows.as_ref().is_ok_and(|rows| rows.lines.is_empty());
+            let last = rows.is_err();
+            if end || sender.blocking_send(rows).is_err() || last {
+                return;
+            }
+        }
+    }));
+    receiver
+}

@@ -1,5 +1,4 @@
-//! Any number of identifiers over one call: each message is judged, charged and recorded as a call
-//! of its own.
+//! Any number of messages over one call: each is judged, charged and recorded as a call of its own.
 //!
 //! Nothing happens unless the answers are read: what is sent out pulls what is taken in. So a client
 //! that does not read holds a few messages of the service's memory, whatever it sends.
@@ -10,7 +9,6 @@ use futures::stream::{BoxStream, FuturesOrdered, unfold};
 use futures::{FutureExt, StreamExt};
 use kms_core::action::Action;
 use kms_core::error::Error;
-use kms_proto::v1;
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,19 +18,35 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Extensions, Request, Status, Streaming};
 use tracing::Instrument;
 
+/// A message that is one call, alone or on a stream.
+pub(super) trait Message: Sized + Send + 'static {
+    /// What it is answered with.
+    type Answer: Send + 'static;
+
+    /// What it asks for.
+    const ACTION: Action;
+
+    /// Carries it out.
+    fn carried(
+        self,
+        door: &Door,
+        extensions: &Extensions,
+    ) -> impl Future<Output = Result<Self::Answer, Status>> + Send;
+}
+
 /// The answers, in the order of the messages.
-pub(super) type Answers = BoxStream<'static, Answer>;
+pub(super) type Answers<A> = BoxStream<'static, Result<A, Status>>;
 
-type Answer = Result<v1::PseudonymiseResponse, Status>;
+type Answer<M> = Result<<M as Message>::Answer, Status>;
 
-/// Messages that are evaluated at once: while one is at the HSM, others are read and written.
+/// Messages that are carried out at once: while one is at the HSM, others are read and written.
 const UNDER_WAY: usize = 4;
 
 /// The answers to what a stream asks.
-pub(super) fn answers(
+pub(super) fn answers<M: Message>(
     door: &Door,
-    request: Request<Streaming<v1::PseudonymiseRequest>>,
-) -> Answers {
+    request: Request<Streaming<M>>,
+) -> Answers<M::Answer> {
     let (metadata, extensions, messages) = request.into_parts();
     let work = Work {
         door: door.clone(),
@@ -56,11 +70,11 @@ pub(super) fn answers(
 }
 
 /// One stream.
-struct Work {
+struct Work<M: Message> {
     door: Door,
     extensions: Arc<Extensions>,
-    messages: Streaming<v1::PseudonymiseRequest>,
-    under_way: FuturesOrdered<JoinHandle<Answer>>,
+    messages: Streaming<M>,
+    under_way: FuturesOrdered<JoinHandle<Answer<M>>>,
     /// Whether more is taken in.
     takes: bool,
     deadline: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -70,8 +84,8 @@ struct Work {
     over: bool,
 }
 
-impl Work {
-    async fn next(&mut self) -> Option<Answer> {
+impl<M: Message> Work<M> {
+    async fn next(&mut self) -> Option<Answer<M>> {
         if self.over {
             return None;
         }
@@ -106,13 +120,13 @@ impl Work {
 
     /// Begins what a message asks. On a task of its own: all cores work on a stream, and what was
     /// begun ends, whether its answer is read or not.
-    fn take(&mut self, message: Option<Answered>) {
+    fn take(&mut self, message: Option<Result<M, Status>>) {
         let (door, extensions) = (self.door.clone(), Arc::clone(&self.extensions));
         let work = match message {
-            Some(Ok(message)) => async move { door.evaluate(&extensions, message).await }.boxed(),
+            Some(Ok(message)) => async move { message.carried(&door, &extensions).await }.boxed(),
             Some(Err(said)) => {
                 self.takes = false;
-                async move { Err(refused(&door, &extensions, said).await) }.boxed()
+                async move { Err(refused(&door, &extensions, M::ACTION, said).await) }.boxed()
             }
             None => {
                 self.takes = false;
@@ -123,17 +137,15 @@ impl Work {
         self.under_way.push_back(work);
     }
 
-    fn end(&mut self, status: Status) -> Option<Answer> {
+    fn end(&mut self, status: Status) -> Option<Answer<M>> {
         self.over = true;
         Some(Err(status))
     }
 }
 
-type Answered = Result<v1::PseudonymiseRequest, Status>;
-
 /// What the sender of a message hears that the transport could not read: the door's word, which
 /// leaves a record; else the transport's.
-async fn refused(door: &Door, extensions: &Extensions, said: Status) -> Status {
+async fn refused(door: &Door, extensions: &Extensions, action: Action, said: Status) -> Status {
     let ours = said
         .details()
         .is_empty()
@@ -141,10 +153,7 @@ async fn refused(door: &Door, extensions: &Extensions, said: Status) -> Status {
     let Some(error) = ours.flatten() else {
         return said;
     };
-    match door
-        .pass(extensions, Action::Pseudonymise, Err(error))
-        .await
-    {
+    match door.pass(extensions, action, Err(error)).await {
         Ok(_never) => Status::new(Code::Internal, "what cannot be read was carried out"),
         Err(status) => status,
     }

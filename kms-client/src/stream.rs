@@ -1,40 +1,88 @@
-//! Pseudonyms of any number of identifiers, over one stream.
+//! Any number of calls over one stream.
 
 use crate::call::LARGEST_ANSWER;
 use crate::{Backoff, Client, Effect, Error, Kind, v1};
 use std::collections::VecDeque;
+use std::fmt::Debug;
+use std::future::Future;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 use v1::pseudonym_service_client::PseudonymServiceClient;
+use v1::renewal_service_client::RenewalServiceClient;
 
-/// A stream of calls of Pseudonymise, each with its own answer, in order.
+/// Calls of Pseudonymise over one stream.
+pub type Pseudonyms = CallStream<v1::PseudonymiseRequest>;
+
+/// Calls of Translate over one stream.
+pub type Translations = CallStream<v1::TranslateRequest>;
+
+/// A stream of calls, each with its own answer, in order.
 ///
-/// It holds what is asked and not answered yet, at most [`Pseudonyms::UNDER_WAY`] messages. When the
+/// It holds what is asked and not answered yet, at most [`CallStream::UNDER_WAY`] messages. When the
 /// service goes away for a moment, these are asked again of whoever comes back: an identifier has
 /// one pseudonym, however often it is asked for, and a message with a [`v1::Batch`] is charged once.
 #[derive(Debug)]
-pub struct Pseudonyms {
+pub struct CallStream<M: Streamed> {
     client: Client,
     patience: Duration,
-    open: Option<Open>,
-    pending: VecDeque<v1::PseudonymiseRequest>,
+    open: Option<Open<M>>,
+    pending: VecDeque<M>,
+}
+
+/// A call of which the interface has a stream.
+pub trait Streamed: Clone + Debug + Send + 'static {
+    /// What each is answered with.
+    type Answer: Debug + Send + 'static;
+
+    /// Opens a stream on which these are asked.
+    fn open(
+        client: &Client,
+        asked: Request<ReceiverStream<Self>>,
+    ) -> impl Future<Output = Result<Response<Streaming<Self::Answer>>, Status>> + Send;
+}
+
+impl Streamed for v1::PseudonymiseRequest {
+    type Answer = v1::PseudonymiseResponse;
+
+    async fn open(
+        client: &Client,
+        asked: Request<ReceiverStream<Self>>,
+    ) -> Result<Response<Streaming<Self::Answer>>, Status> {
+        let mut service = PseudonymServiceClient::new(client.channel.clone())
+            .max_decoding_message_size(LARGEST_ANSWER);
+        service.stream_pseudonymise(asked).await
+    }
+}
+
+impl Streamed for v1::TranslateRequest {
+    type Answer = v1::TranslateResponse;
+
+    async fn open(
+        client: &Client,
+        asked: Request<ReceiverStream<Self>>,
+    ) -> Result<Response<Streaming<Self::Answer>>, Status> {
+        let mut service = RenewalServiceClient::new(client.channel.clone())
+            .max_decoding_message_size(LARGEST_ANSWER);
+        service.stream_translate(asked).await
+    }
 }
 
 #[derive(Debug)]
-struct Open {
-    asks: mpsc::Sender<v1::PseudonymiseRequest>,
-    answers: Streaming<v1::PseudonymiseResponse>,
+struct Open<M: Streamed> {
+    asks: mpsc::Sender<M>,
+    answers: Streaming<M::Answer>,
 }
 
 impl Client {
-    /// A stream that is opened with the first answer. When the service goes away, it is waited for
+    /// A stream that is opened with the first answer, on a connection of its own: what is not read of
+    /// it yet holds up no other call. When the service goes away, it is waited for
     /// as long as `patience` before an answer.
     #[must_use]
-    pub fn pseudonyms(&self, patience: Duration) -> Pseudonyms {
-        Pseudonyms {
-            client: self.clone(),
+    pub fn stream<M: Streamed>(&self, patience: Duration) -> CallStream<M> {
+        CallStream {
+            client: self.apart(),
             patience,
             open: None,
             pending: VecDeque::new(),
@@ -42,7 +90,7 @@ impl Client {
     }
 }
 
-impl Pseudonyms {
+impl<M: Streamed> CallStream<M> {
     /// Messages that may be without an answer: enough for the service to have the next one whenever
     /// it has done one.
     pub const UNDER_WAY: usize = 6;
@@ -57,7 +105,7 @@ impl Pseudonyms {
     ///
     /// # Errors
     /// [`Kind::Usage`] when there is no room: take an answer first.
-    pub fn ask(&mut self, request: v1::PseudonymiseRequest) -> Result<(), Error> {
+    pub fn ask(&mut self, request: M) -> Result<(), Error> {
         if !self.has_room() {
             let sentence = "too many messages are without an answer; take one first";
             return Err(Error::new(Kind::Usage, sentence));
@@ -77,7 +125,7 @@ impl Pseudonyms {
     /// # Errors
     /// What the service says of that message; [`Kind::Unavailable`] when it cannot be reached for
     /// longer than we are patient. What was asked is still pending then.
-    pub async fn answer(&mut self) -> Result<Option<v1::PseudonymiseResponse>, Error> {
+    pub async fn answer(&mut self) -> Result<Option<M::Answer>, Error> {
         if self.pending.is_empty() {
             return Ok(None);
         }
@@ -102,7 +150,7 @@ impl Pseudonyms {
     }
 
     /// One attempt at an answer. Whatever fails, the next one begins with a new stream.
-    async fn once(&mut self) -> Result<v1::PseudonymiseResponse, Error> {
+    async fn once(&mut self) -> Result<M::Answer, Error> {
         let mut open = match self.open.take() {
             Some(open) => open,
             None => self.open().await?,
@@ -123,7 +171,7 @@ impl Pseudonyms {
 
     /// A stream on which everything is asked that has no answer. It has no deadline of its own: each
     /// answer has.
-    async fn open(&self) -> Result<Open, Error> {
+    async fn open(&self) -> Result<Open<M>, Error> {
         let (asks, asked) = mpsc::channel(Self::UNDER_WAY);
         for request in &self.pending {
             // There is room for all of them, and somebody listens.
@@ -131,10 +179,8 @@ impl Pseudonyms {
                 return Err(Error::new(Kind::Internal, "a new stream takes nothing"));
             }
         }
-        let mut service = PseudonymServiceClient::new(self.client.channel.clone())
-            .max_decoding_message_size(LARGEST_ANSWER);
         let request = self.client.stated(ReceiverStream::new(asked))?;
-        let opening = service.stream_pseudonymise(request);
+        let opening = M::open(&self.client, request);
         match tokio::time::timeout(self.client.deadline, opening).await {
             Ok(Ok(answers)) => Ok(Open {
                 asks,
