@@ -4,7 +4,10 @@ use crate::{KEY, contents, copy_directory, named, segment, values_but_of};
 use kms_core::envelope::Envelope;
 use softhsm_tests::Deployment;
 use softhsm_tests::gateway::{Gateway, reason};
+use softhsm_tests::{cli::finish, program::repository};
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 #[test]
 fn an_empty_machine_is_rebuilt_from_a_copy_of_the_logs() {
@@ -52,6 +55,49 @@ fn an_empty_machine_is_rebuilt_from_a_copy_of_the_logs() {
     kms.rebuild(&[&other])
         .fails(1)
         .saying("it is not the one in");
+}
+
+/// Machine and token are lost. The token comes back by its vendor's procedure, older than the logs.
+#[test]
+fn an_empty_machine_with_a_token_of_yesterday() {
+    let mut kms = Deployment::emc2().start();
+    kms.furnish();
+    let etl = Gateway::connect(&mut kms, "lyon-etl");
+    let sealed = etl.encrypt(KEY, b"of yesterday", &[]).unwrap();
+    drop(etl);
+    assert!(kms.terminate().success());
+    let saved = kms.directory().join("token.tar");
+    softhsm_token(&kms, "save", &saved);
+    kms.restart();
+    let operator = Gateway::connect(&mut kms, "olivia");
+    operator
+        .create_key("spaces/ingest-lyon/keys/today", "")
+        .unwrap();
+    drop(operator);
+    assert!(kms.terminate().success());
+    let copy = kms.directory().join("copy");
+    for log in ["changes", "uses"] {
+        copy_directory(&kms.data().join(log), &copy.join(log));
+    }
+    fs::remove_dir_all(kms.data()).unwrap();
+    fs::remove_dir_all(kms.token().objects()).unwrap();
+
+    fs::create_dir(kms.data()).unwrap();
+    softhsm_token(&kms, "restore", &saved);
+    let rebuilt = kms.rebuild(&[copy.to_str().unwrap()]);
+    assert_eq!(rebuilt.code(), Some(2), "{rebuilt}");
+    let today = "spaces/ingest-lyon/keys/today/versions/1";
+    assert_eq!(named(&rebuilt.text(), "MISSING"), [today], "{rebuilt}");
+    kms.restart();
+    let etl = Gateway::connect(&mut kms, "lyon-etl");
+    assert_eq!(etl.decrypt(KEY, &sealed, &[]).unwrap(), b"of yesterday");
+    etl.encrypt(KEY, b"of tomorrow", &[]).unwrap();
+}
+
+fn softhsm_token(kms: &Deployment, verb: &str, file: &Path) {
+    let mut script = Command::new(repository().join("ops/lib/softhsm-token"));
+    script.arg(verb).arg(kms.token().conf()).arg(file);
+    finish(script).succeeds();
 }
 
 /// The newest log is lost, and an older copy of it is all there is: that does not go unnoticed.
