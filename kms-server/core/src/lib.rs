@@ -39,6 +39,7 @@ pub mod policy;
 pub mod proposal;
 pub mod pseudonym;
 pub mod quota;
+pub mod rebuild;
 pub mod record;
 pub mod renewal;
 pub mod replay;

@@ -99,6 +99,8 @@ one_part! {
     EmergencyName("emergencies/", "emergencies/{emergency}");
     /// `chains/{chain}`.
     ChainName("chains/", "chains/{chain}");
+    /// `rebuilds/{rebuild}`.
+    RebuildName("rebuilds/", "rebuilds/{rebuild}");
 }
 
 impl fmt::Display for Slug {
@@ -140,7 +142,8 @@ text_form!(
     VersionName,
     ProposalName,
     EmergencyName,
-    ChainName
+    ChainName,
+    RebuildName
 );
 
 impl SpaceName {
@@ -297,6 +300,16 @@ impl EmergencyName {
     /// None that random bytes could cause.
     pub fn fresh(random: &KeyUid) -> Result<Self> {
         short('e', random).map(EmergencyName)
+    }
+}
+
+impl RebuildName {
+    /// The name that these random bytes give.
+    ///
+    /// # Errors
+    /// None that random bytes could cause.
+    pub fn fresh(random: &KeyUid) -> Result<Self> {
+        short('r', random).map(RebuildName)
     }
 }
 

@@ -229,7 +229,8 @@ impl<'a> Visible<'a> {
             | Value::Proposal(_)
             | Value::Emergency(_)
             | Value::Backup(_)
-            | Value::Chain(_) => false,
+            | Value::Chain(_)
+            | Value::Rebuild(_) => false,
         }
     }
 

@@ -16,6 +16,7 @@ mod founding;
 mod invariants;
 mod kind;
 mod random;
+mod rebuild;
 mod renewal;
 mod statistics;
 mod world;
@@ -250,6 +251,7 @@ fn key_of(change: &Change) -> Option<kms_core::name::KeyName> {
         | Change::FinishRenewal { name, .. } => name.key().ok(),
         Change::Found(_)
         | Change::FoundKey { .. }
+        | Change::Rebuild(_)
         | Change::CreateSpace { .. }
         | Change::UpdateSpace { .. }
         | Change::ArchiveSpace { .. }

@@ -8,6 +8,7 @@ mod emergency;
 mod key;
 mod proposal;
 mod quota;
+mod rebuild;
 mod renewal;
 mod rewrap;
 mod rules;
@@ -184,6 +185,7 @@ pub fn plan(ground: Ground<'_>, change: &Change) -> Result<Plan> {
     }
     match change {
         Change::Found(value) => found(ground, value),
+        Change::Rebuild(found) => rebuild::record(ground, found),
         Change::FoundKey { name, class } => {
             let key = new_key(
                 ground,
