@@ -22,3 +22,4 @@ pub mod rebuild;
 pub mod scrape;
 pub mod serve;
 pub mod store;
+pub mod trust;

@@ -1,8 +1,10 @@
 //! The key management server.
 
 use clap::{Parser, Subcommand};
+use kms_core::name::DestinationName;
 use kms_server::config::Config;
-use kms_server::{doctor, init, process, rebuild, serve};
+use kms_server::hsm::Trust;
+use kms_server::{doctor, init, process, rebuild, serve, trust};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -81,6 +83,25 @@ enum Command {
         #[arg(long)]
         behind: bool,
     },
+    /// Put a destination's public key into the token as a trusted one: for its security officer.
+    ///
+    /// What the custodians approved and the officer's PIN are typed. The server may go on serving.
+    ///
+    /// Example: kms-server trust destinations/other-hsm --config kms-server.toml
+    /// --public-key other-hsm.pem
+    Trust {
+        /// The destination, as `kms export destination list` shows it.
+        destination: DestinationName,
+        /// The server's configuration.
+        #[arg(long)]
+        config: PathBuf,
+        /// The destination's public key (PEM).
+        #[arg(long, value_name = "FILE")]
+        public_key: PathBuf,
+        /// Take it out of the token again: nothing can leave under it any more.
+        #[arg(long)]
+        withdraw: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -156,6 +177,24 @@ fn run(command: Command) -> Result<ExitCode, String> {
             } else {
                 ExitCode::from(2)
             })
+        }
+        Command::Trust {
+            destination,
+            config,
+            public_key,
+            withdraw,
+        } => {
+            let config = Config::read(&config)?;
+            let trust = if withdraw {
+                Trust::Withdrawn
+            } else {
+                Trust::Given
+            };
+            println!(
+                "{}",
+                trust::trust(&config, &destination, &public_key, trust)?
+            );
+            Ok(ExitCode::SUCCESS)
         }
     }
 }

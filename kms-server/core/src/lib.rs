@@ -18,6 +18,7 @@ pub mod component;
 #[cfg(feature = "policy")]
 pub mod decide;
 pub mod deployment;
+pub mod destination;
 pub mod due;
 pub mod emergency;
 pub mod envelope;

@@ -101,6 +101,8 @@ one_part! {
     ChainName("chains/", "chains/{chain}");
     /// `rebuilds/{rebuild}`.
     RebuildName("rebuilds/", "rebuilds/{rebuild}");
+    /// `destinations/{destination}`.
+    DestinationName("destinations/", "destinations/{destination}");
 }
 
 impl fmt::Display for Slug {
@@ -143,7 +145,8 @@ text_form!(
     ProposalName,
     EmergencyName,
     ChainName,
-    RebuildName
+    RebuildName,
+    DestinationName
 );
 
 impl SpaceName {

@@ -4,6 +4,7 @@ use crate::backup::Backup;
 use crate::binding::Binding;
 use crate::chain::Chain;
 use crate::deployment::Deployment;
+use crate::destination::Destination;
 use crate::emergency::Emergency;
 use crate::error::{Error, Result};
 use crate::key::{Key, Version};
@@ -53,6 +54,8 @@ pub enum Value {
     Chain(Chain),
     /// `rebuilds/{rebuild}`.
     Rebuild(Rebuild),
+    /// `destinations/{destination}`.
+    Destination(Destination),
 }
 
 /// A document of the policy.
@@ -97,6 +100,7 @@ impl Value {
             Value::Backup(backup) => backup.name.to_string(),
             Value::Chain(chain) => chain.name.to_string(),
             Value::Rebuild(rebuild) => rebuild.name.to_string(),
+            Value::Destination(destination) => destination.name.to_string(),
         }
     }
 
@@ -118,6 +122,7 @@ impl Value {
             Value::Backup(_) => "backup",
             Value::Chain(_) => "chain",
             Value::Rebuild(_) => "rebuild",
+            Value::Destination(_) => "destination",
         }
     }
 
@@ -182,6 +187,8 @@ as_one! {
     as_backup -> Backup(Backup);
     /// The permission to follow a person, if it is one.
     as_chain -> Chain(Chain);
+    /// The destination, if it is one.
+    as_destination -> Destination(Destination);
 }
 
 impl DocumentName {

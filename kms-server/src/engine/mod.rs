@@ -7,6 +7,7 @@ mod change;
 mod check;
 mod count;
 mod digest;
+mod export;
 #[cfg(test)]
 mod flaky;
 mod import;

@@ -243,7 +243,8 @@ fn key_of(change: &Change) -> Option<kms_core::name::KeyName> {
         | Change::ImportKey { name, .. } => Some(name.clone()),
         Change::MoveVersion { name, .. }
         | Change::ScheduleDestruction { name, .. }
-        | Change::CancelDestruction { name, .. } => Some(name.key().clone()),
+        | Change::CancelDestruction { name, .. }
+        | Change::ExportKey { name, .. } => Some(name.key().clone()),
         Change::CreateEdge { name, .. }
         | Change::StartRenewal { name, .. }
         | Change::VerifyRenewal { name, .. }
@@ -267,6 +268,7 @@ fn key_of(change: &Change) -> Option<kms_core::name::KeyName> {
         | Change::PutQuota { .. }
         | Change::ChainPerson { .. }
         | Change::DeclareBackup { .. }
+        | Change::CreateDestination { .. }
         | Change::DeclareEmergency { .. }
         | Change::EndEmergency { .. }
         | Change::ReviewEmergency { .. } => None,

@@ -11,7 +11,7 @@ mod statement;
 mod trail;
 
 pub use moment::Moment;
-pub use statement::{Act, Deployed, Destroyed, Held, Place, Statement, Token};
+pub use statement::{Act, Deployed, Destroyed, Held, Left, Place, Statement, Token};
 pub use trail::{Found, Trail};
 
 use crate::error::{Error, Result};

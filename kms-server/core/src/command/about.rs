@@ -44,6 +44,8 @@ impl Change {
             Change::PutBindings { .. } => Action::PutBindings,
             Change::PutQuota { .. } => Action::RaiseQuota,
             Change::DeclareBackup { .. } => Action::Backup,
+            Change::CreateDestination { .. } => Action::MigrateToken,
+            Change::ExportKey { .. } => Action::ExportKey,
             Change::ChainPerson { .. } => Action::ChainPerson,
             Change::DeclareEmergency { .. } => Action::DeclareEmergency,
             Change::EndEmergency { .. } => Action::EndEmergency,
@@ -81,6 +83,7 @@ impl Change {
             | Change::PutBindings { .. }
             | Change::PutQuota { .. }
             | Change::DeclareBackup { .. }
+            | Change::CreateDestination { .. }
             | Change::ChainPerson { .. }
             | Change::DeclareEmergency { .. }
             | Change::EndEmergency { .. }
@@ -97,7 +100,8 @@ impl Change {
             | Change::RotateKey { .. }
             | Change::StartRenewal { .. }
             | Change::FinishRenewal { .. }
-            | Change::ImportKey { .. } => true,
+            | Change::ImportKey { .. }
+            | Change::ExportKey { .. } => true,
         }
     }
 
@@ -136,6 +140,8 @@ impl Change {
             | Change::PutBindings { .. }
             | Change::PutQuota { .. }
             | Change::DeclareBackup { .. }
+            | Change::CreateDestination { .. }
+            | Change::ExportKey { .. }
             | Change::ChainPerson { .. }
             | Change::DeclareEmergency { .. }
             | Change::EndEmergency { .. }
@@ -179,7 +185,9 @@ impl Change {
             | Change::FinishRenewal { name, .. } => ("edge", name.to_string()),
             Change::MoveVersion { name, .. }
             | Change::ScheduleDestruction { name, .. }
-            | Change::CancelDestruction { name, .. } => ("version", name.to_string()),
+            | Change::CancelDestruction { name, .. }
+            | Change::ExportKey { name, .. } => ("version", name.to_string()),
+            Change::CreateDestination { name, .. } => ("destination", name.to_string()),
             Change::Approve { proposal, .. }
             | Change::Reject { proposal, .. }
             | Change::Withdraw { proposal, .. } => ("proposal", proposal.to_string()),

@@ -46,6 +46,7 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
             | Change::PutBindings { .. }
             | Change::PutQuota { .. }
             | Change::DeclareBackup { .. }
+            | Change::CreateDestination { .. }
             | Change::ChainPerson { .. }
             | Change::DeclareEmergency { .. }
             | Change::EndEmergency { .. }
@@ -91,6 +92,20 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
                 .filter(|version| version.state.may_become(state::State::Destroyed))
                 .map(|version| version.id)
                 .collect()),
+            Change::ExportKey { name, .. } => {
+                let key = classed(view, name.key(), Action::ExportKey)?;
+                let (version, _) = view.version(name).ok_or_else(|| Error::not_found(name))?;
+                if !key.exportable {
+                    let sentence = format!(
+                        "{} was made as a key that never leaves its HSM, for ever; on another HSM a \
+                         renewal gives its edge a new one",
+                        key.name
+                    );
+                    return Err(Error::invalid("name", sentence));
+                }
+                usable(version, Action::ExportKey, state::Use::Process)?;
+                Ok(vec![version.id])
+            }
             Change::ImportKey { name, token, .. } => {
                 let target = key(view, name)?;
                 let (wrapping, _) = view

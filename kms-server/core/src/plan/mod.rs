@@ -5,6 +5,7 @@ mod chain;
 mod destruction;
 mod edge;
 mod emergency;
+mod export;
 mod key;
 mod proposal;
 mod quota;
@@ -23,9 +24,9 @@ use crate::command::Change;
 use crate::due::{Outlook, Steady};
 use crate::error::{Error, Result};
 use crate::id::{KeyId, KeyUid};
-use crate::key::{Key, KeySpec, Learned, Moved, Origin};
+use crate::key::{Key, KeySpec, Learned, Moved, Origin, Wrapping};
 use crate::lifecycle::Uses;
-use crate::name::{KeyName, ProposalName};
+use crate::name::{DestinationName, KeyName, ProposalName, VersionName};
 use crate::proposal::ProposalState;
 use crate::revision::Revision;
 use crate::time::Time;
@@ -66,6 +67,21 @@ pub enum Act {
     /// Unwraps outside material: given up if a crash left it open and the key is not there, because
     /// the wrapped material is in nobody's log.
     Unwrap(KeySpec),
+    /// Wraps a key for another HSM. It changes nothing in this one; what may have left counts as
+    /// left.
+    Wrap(Leaving),
+}
+
+/// A key on its way out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Leaving {
+    /// Which.
+    pub version: VersionName,
+    /// Where it goes.
+    pub destination: DestinationName,
+    /// How it is wrapped.
+    pub mechanism: Wrapping,
 }
 
 impl Act {
@@ -73,7 +89,7 @@ impl Act {
     #[must_use]
     pub fn makes(&self) -> Vec<KeyId> {
         match self {
-            Act::Nothing | Act::Destroy(_) => vec![],
+            Act::Nothing | Act::Destroy(_) | Act::Wrap(_) => vec![],
             Act::Generate(spec) | Act::Unwrap(spec) => vec![spec.id],
             Act::GenerateEach(specs) => specs.iter().map(|spec| spec.id).collect(),
         }
@@ -83,7 +99,7 @@ impl Act {
     #[must_use]
     pub fn touches(&self) -> Vec<KeyId> {
         match self {
-            Act::Nothing => vec![],
+            Act::Nothing | Act::Wrap(_) => vec![],
             Act::Destroy(ids) => ids.clone(),
             Act::Generate(_) | Act::GenerateEach(_) | Act::Unwrap(_) => self.makes(),
         }
@@ -307,6 +323,18 @@ pub fn plan(ground: Ground<'_>, change: &Change) -> Result<Plan> {
             taken,
             expires,
         } => backup::declare(ground, title, (*taken, *expires)),
+        Change::CreateDestination {
+            name,
+            title,
+            public_key,
+        } => export::declare(ground, name, title, public_key),
+        Change::ExportKey {
+            name,
+            etag,
+            destination,
+            mechanism,
+            reason,
+        } => export::export(ground, (name, *etag), destination, *mechanism, reason),
         Change::ChainPerson {
             edge,
             commitment,

@@ -89,6 +89,7 @@ fn later(
         destruction: None,
         learned: Some(learned.clone()),
         imported: None,
+        exports: vec![],
         layered_on: None,
         stage_of: None,
     };
