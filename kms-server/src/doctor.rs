@@ -7,7 +7,7 @@ use crate::hsm::{Hsm, TokenObject, template};
 use crate::serve::{end, open, said};
 use kms_core::error::Kind;
 use kms_core::id::KeyId;
-use kms_core::key::{KeySpec, Origin, Version};
+use kms_core::key::{KeySpec, Learned, Origin, Version};
 use kms_core::permit::{Permit, SystemOp};
 use kms_core::state::State;
 use kms_core::view::View;
@@ -167,8 +167,13 @@ pub async fn compare(view: &View, hsm: &dyn Hsm) -> Result<Diagnosis, String> {
                 }
                 let permit = Permit::system(SystemOp::Recovery);
                 if let Some(spec) = spec(view, version) {
+                    // What recognises imported material the token does not tell by itself.
+                    let recorded = version.learned.clone().map(|known| Learned {
+                        recognised: None,
+                        ..known
+                    });
                     let what = match hsm.find(&permit, &spec).await {
-                        Ok(told) if told == version.learned => None,
+                        Ok(told) if told == recorded => None,
                         Ok(_) => Some(
                             "its fingerprint is not the one recorded when it was made".to_owned(),
                         ),

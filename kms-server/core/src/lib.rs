@@ -14,6 +14,7 @@ pub mod chain;
 pub mod class;
 mod codec;
 pub mod command;
+pub mod component;
 #[cfg(feature = "policy")]
 pub mod decide;
 pub mod deployment;

@@ -1,6 +1,6 @@
 //! What uses are charged to.
 
-use super::{Amounts, Exceeded, Limits, Metered, RUN_LIFE, grouped};
+use super::{Account, Amounts, Exceeded, Limits, Metered, RUN_LIFE, grouped};
 use crate::caller::Principal;
 use crate::command::Use;
 use crate::error::{Error, Result};
@@ -75,6 +75,16 @@ impl Charged {
         match self {
             Charged::Quota(on) => format!("local/quotas/{on}/{who}"),
             Charged::Campaign(campaign) => format!("local/campaigns/{campaign}"),
+        }
+    }
+
+    /// What is written down before this much is spent: of a quota a block more ([`Account::ahead`]).
+    /// A campaign is charged seldom, by runs, and to the last row.
+    #[must_use]
+    pub fn ahead(&self, spent: &Account, limits: &Limits) -> Account {
+        match self {
+            Charged::Quota(_) => spent.ahead(limits),
+            Charged::Campaign(_) => spent.clone(),
         }
     }
 
