@@ -61,8 +61,9 @@ enum Command {
     /// quotas, which only the store knew, count as spent, so that protecting versions are rotated.
     /// What was there is set aside, never deleted. Interrupted, it is run again and goes on.
     ///
-    /// Examples: kms-server rebuild --config kms-server.toml --from-audit --dry-run
-    /// kms-server rebuild --config kms-server.toml --from-audit /mnt/copy
+    /// Examples:
+    ///   kms-server rebuild --config kms-server.toml --from-audit --dry-run
+    ///   kms-server rebuild --config kms-server.toml --from-audit /mnt/copy
     ///
     /// Exit code 0: all is well; 2: something needs people, and is named.
     #[command(verbatim_doc_comment)]

@@ -23,7 +23,12 @@ fn what_the_log_saw_destroyed_is_destroyed_again() {
     let mut kms = Deployment::emc2().start();
     kms.furnish();
     let start = ["pseudonym", "renew", "start", "--edge", "warehouse/link"];
-    let how = ["--translator", "service/link-pseudonymiser"];
+    let how = [
+        "--translator",
+        "service/link-pseudonymiser",
+        "--expected",
+        "1000",
+    ];
     let why = ["--reason", "a test"];
     let olivia = kms.cli("olivia");
     olivia.run(start.iter().chain(&how).chain(&why)).succeeds();
