@@ -116,6 +116,19 @@ pub fn wrap_for(key: &KeySpec, learned: &Learned, how: Wrapping, material: &[u8]
     }
 }
 
+/// A key under another, as a partner wraps it: RFC 3394, or RFC 5649.
+#[must_use]
+pub fn wrap_under(exchange: &[u8; 32], how: Wrapping, material: &[u8]) -> Vec<u8> {
+    use aes_kw::{KeyInit, KwAes256, KwpAes256};
+    let mut out = vec![0; material.len() + 8];
+    let wrapped = if how == Wrapping::AesKw {
+        KwAes256::new(exchange.into()).wrap_key(material, &mut out)
+    } else {
+        KwpAes256::new(exchange.into()).wrap_key(material, &mut out)
+    };
+    wrapped.unwrap().to_vec()
+}
+
 /// The best OAEP that this HSM has.
 #[must_use]
 pub fn oaep(hsm: &dyn Hsm) -> Wrapping {

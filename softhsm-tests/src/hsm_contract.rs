@@ -8,8 +8,10 @@
     reason = "a test that fails may say so by a panic"
 )]
 
+mod incoming;
 mod signing;
 
+pub use incoming::{a_rehearsal_leaves_nothing, material_comes_in_by_every_mechanism};
 pub use signing::what_is_signed_verifies_elsewhere;
 
 use kms_core::class::Class;
@@ -43,6 +45,8 @@ macro_rules! hsm_contract {
             material_comes_in_wrapped_and_works
             material_that_does_not_fit_leaves_nothing
             an_import_key_brings_in_nothing_but_its_class
+            material_comes_in_by_every_mechanism
+            a_rehearsal_leaves_nothing
             another_key_under_the_same_id_is_not_used
             what_is_destroyed_is_gone
             what_is_signed_verifies_elsewhere

@@ -12,6 +12,7 @@ use kms_client::{Header, Slots};
 use kms_core::attestation::Statement;
 use kms_core::caller::Identity;
 use kms_core::command::LogName;
+use kms_core::component::Component;
 use kms_core::envelope::Envelope;
 use kms_core::frame::{self, Frame};
 use kms_core::import::{Byok, Parameters, Receipt};
@@ -30,7 +31,7 @@ use std::str::FromStr;
 pub type Body = fn(&[u8]) -> bool;
 
 /// Every target, by the name of its file and of its corpus.
-pub const TARGETS: [(&str, Body); 14] = [
+pub const TARGETS: [(&str, Body); 15] = [
     ("envelope", envelope),
     ("pseudonym", pseudonym),
     ("import_token", import_token),
@@ -45,6 +46,7 @@ pub const TARGETS: [(&str, Body); 14] = [
     ("file_header", file_header),
     ("token", token),
     ("key_set", key_set),
+    ("component", component),
 ];
 
 /// A ciphertext.
@@ -65,6 +67,15 @@ pub fn pseudonym(bytes: &[u8]) -> bool {
     assert_eq!(Identifier::pseudonym(text).is_ok(), parsed.is_ok());
     let Ok(pseudonym) = parsed else { return false };
     assert_eq!(pseudonym.to_text().unwrap(), text.to_ascii_lowercase());
+    true
+}
+
+/// One holder's component of a key, on a sheet of whatever words.
+pub fn component(bytes: &[u8]) -> bool {
+    let read = str::from_utf8(bytes).ok();
+    let read = read.and_then(|text| Component::parse(text).ok());
+    let Some(component) = read else { return false };
+    assert!(Component::parse(&component.lines()).unwrap() == component);
     true
 }
 

@@ -14,6 +14,7 @@ pub mod chain;
 pub mod class;
 mod codec;
 pub mod command;
+pub mod component;
 #[cfg(feature = "policy")]
 pub mod decide;
 pub mod deployment;
@@ -39,6 +40,7 @@ pub mod policy;
 pub mod proposal;
 pub mod pseudonym;
 pub mod quota;
+pub mod rebuild;
 pub mod record;
 pub mod renewal;
 pub mod replay;

@@ -99,6 +99,8 @@ one_part! {
     EmergencyName("emergencies/", "emergencies/{emergency}");
     /// `chains/{chain}`.
     ChainName("chains/", "chains/{chain}");
+    /// `rebuilds/{rebuild}`.
+    RebuildName("rebuilds/", "rebuilds/{rebuild}");
     /// `destinations/{destination}`.
     DestinationName("destinations/", "destinations/{destination}");
 }
@@ -143,6 +145,7 @@ text_form!(
     ProposalName,
     EmergencyName,
     ChainName,
+    RebuildName,
     DestinationName
 );
 
@@ -300,6 +303,16 @@ impl EmergencyName {
     /// None that random bytes could cause.
     pub fn fresh(random: &KeyUid) -> Result<Self> {
         short('e', random).map(EmergencyName)
+    }
+}
+
+impl RebuildName {
+    /// The name that these random bytes give.
+    ///
+    /// # Errors
+    /// None that random bytes could cause.
+    pub fn fresh(random: &KeyUid) -> Result<Self> {
+        short('r', random).map(RebuildName)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::key::{Key, Version};
 use crate::proposal::Proposal;
 use crate::quota::Quota;
+use crate::rebuild::Rebuild;
 use crate::revision::Revision;
 use crate::space::{Domain, Edge, Space};
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,8 @@ pub enum Value {
     Backup(Backup),
     /// `chains/{chain}`.
     Chain(Chain),
+    /// `rebuilds/{rebuild}`.
+    Rebuild(Rebuild),
     /// `destinations/{destination}`.
     Destination(Destination),
 }
@@ -96,6 +99,7 @@ impl Value {
             Value::Quota(quota) => quota.name.to_string(),
             Value::Backup(backup) => backup.name.to_string(),
             Value::Chain(chain) => chain.name.to_string(),
+            Value::Rebuild(rebuild) => rebuild.name.to_string(),
             Value::Destination(destination) => destination.name.to_string(),
         }
     }
@@ -117,6 +121,7 @@ impl Value {
             Value::Quota(_) => "quota",
             Value::Backup(_) => "backup",
             Value::Chain(_) => "chain",
+            Value::Rebuild(_) => "rebuild",
             Value::Destination(_) => "destination",
         }
     }

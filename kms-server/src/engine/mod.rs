@@ -24,6 +24,7 @@ mod recognised;
 mod renewal;
 mod reply;
 mod request;
+pub mod restored;
 mod rules;
 mod runs;
 mod scheduler;

@@ -229,7 +229,7 @@ impl Spending for Charge<'_> {
     }
 
     fn ahead(&self, spent: &Account) -> Account {
-        spent.ahead(self.limits)
+        self.on.ahead(spent, self.limits)
     }
 }
 

@@ -234,7 +234,8 @@ impl<'a> Visible<'a> {
             | Value::Emergency(_)
             | Value::Backup(_)
             | Value::Destination(_)
-            | Value::Chain(_) => false,
+            | Value::Chain(_)
+            | Value::Rebuild(_) => false,
         }
     }
 

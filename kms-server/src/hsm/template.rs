@@ -88,9 +88,12 @@ pub(super) fn unwrap(spec: &KeySpec) -> Template {
 pub(super) fn rehearsal(spec: &KeySpec) -> Template {
     let all = protected(spec);
     let all = all.attributes().iter().cloned();
-    all.map(|attribute| match attribute {
-        Attribute::Token(_) => Attribute::Token(false),
-        other => other,
+    all.map(|attribute| {
+        if matches!(attribute, Attribute::Token(_)) {
+            Attribute::Token(false)
+        } else {
+            attribute
+        }
     })
     .collect()
 }

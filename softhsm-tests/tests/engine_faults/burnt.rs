@@ -30,7 +30,7 @@ fn asked(world: &World, change: &Change) -> Result<String, Error> {
 
 fn asked_again(world: &World, request: Uuid, change: &Change) -> Result<String, Error> {
     match world.change(request, change) {
-        Answer::Told(Ok(Reply::Resource(made))) => Ok(made.value.name()),
+        Answer::Told(Ok(Reply::Resource(made) | Reply::Imported(made, _))) => Ok(made.value.name()),
         Answer::Told(Err(error)) => Err(error),
         other @ (Answer::Told(Ok(_)) | Answer::Died) => panic!("{other:?}"),
     }
@@ -107,8 +107,8 @@ fn what_is_open_waits_for_the_hsm_at_a_start_and_for_a_change_that_needs_it() {
         if restart {
             world.life().script.start([(GENERATE, Fault::CrashBefore)]);
             assert!(matches!(world.change(request, &rotate), Answer::Died));
-            // The logs thrice, the store five times, and the HSM.
-            world.reopen_with(&[(8, Fault::NotDone)]);
+            // The logs thrice, the store six times, and the HSM.
+            world.reopen_with(&[(9, Fault::NotDone)]);
         } else {
             world.life().script.start([(GENERATE, Fault::InDoubt)]);
             let unknown = asked_again(&world, request, &rotate).unwrap_err();
@@ -171,8 +171,8 @@ fn a_suspension_does_not_wait_for_the_hsm() {
 fn an_import_that_was_given_up_wants_new_parameters() {
     let mut world = World::founded(&Token::empty("an_import_given_up"));
     let first = Kind::ImportKey.prepare(&world, "object");
-    // The store, the import token's code, the intention, the HSM.
-    world.life().script.start([(3, Fault::InDoubt)]);
+    // The store, the import token's code, its trials, the intention, the HSM.
+    world.life().script.start([(4, Fault::InDoubt)]);
     let unknown = asked(&world, &first).unwrap_err();
     assert_eq!(unknown.kind(), ErrorKind::Unknown);
     // The store, the HSM twice.
@@ -208,7 +208,7 @@ fn an_import_that_was_given_up_wants_new_parameters() {
 fn an_import_is_given_up_where_the_token_shows_something_else() {
     let mut world = World::founded(&Token::empty("an_import_finds_something_else"));
     let first = Kind::ImportKey.prepare(&world, "object");
-    world.life().script.start([(3, Fault::CrashBefore)]);
+    world.life().script.start([(4, Fault::CrashBefore)]);
     assert!(matches!(world.change(Uuid::new_v4(), &first), Answer::Died));
     let foreign = id(&world, 1);
     world.plant(&foreign);

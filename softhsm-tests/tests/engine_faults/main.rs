@@ -16,6 +16,7 @@ mod founding;
 mod invariants;
 mod kind;
 mod random;
+mod rebuild;
 mod renewal;
 mod statistics;
 mod world;
@@ -133,6 +134,8 @@ fn reached(
     let reached = calls.len() > index;
     match &answer {
         Answer::Died => assert!(fault.is_crash(), "{story}"),
+        // It came in, and its receipt alone could not be signed.
+        Answer::Told(Ok(Reply::Imported(_, None))) => assert!(reached, "{story}"),
         Answer::Told(Ok(_)) => assert!(!reached, "{story}: a fault was not heard of"),
         Answer::Told(Err(error)) => {
             let advice = matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Unknown);
@@ -205,7 +208,7 @@ fn again_until_done(
 
 fn told(answer: Answer, story: &str) -> Stamped<Value> {
     match answer {
-        Answer::Told(Ok(Reply::Resource(made))) => *made,
+        Answer::Told(Ok(Reply::Resource(made) | Reply::Imported(made, _))) => *made,
         Answer::Told(Ok(Reply::Renewal(renewed))) => Stamped {
             value: Value::Key(renewed.key.value),
             revision: renewed.key.revision,
@@ -249,6 +252,7 @@ fn key_of(change: &Change) -> Option<kms_core::name::KeyName> {
         | Change::FinishRenewal { name, .. } => name.key().ok(),
         Change::Found(_)
         | Change::FoundKey { .. }
+        | Change::Rebuild(_)
         | Change::CreateSpace { .. }
         | Change::UpdateSpace { .. }
         | Change::ArchiveSpace { .. }

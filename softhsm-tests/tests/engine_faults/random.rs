@@ -105,7 +105,7 @@ fn take(world: &mut World, step: &Step) {
         Orphans::None
     };
     let acknowledged = match answer {
-        Answer::Told(Ok(Reply::Resource(made))) => Some(*made),
+        Answer::Told(Ok(Reply::Resource(made) | Reply::Imported(made, _))) => Some(*made),
         Answer::Told(_) | Answer::Died => None,
     };
     if acknowledged.is_none() || step.restart {
@@ -119,7 +119,9 @@ fn take(world: &mut World, step: &Step) {
     }
     if step.same_request {
         let repeated = world.change(request, &change);
-        if let (Some(made), Answer::Told(Ok(Reply::Resource(again)))) = (&acknowledged, &repeated) {
+        if let (Some(made), Answer::Told(Ok(Reply::Resource(again) | Reply::Imported(again, _)))) =
+            (&acknowledged, &repeated)
+        {
             assert_eq!(**again, *made, "another result: {step:?}");
         } else if acknowledged.is_some() {
             panic!("a request that was carried out is refused: {step:?}: {repeated:?}");

@@ -31,6 +31,7 @@ fn softhsm_is_found_as_it_is() {
             (Capability::RsaAesKeyWrap, false),
             (Capability::AllowedMechanisms, true),
             (Capability::UnwrapTemplate, true),
+            (Capability::Recognition, true),
             (Capability::SessionCopy, true),
             (Capability::TrustedKeys, true),
         ]

@@ -1,9 +1,9 @@
 //! What can be asked on the command line.
 
 use crate::noun::{
-    access, attestation, audit, backup, completions, context, domain, edge, emergency, export,
-    file, hsm, import, inventory, key, login, policy, proposal, pseudonym, quota, random, report,
-    rewrap, rotation, space, status, version,
+    access, attestation, audit, backup, ceremony, completions, context, domain, edge, emergency,
+    export, file, hsm, import, inventory, key, login, policy, proposal, pseudonym, quota, random,
+    report, rewrap, rotation, space, status, version,
 };
 use crate::screen::{Form, NO_PICTURE};
 use crate::session::Setting;
@@ -99,6 +99,9 @@ enum Noun {
     /// Keys that come in from an outside solution.
     #[command(subcommand)]
     Import(import::Verb),
+    /// A key made from components that several people hold, on a machine without a network.
+    #[command(subcommand)]
+    Ceremony(ceremony::Verb),
     /// Keys that leave for another HSM.
     #[command(subcommand)]
     Export(export::Verb),
@@ -179,6 +182,7 @@ impl Cli {
             Noun::Rotation(verb) => verb.run(&setting.session().await?).await,
             Noun::Report(verb) => verb.run(&setting.session().await?).await,
             Noun::Import(verb) => verb.run(&setting).await,
+            Noun::Ceremony(verb) => verb.run(&setting).await,
             Noun::Export(verb) => verb.run(&setting.session().await?).await,
             Noun::Pseudonym(verb) => verb.run(&setting.session().await?).await,
             Noun::Quota(verb) => verb.run(&setting.session().await?).await,

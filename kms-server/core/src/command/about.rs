@@ -14,6 +14,7 @@ impl Change {
     pub fn action(&self) -> Action {
         match self {
             Change::Found(_) | Change::FoundKey { .. } => Action::Initialise,
+            Change::Rebuild(_) => Action::Rebuild,
             Change::CreateSpace { .. } => Action::CreateSpace,
             Change::UpdateSpace { .. } => Action::UpdateSpace,
             Change::ArchiveSpace { .. } => Action::ArchiveSpace,
@@ -92,6 +93,7 @@ impl Change {
                 ..
             } => false,
             Change::FoundKey { .. }
+            | Change::Rebuild(_)
             | Change::EraseSpace { .. }
             | Change::CreateEdge { .. }
             | Change::CreateKey { .. }
@@ -112,6 +114,7 @@ impl Change {
             | Change::Withdraw { proposal, .. } => Some(proposal),
             Change::Found(_)
             | Change::FoundKey { .. }
+            | Change::Rebuild(_)
             | Change::CreateSpace { .. }
             | Change::UpdateSpace { .. }
             | Change::ArchiveSpace { .. }
@@ -159,6 +162,7 @@ impl Change {
     pub fn resource(&self) -> (&'static str, String) {
         match self {
             Change::Found(value) => (value.sort(), value.name()),
+            Change::Rebuild(found) => ("rebuild", found.name.to_string()),
             Change::FoundKey { name, .. }
             | Change::CreateKey { name, .. }
             | Change::UpdateKey { name, .. }

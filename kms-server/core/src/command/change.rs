@@ -16,6 +16,7 @@ use crate::name::{
     VersionName,
 };
 use crate::quota::{Limits, QuotaName};
+use crate::rebuild::Found;
 use crate::renewal::Mode;
 use crate::revision::Revision;
 use crate::space::{EdgeCode, InputType, SpaceKind};
@@ -36,6 +37,9 @@ pub enum Change {
         /// One of the service classes.
         class: Class,
     },
+    /// Records that the store was rebuilt, holds what could not be proved, and destroys again what
+    /// the log saw destroyed; `rebuild` alone asks it.
+    Rebuild(Box<Found>),
     /// Declares a space.
     CreateSpace {
         /// Its name.

@@ -56,6 +56,7 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
             Change::FoundKey { .. } | Change::CreateEdge { .. } | Change::CreateKey { .. } => {
                 Ok(vec![fresh])
             }
+            Change::Rebuild(found) => found.gone(view),
             Change::StartRenewal { name, .. } => {
                 let own = edge_key(view, name)?;
                 Ok(vec![view.next_id(own)?, fresh])

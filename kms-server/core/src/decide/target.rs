@@ -40,7 +40,7 @@ pub(super) fn target<'a>(view: &'a View, command: &'a Command) -> Target<'a> {
     };
     match command {
         Command::Change(change) => match change {
-            Change::Found(_) | Change::FoundKey { .. } => Target::Deployment,
+            Change::Found(_) | Change::FoundKey { .. } | Change::Rebuild(_) => Target::Deployment,
             Change::CreateSpace { name, kind, .. } => Target::Space(name, *kind),
             Change::UpdateSpace { name, .. }
             | Change::ArchiveSpace { name, .. }

@@ -10,6 +10,7 @@ mod export;
 mod key;
 mod proposal;
 mod quota;
+mod rebuild;
 mod renewal;
 mod rewrap;
 mod rules;
@@ -147,6 +148,7 @@ pub fn plan(ground: Ground<'_>, change: &Change) -> Result<Plan> {
     }
     match change {
         Change::Found(value) => found(ground, value),
+        Change::Rebuild(found) => rebuild::record(ground, found),
         Change::FoundKey { name, class } => {
             let key = new_key(
                 ground,

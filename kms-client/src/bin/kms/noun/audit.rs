@@ -242,7 +242,7 @@ async fn export(session: &Session, log: Log, path: &Path, force: bool) -> Result
 }
 
 /// Every record of a log in order, from one index up to another, which is left out.
-async fn walk(
+pub(super) async fn walk(
     session: &Session,
     log: Log,
     mut from: u64,
@@ -281,7 +281,7 @@ async fn page(
         .await
 }
 
-async fn size(session: &Session, log: Log) -> Result<u64, Error> {
+pub(super) async fn size(session: &Session, log: Log) -> Result<u64, Error> {
     let answer = session.client.get_logs(v1::GetLogsRequest {}).await?;
     let asked = v1::Log::from(log);
     Ok(answer

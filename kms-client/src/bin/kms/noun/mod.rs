@@ -5,6 +5,7 @@ mod aftermath;
 pub(crate) mod attestation;
 pub(crate) mod audit;
 pub(crate) mod backup;
+pub(crate) mod ceremony;
 pub(crate) mod completions;
 pub(crate) mod context;
 mod csv_file;
