@@ -3,9 +3,13 @@
 # Sourced by ops/demo after the deployment serves.
 
 story() {
+    WORK=$DEPLOYMENT/work
+    mkdir "$WORK"
+    cd "$WORK" || die "cannot work in $WORK"
     keys_come_in
     nobody_is_fooled
     nothing_else_comes_in
+    cd "$REPOSITORY" || die "cannot return to $REPOSITORY"
     summary
 }
 
