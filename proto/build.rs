@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-const FILES: [&str; 14] = [
+const FILES: [&str; 15] = [
     "emc2/kms/v1/resources.proto",
     "emc2/kms/v1/space_service.proto",
     "emc2/kms/v1/key_service.proto",
@@ -17,11 +17,12 @@ const FILES: [&str; 14] = [
     "emc2/kms/v1/quota_service.proto",
     "emc2/kms/v1/lifecycle_service.proto",
     "emc2/kms/v1/attestation_service.proto",
+    "emc2/kms/v1/export_service.proto",
 ];
 
 /// Messages with a secret or an identifier in them: `src/redacted.rs` says what their `Debug`
 /// shows.
-const SECRET: [&str; 21] = [
+const SECRET: [&str; 22] = [
     "EncryptRequest",
     "DecryptRequest",
     "DecryptResponse",
@@ -42,6 +43,7 @@ const SECRET: [&str; 21] = [
     "TranslateResponse.Result",
     "ImportParameters",
     "ImportKeyRequest",
+    "ExportKeyResponse",
     "CheckImportRequest",
 ];
 

@@ -62,6 +62,7 @@ use v1::{
     attestation_service_client::AttestationServiceClient as Attestations,
     audit_service_client::AuditServiceClient as Audit,
     crypto_service_client::CryptoServiceClient as Crypto,
+    export_service_client::ExportServiceClient as Export,
     import_service_client::ImportServiceClient as Import,
     key_service_client::KeyServiceClient as Keys,
     lifecycle_service_client::LifecycleServiceClient as Lifecycles,
@@ -163,6 +164,10 @@ calls! {
     Asks    Admin<_>, get_hsm(v1::GetHsmRequest) -> v1::Hsm;
     Changes Admin<_>, declare_backup(v1::DeclareBackupRequest) -> v1::Backup;
     Asks    Admin<_>, list_backups(v1::ListBackupsRequest) -> v1::ListBackupsResponse;
+
+    Changes Export<_>, create_destination(v1::CreateDestinationRequest) -> v1::Destination;
+    Asks    Export<_>, list_destinations(v1::ListDestinationsRequest) -> v1::ListDestinationsResponse;
+    Changes Export<_>, export_key(v1::ExportKeyRequest) -> v1::ExportKeyResponse;
 
     Asks    Attestations<_>, get_attestation(v1::GetAttestationRequest) -> v1::Attestation;
 }

@@ -6,7 +6,8 @@
 
 use crate::{Error, Kind};
 use kms_core::name::{
-    DomainName, EdgeName, EmergencyName, KeyName, ProposalName, SpaceName, VersionName,
+    DestinationName, DomainName, EdgeName, EmergencyName, KeyName, ProposalName, SpaceName,
+    VersionName,
 };
 use kms_core::value::DEPLOYMENT;
 use std::str::FromStr;
@@ -113,6 +114,17 @@ pub fn emergency(text: &str) -> Result<String, Error> {
     judged::<EmergencyName>(
         text,
         full(text, &["emergencies"], "an emergency", "e7c2m4hx0q")?,
+    )
+}
+
+/// `other-hsm` or `destinations/other-hsm`.
+///
+/// # Errors
+/// As [`space`].
+pub fn destination(text: &str) -> Result<String, Error> {
+    judged::<DestinationName>(
+        text,
+        full(text, &["destinations"], "a destination", "other-hsm")?,
     )
 }
 

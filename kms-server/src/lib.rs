@@ -18,6 +18,8 @@ pub mod listener;
 pub mod metrics;
 pub mod openid;
 pub mod process;
+pub mod rebuild;
 pub mod scrape;
 pub mod serve;
 pub mod store;
+pub mod trust;

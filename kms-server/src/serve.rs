@@ -43,6 +43,23 @@ pub struct Opened {
 #[derive(Debug)]
 pub struct Attended(Arc<Pool>);
 
+impl Attended {
+    /// Starts them. Blocks.
+    ///
+    /// # Errors
+    /// When the module cannot be loaded, in one sentence.
+    pub fn start(config: &Config) -> Result<Self, String> {
+        let pool = Pool::start(config.hsm.clone()).map_err(|e| said(&e))?;
+        Ok(Attended(Arc::new(pool)))
+    }
+
+    /// The HSM behind them.
+    #[must_use]
+    pub fn hsm(&self) -> Arc<dyn Hsm> {
+        self.0.clone()
+    }
+}
+
 impl Drop for Attended {
     fn drop(&mut self) {
         self.0.stop();
@@ -59,9 +76,9 @@ pub fn open(config: &Config) -> Result<Opened, String> {
         // `init` makes the logs first. Where one remembers a deployment, it would refuse.
         return Err(if config.data.join(LogName::Changes.name()).exists() {
             format!(
-                "the store is gone from {place}, and its log is there: bring the store back, see \
-                 the runbook store-and-log-disagree; only a `kms-server init` that was interrupted \
-                 is run again"
+                "the store is gone from {place}, and its log is there: `kms-server rebuild` makes \
+                 it again, see the runbook store-lost; only a `kms-server init` that was \
+                 interrupted is run again"
             )
         } else {
             format!(
@@ -71,23 +88,47 @@ pub fn open(config: &Config) -> Result<Opened, String> {
         });
     }
     let store = SledStore::open(&config.data.join(STORE)).map_err(|e| e.to_string())?;
-    let changes = DiskJournal::open(&config.data, LogName::Changes).map_err(|e| e.to_string())?;
-    let uses = DiskJournal::open(&config.data, LogName::Uses).map_err(|e| e.to_string())?;
-    let pool = Arc::new(Pool::start(config.hsm.clone()).map_err(|e| said(&e))?);
-    let hsm: Arc<dyn Hsm> = pool.clone();
-    let parts = Parts {
-        hsm,
+    let logs = Logs::open(&config.data)?;
+    let pool = Attended::start(config)?;
+    let parts = parts(config, &pool, store, logs);
+    Ok(Opened { pool, parts })
+}
+
+/// The two logs of a deployment, open in this process alone.
+#[derive(Debug)]
+pub struct Logs {
+    /// The log of changes.
+    pub changes: Arc<DiskJournal>,
+    /// The log of uses.
+    pub uses: Arc<DiskJournal>,
+}
+
+impl Logs {
+    /// Opens those under a data directory. Blocks.
+    ///
+    /// # Errors
+    /// One sentence that says which is missing, damaged or open elsewhere.
+    pub fn open(data: &Path) -> Result<Self, String> {
+        let open = |name| DiskJournal::open(data, name).map_err(|e| e.to_string());
+        Ok(Logs {
+            changes: Arc::new(open(LogName::Changes)?),
+            uses: Arc::new(open(LogName::Uses)?),
+        })
+    }
+}
+
+/// What the engine works with.
+#[must_use]
+pub fn parts(config: &Config, pool: &Attended, store: SledStore, logs: Logs) -> Parts {
+    Parts {
+        hsm: pool.hsm(),
         store: Arc::new(store),
-        changes: Arc::new(changes),
-        uses: Arc::new(uses),
+        changes: logs.changes,
+        uses: logs.uses,
         clock: Arc::new(SystemClock::default()),
         metrics: Arc::new(Metrics::default()),
         provider: config.openid.is_some(),
-    };
-    Ok(Opened {
-        pool: Attended(pool),
-        parts,
-    })
+    }
 }
 
 /// The store's directory under the data directory.

@@ -87,7 +87,7 @@ nothing_else_comes_in() {
         -O fooled/wrapped.bin >/dev/null
     refused 6 stella import submit ingest-hcl/fooled --token fooled/import-token \
         --wrapped fooled/wrapped.bin --reason 'once more'
-    say '  A blob with one flipped bit, tried until the import token is void:'
+    say '  Bytes of the right length that no key was wrapped into, tried until the import token is void:'
     parameters tried direct
     openssl rand -out tried/wrapped.bin 384
     local trial

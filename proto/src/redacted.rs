@@ -38,6 +38,7 @@ redacted! {
     v1::translate_response::result::Result => "TranslateResponse.Result.result",
     v1::ImportParameters => "ImportParameters",
     v1::ImportKeyRequest => "ImportKeyRequest",
+    v1::ExportKeyResponse => "ExportKeyResponse",
     v1::CheckImportRequest => "CheckImportRequest",
 }
 

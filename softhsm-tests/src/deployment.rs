@@ -298,6 +298,16 @@ impl Deployment {
         finish(command)
     }
 
+    /// `kms-server rebuild --from-audit` with more arguments; the server must not run.
+    ///
+    /// # Panics
+    /// When `kms-server` is not built.
+    pub fn rebuild(&self, arguments: &[&str]) -> Finished {
+        let mut command = self.command("rebuild");
+        command.arg("--from-audit").args(arguments);
+        finish(command)
+    }
+
     fn admit(&mut self, identity: Identity) -> &Identity {
         self.identities.retain(|other| other.id() != identity.id());
         self.identities.push(identity);

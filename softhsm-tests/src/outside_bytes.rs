@@ -17,7 +17,9 @@ use kms_core::envelope::Envelope;
 use kms_core::frame::{self, Frame};
 use kms_core::import::{Byok, Parameters, Receipt};
 use kms_core::import_token::ImportToken;
-use kms_core::name::{DomainName, EdgeName, KeyName, Slug, SpaceName, VersionName};
+use kms_core::name::{
+    DestinationName, DomainName, EdgeName, KeyName, Slug, SpaceName, VersionName,
+};
 use kms_core::pseudonym::{Identifier, Pseudonym};
 use kms_core::quota::QuotaName;
 use kms_core::record::{Record, is_entry};
@@ -131,6 +133,7 @@ pub fn name(bytes: &[u8]) -> bool {
         one_form::<Slug>(text),
         one_form::<SpaceName>(text),
         one_form::<DomainName>(text),
+        one_form::<DestinationName>(text),
         one_form::<EdgeName>(text),
         one_form::<KeyName>(text),
         one_form::<VersionName>(text),

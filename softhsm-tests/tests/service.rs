@@ -66,7 +66,7 @@ fn says_what_it_serves_and_that_it_does(kms: &mut Deployment) {
         .map(|service| service.name)
         .filter(|name| name.starts_with("emc2.kms.v1."))
         .collect();
-    assert_eq!(ours.len(), 13, "{ours:?}");
+    assert_eq!(ours.len(), 14, "{ours:?}");
     let health = |service: &str| {
         let request = HealthCheckRequest {
             service: service.to_owned(),

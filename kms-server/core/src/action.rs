@@ -163,6 +163,9 @@ actions! {
     Backup: Moves + 1,
     /// Restores a backup.
     Restore: Moves + 2,
+    /// Rebuilds a lost store from the changes log: whoever holds the machine and the PIN, while
+    /// nothing is served.
+    Rebuild: Moves + 0,
     /// Shows the HSM's state.
     ReadHsm: Reads + 0,
     /// Shows what this deployment is, and who the caller is in it.
@@ -176,6 +179,13 @@ actions! {
 }
 
 impl Action {
+    /// Whether it is asked at the machine itself, by whoever holds it and the PIN, and never over a
+    /// connection: no policy is asked.
+    #[must_use]
+    pub fn is_at_the_machine(self) -> bool {
+        matches!(self, Action::Initialise | Action::Rebuild)
+    }
+
     /// The state that this action moves a version to, if it moves one.
     #[must_use]
     pub fn destination(self) -> Option<State> {

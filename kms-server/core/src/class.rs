@@ -114,9 +114,12 @@ impl Class {
                 Action::CheckImport,
                 Action::ImportKey,
             ],
-            Class::Pseudonymisation => {
-                &[Action::Pseudonymise, Action::Translate, Action::ChainPerson]
-            }
+            Class::Pseudonymisation => &[
+                Action::Pseudonymise,
+                Action::Translate,
+                Action::ChainPerson,
+                Action::ExportKey,
+            ],
             Class::ServiceImportToken
             | Class::ServiceAttestation
             | Class::ServiceDigest

@@ -4,7 +4,7 @@ use crate::class::{Algorithm, Class};
 use crate::error::{Error, Result};
 use crate::id::{KeyId, KeyUid};
 use crate::lifecycle::Lifecycle;
-use crate::name::{EdgeName, KeyName, Slug, VersionName};
+use crate::name::{DestinationName, EdgeName, KeyName, ProposalName, Slug, VersionName};
 use crate::renewal::Renewal;
 use crate::state::{State, Use};
 use crate::time::{DAY, Time};
@@ -208,6 +208,9 @@ pub struct Version {
     pub learned: Option<Learned>,
     /// How it came in, if it did.
     pub imported: Option<Imported>,
+    /// Every time that it left, wrapped.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub exports: Vec<Export>,
     /// The number of the version whose pseudonyms it evaluates: its first stage.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub layered_on: Option<u32>,
@@ -296,6 +299,23 @@ pub struct Imported {
     /// The identity of who imported it; unknown of what an earlier release imported.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub by: Option<String>,
+}
+
+/// That material left the HSM, wrapped for another one: from then on it is not here alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Export {
+    /// Where it went.
+    pub destination: DestinationName,
+    /// SHA-256 of the SubjectPublicKeyInfo that it was wrapped under, hexadecimal.
+    pub public_key_sha256: String,
+    /// How it was wrapped.
+    pub mechanism: Wrapping,
+    /// When, by whom, why.
+    pub moved: Moved,
+    /// The proposal by which it was agreed to.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub proposal: Option<ProposalName>,
 }
 
 /// What the HSM must make: everything that decides the attributes of the object.

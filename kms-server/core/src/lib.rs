@@ -18,6 +18,7 @@ pub mod component;
 #[cfg(feature = "policy")]
 pub mod decide;
 pub mod deployment;
+pub mod destination;
 pub mod due;
 pub mod emergency;
 pub mod envelope;
@@ -39,6 +40,7 @@ pub mod policy;
 pub mod proposal;
 pub mod pseudonym;
 pub mod quota;
+pub mod rebuild;
 pub mod record;
 pub mod renewal;
 pub mod replay;

@@ -99,6 +99,10 @@ one_part! {
     EmergencyName("emergencies/", "emergencies/{emergency}");
     /// `chains/{chain}`.
     ChainName("chains/", "chains/{chain}");
+    /// `rebuilds/{rebuild}`.
+    RebuildName("rebuilds/", "rebuilds/{rebuild}");
+    /// `destinations/{destination}`.
+    DestinationName("destinations/", "destinations/{destination}");
 }
 
 impl fmt::Display for Slug {
@@ -140,7 +144,9 @@ text_form!(
     VersionName,
     ProposalName,
     EmergencyName,
-    ChainName
+    ChainName,
+    RebuildName,
+    DestinationName
 );
 
 impl SpaceName {
@@ -297,6 +303,16 @@ impl EmergencyName {
     /// None that random bytes could cause.
     pub fn fresh(random: &KeyUid) -> Result<Self> {
         short('e', random).map(EmergencyName)
+    }
+}
+
+impl RebuildName {
+    /// The name that these random bytes give.
+    ///
+    /// # Errors
+    /// None that random bytes could cause.
+    pub fn fresh(random: &KeyUid) -> Result<Self> {
+        short('r', random).map(RebuildName)
     }
 }
 

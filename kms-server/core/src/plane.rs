@@ -91,6 +91,7 @@ impl Plane {
             | Action::PruneUses
             | Action::Backup
             | Action::Restore
+            | Action::Rebuild
             | Action::ReadHsm
             | Action::ChangePin
             | Action::ResetPin => ADMINISTRATION,

@@ -4,11 +4,13 @@ use crate::backup::Backup;
 use crate::binding::Binding;
 use crate::chain::Chain;
 use crate::deployment::Deployment;
+use crate::destination::Destination;
 use crate::emergency::Emergency;
 use crate::error::{Error, Result};
 use crate::key::{Key, Version};
 use crate::proposal::Proposal;
 use crate::quota::Quota;
+use crate::rebuild::Rebuild;
 use crate::revision::Revision;
 use crate::space::{Domain, Edge, Space};
 use serde::{Deserialize, Serialize};
@@ -50,6 +52,10 @@ pub enum Value {
     Backup(Backup),
     /// `chains/{chain}`.
     Chain(Chain),
+    /// `rebuilds/{rebuild}`.
+    Rebuild(Rebuild),
+    /// `destinations/{destination}`.
+    Destination(Destination),
 }
 
 /// A document of the policy.
@@ -93,6 +99,8 @@ impl Value {
             Value::Quota(quota) => quota.name.to_string(),
             Value::Backup(backup) => backup.name.to_string(),
             Value::Chain(chain) => chain.name.to_string(),
+            Value::Rebuild(rebuild) => rebuild.name.to_string(),
+            Value::Destination(destination) => destination.name.to_string(),
         }
     }
 
@@ -113,6 +121,8 @@ impl Value {
             Value::Quota(_) => "quota",
             Value::Backup(_) => "backup",
             Value::Chain(_) => "chain",
+            Value::Rebuild(_) => "rebuild",
+            Value::Destination(_) => "destination",
         }
     }
 
@@ -177,6 +187,8 @@ as_one! {
     as_backup -> Backup(Backup);
     /// The permission to follow a person, if it is one.
     as_chain -> Chain(Chain);
+    /// The destination, if it is one.
+    as_destination -> Destination(Destination);
 }
 
 impl DocumentName {

@@ -5,13 +5,15 @@ use crate::binding::{Binding, OpenId};
 use crate::caller::Principal;
 use crate::chain::Chain;
 use crate::deployment::Deployment;
+use crate::destination::Destination;
 use crate::emergency::Emergency;
 use crate::error::{Error, Result};
 use crate::id::KeyId;
 use crate::key::{Key, Version};
 use crate::lifecycle::InForce;
 use crate::name::{
-    ChainName, DomainName, EdgeName, EmergencyName, KeyName, ProposalName, SpaceName, VersionName,
+    ChainName, DestinationName, DomainName, EdgeName, EmergencyName, KeyName, ProposalName,
+    SpaceName, VersionName,
 };
 use crate::proposal::Proposal;
 use crate::quota::{Limits, Metered, Quota, QuotaName};
@@ -49,6 +51,8 @@ macro_rules! typed {
 
 impl View {
     typed! {
+        /// A destination.
+        destination(DestinationName) -> Destination(Destination);
         /// A space.
         space(SpaceName) -> Space(Space);
         /// An identifier domain.
@@ -152,6 +156,12 @@ impl View {
     /// Every declared backup of the token, in no particular order.
     pub fn backups(&self) -> impl Iterator<Item = &Backup> {
         self.under("backups/").filter_map(|s| s.value.as_backup())
+    }
+
+    /// Every destination, in the order of its name.
+    pub fn destinations(&self) -> impl Iterator<Item = &Destination> {
+        self.under("destinations/")
+            .filter_map(|s| s.value.as_destination())
     }
 
     /// What limits this caller's uses of this key or edge, and the quota that says so; `None`: what

@@ -65,6 +65,15 @@ impl Session {
         }
     }
 
+    /// `C_Login` as the token's security officer, who marks keys as trusted and sets the user's
+    /// PIN. The process must have no other session with the token (PKCS#11 v2.40 section 5.6).
+    ///
+    /// # Errors
+    /// As [`Session::login`].
+    pub fn login_officer(&self, pin: &SecretString) -> Result<(), Error> {
+        Ok(self.session.login(UserType::So, Some(pin))?)
+    }
+
     /// Whether the process is still logged in here, as the user (`C_GetSessionInfo`). On
     /// some tokens (SoftHSM) private objects simply seem not to exist when it is not.
     ///

@@ -26,3 +26,9 @@ mod tests;
 pub use error::LogError;
 pub use journal::{DiskJournal, Follower, Journal};
 pub use log::{Check, Log};
+
+/// Whether a file of a log's directory is one of its segments, by its name.
+#[must_use]
+pub fn is_segment(name: &str) -> bool {
+    segment::first_of_name(name).is_some()
+}

@@ -66,10 +66,25 @@ impl Engine {
                     self.unwrap_now(&mut lane, &open, &permit, &call, (token, bytes, spec))
                         .await?;
                 }
+                let leaving = match &open.intention.plan.act {
+                    Act::Wrap(leaving) => Some(
+                        self.wrap_now(&mut lane, &open, &permit, &call, leaving)
+                            .await?,
+                    ),
+                    Act::Nothing
+                    | Act::Generate(_)
+                    | Act::GenerateEach(_)
+                    | Act::Destroy(_)
+                    | Act::Unwrap(_) => None,
+                };
                 let made = self
                     .settle(&mut lane, open, &permit, &call.caller, Go::First)
                     .await?;
-                Ok(Reply::Resource(Box::new(made)))
+                let made = Box::new(made);
+                Ok(match leaving {
+                    Some(wrapped) => Reply::Exported(made, wrapped),
+                    None => Reply::Resource(made),
+                })
             }
             Ok(Judged::Filed(permit, plan, name, needed)) => {
                 // Its request is not remembered: sent again, it asks whether enough have agreed.
@@ -129,6 +144,13 @@ impl Engine {
                  instead (kms import submit), and it is carried out",
             ));
         }
+        if let Change::ExportKey { .. } = change {
+            return Err(Error::invalid(
+                "name",
+                "an exported key goes to whoever asks for it: ask for the same export again (kms \
+                 export key), and it is carried out",
+            ));
+        }
         Ok(change)
     }
 
@@ -182,6 +204,9 @@ impl Engine {
                         return Err(Error::internal("an import without its material"));
                     };
                     self.believe(&permit, &seat.view, token, mac).await?;
+                }
+                if let Change::ExportKey { mechanism, .. } = change {
+                    self.wraps(*mechanism)?;
                 }
                 let mut planned = plan(ground, change)?;
                 self.acceptable(&seat, &planned, call).await?;
@@ -249,11 +274,19 @@ impl Engine {
         match (act, &*self.parts.hsm.health().borrow()) {
             (Act::Nothing, _)
             | (
-                Act::Generate(_) | Act::GenerateEach(_) | Act::Unwrap(_) | Act::Destroy(_),
+                Act::Generate(_)
+                | Act::GenerateEach(_)
+                | Act::Unwrap(_)
+                | Act::Destroy(_)
+                | Act::Wrap(_),
                 Health::Serving,
             ) => Ok(()),
             (
-                Act::Generate(_) | Act::GenerateEach(_) | Act::Unwrap(_) | Act::Destroy(_),
+                Act::Generate(_)
+                | Act::GenerateEach(_)
+                | Act::Unwrap(_)
+                | Act::Destroy(_)
+                | Act::Wrap(_),
                 Health::Down(why),
             ) => Err(
                 Error::unavailable("the HSM does not answer; nothing was done, try again")

@@ -66,8 +66,11 @@ enum Written {
 
 /// Where it is counted.
 pub(super) fn name(id: &KeyId) -> String {
-    format!("local/encryptions/{id}")
+    format!("{PREFIX}{id}")
 }
+
+/// What the names of all counts begin with.
+pub(super) const PREFIX: &str = "local/encryptions/";
 
 impl Spending for More {
     type Of = Spent;

@@ -1,7 +1,7 @@
 //! What the engine knows of how versions were used, as of one moment.
 
 use super::Engine;
-use super::count::name;
+use super::count::{PREFIX, name};
 use kms_core::error::Result;
 use kms_core::id::KeyId;
 use kms_core::lifecycle::{Spent, Uses};
@@ -45,10 +45,7 @@ impl Engine {
 
     /// What is known of every primary version.
     pub(super) async fn known(&self, view: &View) -> Result<Known> {
-        let counted = self
-            .encryptions
-            .all(&*self.parts.store, "local/encryptions/")
-            .await?;
+        let counted = self.encryptions.all(&*self.parts.store, PREFIX).await?;
         let keys = view.spaces().flat_map(|space| view.keys_in(&space.name));
         let primaries = keys.filter_map(|key| view.primary(key));
         let spent = primaries

@@ -7,6 +7,7 @@ mod change;
 mod check;
 mod count;
 mod digest;
+mod export;
 #[cfg(test)]
 mod flaky;
 mod import;
@@ -23,6 +24,7 @@ mod recognised;
 mod renewal;
 mod reply;
 mod request;
+pub mod restored;
 mod rules;
 mod runs;
 mod scheduler;

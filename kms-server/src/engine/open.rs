@@ -8,7 +8,7 @@ use super::runs::Runs;
 use super::scheduler::Clockwork;
 use super::settle::{Go, Lane, STAMP};
 use super::statistics::Statistics;
-use super::{Engine, Parts, Seat};
+use super::{Engine, Parts, Seat, restored};
 use crate::audit::Journal;
 use crate::store::Store;
 use arc_swap::ArcSwap;
@@ -28,7 +28,7 @@ use tokio::sync::{Mutex, watch};
 pub struct Refusal(pub String);
 
 impl Refusal {
-    fn of(error: &Error) -> Self {
+    pub(super) fn of(error: &Error) -> Self {
         let cause = error.cause().map(|c| format!(" ({c})")).unwrap_or_default();
         Refusal(format!("{}{cause}", error.message()))
     }
@@ -45,10 +45,25 @@ impl Engine {
     /// When the store is not what the log says: it was edited, rolled back, or lost. Nothing is
     /// repaired and nothing is served.
     pub async fn open(parts: Parts) -> Result<Self, Refusal> {
-        let replay = replayed(&*parts.changes).await?;
-        let stored = stored(&*parts.store).await?;
-        let mut differences = replay.differences(&stored);
-        differences.extend(stamp_difference(&*parts.store, &replay).await?);
+        let unfinished = restored::unfinished(&*parts.store).await;
+        if unfinished.map_err(|e| Refusal::of(&e))?.is_some() {
+            return Err(Refusal(
+                "a rebuild of the store was begun and is not finished: run `kms-server rebuild` \
+                 again"
+                    .into(),
+            ));
+        }
+        Self::open_unfinished(parts).await
+    }
+
+    /// Opens a deployment whose store was just rebuilt: what is yet to be done about it is done by
+    /// `rebuild`, and by nobody else.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub async fn open_unfinished(parts: Parts) -> Result<Self, Refusal> {
+        let replay = replayed(&*parts.changes, |_, _| ()).await?;
+        let differences = differences(&*parts.store, &replay).await?;
         if !differences.is_empty() {
             let shown = differences
                 .iter()
@@ -59,7 +74,7 @@ impl Engine {
             return Err(Refusal(format!(
                 "the store is not what the changes log says, so this deployment is not served: \
                  {shown}{}; the store was edited, rolled back or lost: see the runbook \
-                 store-and-log-disagree",
+                 store-and-log-disagree, and store-lost",
                 if differences.len() > 5 { "; ..." } else { "" }
             )));
         }
@@ -113,7 +128,21 @@ impl Engine {
     }
 }
 
-async fn replayed(journal: &dyn Journal) -> Result<Replay, Refusal> {
+/// What differs between a store and the changes log.
+pub(super) async fn differences(
+    store: &dyn Store,
+    replay: &Replay,
+) -> Result<Vec<String>, Refusal> {
+    let mut differences = replay.differences(&stored(store).await?);
+    differences.extend(stamp_difference(store, replay).await?);
+    Ok(differences)
+}
+
+/// The changes log, read from its first entry; each record is shown before it is taken in.
+pub(super) async fn replayed(
+    journal: &dyn Journal,
+    mut seen: impl FnMut(&Replay, &Record),
+) -> Result<Replay, Refusal> {
     let mut replay = Replay::default();
     loop {
         let page = journal
@@ -125,6 +154,7 @@ async fn replayed(journal: &dyn Journal) -> Result<Replay, Refusal> {
         }
         for (_, bytes) in page {
             let record = Record::decode(&bytes).map_err(|e| Refusal::of(&e))?;
+            seen(&replay, &record);
             replay.feed(record).map_err(|e| Refusal::of(&e))?;
         }
     }

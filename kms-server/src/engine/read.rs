@@ -65,6 +65,10 @@ impl Engine {
             Read::Proposals { waiting } => Ok(self.proposals(seat, caller, waiting)),
             Read::Emergencies => Ok(self.emergencies(seat)),
             Read::Backups => Ok(Reply::Backups(backups(seat))),
+            Read::Destinations => {
+                let destinations = seat.view.under("destinations/").cloned();
+                Ok(Reply::Destinations(destinations.collect()))
+            }
             Read::Policy => policy(seat),
             Read::History => self.history().await,
             Read::Access(query) => self.access(seat, caller, query).await,
@@ -229,7 +233,9 @@ impl<'a> Visible<'a> {
             | Value::Proposal(_)
             | Value::Emergency(_)
             | Value::Backup(_)
-            | Value::Chain(_) => false,
+            | Value::Destination(_)
+            | Value::Chain(_)
+            | Value::Rebuild(_) => false,
         }
     }
 

@@ -72,6 +72,10 @@ pub enum Reply {
     Attestation(Box<Attestation>),
     /// The declared backups of the token, the latest first.
     Backups(Vec<Stamped<Value>>),
+    /// The HSMs that exportable keys may leave for.
+    Destinations(Vec<Stamped<Value>>),
+    /// A version that has left, and the wrapped key, for whoever asked: nobody keeps it.
+    Exported(Box<Stamped<Value>>, Zeroizing<Vec<u8>>),
     /// Random bytes.
     Random(Zeroizing<Vec<u8>>),
     /// What outside material is wrapped with.

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// How long a request is remembered, in milliseconds.
-const REMEMBERED: u64 = 24 * HOUR;
+pub(super) const REMEMBERED: u64 = 24 * HOUR;
 
 /// What is remembered of a request, under `local/requests/{caller}/{id}`. It is written in the same
 /// commit as what it made, so that its own revision is the result's.

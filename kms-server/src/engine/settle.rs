@@ -186,6 +186,8 @@ impl Engine {
                 }
                 Ok(vec![])
             }
+            // Whoever asked has it, or nobody: what may have left counts as left.
+            Act::Wrap(_) => Ok(vec![]),
             Act::Unwrap(spec) => match (hsm.find(permit, spec).await?, go) {
                 (Some(learned), _) => {
                     let seat = self.seat.load_full();

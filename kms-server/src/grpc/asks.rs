@@ -15,7 +15,8 @@ fn action(call: &str) -> Option<Action> {
     let name = call.strip_prefix("Batch").unwrap_or(call);
     let shown = match name {
         "GetDeployment" => "ReadDeployment",
-        "GetHsm" | "ListBackups" => "ReadHsm",
+        "GetHsm" | "ListBackups" | "ListDestinations" => "ReadHsm",
+        "CreateDestination" => "MigrateToken",
         "DeclareBackup" => "Backup",
         "GetAttestation" => "Attest",
         "GetLogs" | "ListEntries" => "ReadAudit",

@@ -8,6 +8,7 @@ mod audits;
 mod binding;
 mod crypto;
 mod door;
+mod exports;
 mod imports;
 mod keys;
 mod lifecycle;
@@ -36,6 +37,7 @@ use v1::admin_service_server::AdminServiceServer;
 use v1::attestation_service_server::AttestationServiceServer;
 use v1::audit_service_server::AuditServiceServer;
 use v1::crypto_service_server::CryptoServiceServer;
+use v1::export_service_server::ExportServiceServer;
 use v1::import_service_server::ImportServiceServer;
 use v1::key_service_server::KeyServiceServer;
 use v1::lifecycle_service_server::LifecycleServiceServer;
@@ -54,7 +56,7 @@ const MESSAGE_IN_MAX: usize = 8 * 1024 * 1024;
 const MESSAGE_OUT_MAX: usize = 128 * 1024 * 1024;
 
 /// The full name of each service, for the health service.
-pub const NAMES: [&str; 13] = [
+pub const NAMES: [&str; 14] = [
     "emc2.kms.v1.SpaceService",
     "emc2.kms.v1.KeyService",
     "emc2.kms.v1.CryptoService",
@@ -68,6 +70,7 @@ pub const NAMES: [&str; 13] = [
     "emc2.kms.v1.QuotaService",
     "emc2.kms.v1.LifecycleService",
     "emc2.kms.v1.AttestationService",
+    "emc2.kms.v1.ExportService",
 ];
 
 /// The services, all of them at every listener: what may be asked there is for `decide` to say.
@@ -97,6 +100,7 @@ pub fn routes(door: &Door) -> RoutesBuilder {
         QuotaServiceServer
         LifecycleServiceServer
         AttestationServiceServer
+        ExportServiceServer
     }
     routes
 }

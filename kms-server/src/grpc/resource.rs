@@ -2,7 +2,7 @@
 
 use crate::engine::VersionUsage;
 use kms_core::class::Class;
-use kms_core::key::{Key, Moved, Origin, Version, Wrapping};
+use kms_core::key::{Export, Key, Moved, Origin, Version, Wrapping};
 use kms_core::lifecycle::Lifecycle;
 use kms_core::space::{Domain, Edge, InputType, Space, SpaceKind};
 use kms_core::state::State;
@@ -235,11 +235,21 @@ impl FromValue for v1::KeyVersion {
             }),
             layered_on: other(version.layered_on),
             first_stage_of: other(version.stage_of),
+            exports: version.exports.iter().map(export).collect(),
             import_two_steps: imported.is_some_and(|i| i.two_steps),
             import_partner: text(imported.and_then(|i| i.source.as_ref())),
             import_actor: text(imported.and_then(|i| i.by.as_ref())),
             import_sha256: text(imported.and_then(|i| i.sha256.as_ref())),
         })
+    }
+}
+
+fn export(export: &Export) -> v1::Export {
+    v1::Export {
+        destination: export.destination.to_string(),
+        public_key_sha256: export.public_key_sha256.clone(),
+        mechanism: export.mechanism.name().into(),
+        moved: Some(transition(&export.moved)),
     }
 }
 

@@ -209,7 +209,7 @@ impl Line {
             .map_err(|error| Setback::Passing(error.message().to_owned()))?;
         // Other processes start on this token too: each login rewrites SoftHSM's files, and what
         // reads them half-written fails.
-        let _start = start_lock(&self.settings.lock_file)?;
+        let _start = start_lock(&self.settings.lock_file).map_err(Setback::Passing)?;
         // Sessions first, library after; whatever was known through them goes with them.
         let mut desks = self.clear_desks();
         if fresh {
@@ -326,13 +326,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn start_lock(path: &Path) -> Result<File, Setback> {
-    let failed = |why: std::io::Error| {
-        Setback::Passing(format!(
-            "the lock file {} cannot be used ({why})",
-            path.display()
-        ))
-    };
+/// Locked while something logs in to the token; or why it cannot be.
+pub(super) fn start_lock(path: &Path) -> Result<File, String> {
+    let failed =
+        |why: std::io::Error| format!("the lock file {} cannot be used ({why})", path.display());
     let file = File::options()
         .create(true)
         .truncate(false)

@@ -17,14 +17,17 @@ mod published;
 mod settings;
 mod stock;
 pub mod template;
+mod trusted;
 mod work;
 
 pub use pool::Pool;
 pub use settings::Settings;
+pub use trusted::{Trust, set_trust};
 
 use crate::health::Health;
 use async_trait::async_trait;
 use kms_core::class::Algorithm;
+use kms_core::destination::WrappingKey;
 use kms_core::error::Result;
 use kms_core::id::KeyId;
 use kms_core::key::{KeySpec, Learned, Wrapping};
@@ -123,6 +126,15 @@ pub enum Op {
         /// What to sign, of any length: it is hashed here, and only the digest goes to the token.
         message: Vec<u8>,
     },
+    /// RSAES-OAEP (RFC 8017 section 7.1) of the key itself, which must be extractable, under a
+    /// public key that the security officer has put into the token as a trusted one. Gives the
+    /// wrapped key.
+    Wrap {
+        /// The trusted key: what it must be, modulus and exponent.
+        under: WrappingKey,
+        /// With SHA-256, or SHA-1.
+        mechanism: Wrapping,
+    },
 }
 
 impl fmt::Debug for Op {
@@ -133,6 +145,7 @@ impl fmt::Debug for Op {
             Op::Hmac { .. } => "Hmac",
             Op::Recognise { .. } => "Recognise",
             Op::Sign { .. } => "Sign",
+            Op::Wrap { .. } => "Wrap",
         })
     }
 }
@@ -231,6 +244,8 @@ pub enum Capability {
     Recognition,
     /// A session copy stays sensitive, not extractable, and bound to its mechanisms.
     SessionCopy,
+    /// Whoever holds the user's PIN cannot make a key that is trusted.
+    TrustedKeys,
 }
 
 impl Report {

@@ -194,6 +194,10 @@ impl Pool {
     /// What its class needs, and what it takes in: a key that could never unwrap is not made.
     fn require_all(&self, spec: &KeySpec) -> Result<()> {
         self.require_class(spec.class)?;
+        if spec.exportable {
+            let for_what = "an exportable key";
+            self.require("exportable", Capability::TrustedKeys, for_what)?;
+        }
         let Some(intake) = &spec.intake else {
             return Ok(());
         };

@@ -6,6 +6,7 @@
 //! is no fallback.
 
 mod signing;
+mod trusting;
 
 use kms_core::class::Algorithm;
 use kms_core::key::Wrapping;
@@ -71,6 +72,7 @@ pub(super) fn probe(module: &Module, slot: Slot, session: &Session) -> Result<Pr
         (Capability::UnwrapTemplate, bench.unwrap_template(&pair)),
         (Capability::Recognition, bench.recognition()),
         (Capability::SessionCopy, bench.session_copy()),
+        (Capability::TrustedKeys, bench.trusted_keys()),
     ];
     let mut findings = Vec::new();
     for (capability, found) in tried {

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::desk::Desk;
 use super::fault::{Fault, Visit};
-use super::{Op, Output, Work, fingerprint};
+use super::{Op, Output, Work, fingerprint, trusted};
 
 impl Desk {
     /// Carries out each operation, in order. None of them changes anything on the token, so when
@@ -61,6 +61,11 @@ impl Desk {
                 .session
                 .sign_ecdsa(key, &Sha256::digest(message))
                 .map(Zeroizing::new),
+            Op::Wrap { under, mechanism } => {
+                let oaep = trusted::mechanism(*mechanism)?;
+                let under = self.trusted(under)?;
+                self.session.wrap(&oaep, under, key).map(Zeroizing::new)
+            }
         })
     }
 
@@ -79,7 +84,8 @@ impl Desk {
                 | Op::GcmDecrypt { .. }
                 | Op::Hmac { .. }
                 | Op::Recognise { .. }
-                | Op::Sign { .. },
+                | Op::Sign { .. }
+                | Op::Wrap { .. },
                 _,
             ) => Fault::reading(error),
         }
@@ -90,7 +96,8 @@ impl Op {
     fn algorithm(&self) -> Algorithm {
         match self {
             Self::GcmEncrypt { .. } | Self::GcmDecrypt { .. } => Algorithm::Aes256,
-            Self::Hmac { .. } => Algorithm::HmacSha256,
+            // Of what may leave, there is one kind.
+            Self::Hmac { .. } | Self::Wrap { .. } => Algorithm::HmacSha256,
             Self::Recognise { algorithm } => *algorithm,
             Self::Sign { .. } => Algorithm::EcdsaP256,
         }
@@ -117,7 +124,8 @@ impl Op {
             | Self::GcmDecrypt { .. }
             | Self::Hmac { .. }
             | Self::Recognise { .. }
-            | Self::Sign { .. } => Ok(()),
+            | Self::Sign { .. }
+            | Self::Wrap { .. } => Ok(()),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread::park_timeout;
 use std::time::Duration;
 
-use super::{Revision, StoreError, pieces};
+use super::{Entry, MAX_OPERATIONS, Revision, StoreError, pieces};
 use crate::directory;
 
 /// The count of commits, 8 bytes big-endian. It is written with every commit.
@@ -35,11 +35,25 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Makes the files of an empty store in `dir`, which must not exist or be empty.
-    pub(super) fn create(dir: &Path) -> Result<(), StoreError> {
+    /// Makes the files of a store in `dir`, which must not exist or be empty: with these entries, as
+    /// the last of them was committed.
+    pub(super) fn create(dir: &Path, entries: &[Entry]) -> Result<(), StoreError> {
         directory::create(dir, |unfinished| {
             let (db, data) = open_sled(unfinished).map_err(io::Error::other)?;
-            db.insert(COMMITS, &0_u64.to_be_bytes())?;
+            for some in entries.chunks(MAX_OPERATIONS) {
+                let mut batch = sled::Batch::default();
+                for Entry {
+                    key,
+                    value,
+                    revision,
+                } in some
+                {
+                    pieces::put(&mut batch, key, *revision, value, None);
+                }
+                db.apply_batch(batch)?;
+            }
+            let commits = entries.iter().map(|e| e.revision.0).max().unwrap_or(0);
+            db.insert(COMMITS, &commits.to_be_bytes())?;
             db.insert(FORM, FORM_1)?;
             db.flush()?;
             data.sync_all()?;

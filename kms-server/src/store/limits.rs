@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Check, StoreError, Write};
+use super::{Check, Entry, StoreError, Write};
 
 /// The longest value, in bytes: well below sled's blob files (never fsynced) and etcd's
 /// largest request.
@@ -73,6 +73,18 @@ pub(super) fn commit(checks: &[Check], writes: &[Write]) -> Result<(), StoreErro
         }
     }
     Ok(())
+}
+
+/// Whether a store may hold these entries.
+pub(super) fn entries(entries: &[Entry]) -> Result<(), StoreError> {
+    each_once(entries.iter().map(|entry| entry.key.as_str()))?;
+    match entries.iter().find(|entry| entry.value.len() > MAX_VALUE) {
+        Some(entry) => Err(StoreError::ValueTooLarge {
+            key: entry.key.clone(),
+            size: entry.value.len(),
+        }),
+        None => Ok(()),
+    }
 }
 
 fn each_once<'a>(keys: impl Iterator<Item = &'a str>) -> Result<(), StoreError> {

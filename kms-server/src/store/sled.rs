@@ -52,7 +52,18 @@ impl SledStore {
     /// [`StoreError::Unavailable`]: there is no store in `dir`, or there was something in it
     /// before.
     pub fn create(dir: &Path) -> Result<Self, StoreError> {
-        Files::create(dir)?;
+        Files::create(dir, &[])?;
+        Self::open(dir)
+    }
+
+    /// Makes a store in `dir`, which must not exist or be empty, of what one held that was lost, and
+    /// opens it. It appears complete or not at all, and goes on from the latest revision in it.
+    ///
+    /// # Errors
+    /// As [`SledStore::create`], and what is no entry is refused.
+    pub fn rebuild(dir: &Path, entries: &[Entry]) -> Result<Self, StoreError> {
+        limits::entries(entries)?;
+        Files::create(dir, entries)?;
         Self::open(dir)
     }
 

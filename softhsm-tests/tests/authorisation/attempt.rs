@@ -3,9 +3,9 @@
 use kms_proto::v1::{
     self, admin_service_client::AdminServiceClient,
     attestation_service_client::AttestationServiceClient,
-    crypto_service_client::CryptoServiceClient, identifier::Identifier::Opaque,
-    import_service_client::ImportServiceClient, key_service_client::KeyServiceClient,
-    space_service_client::SpaceServiceClient,
+    crypto_service_client::CryptoServiceClient, export_service_client::ExportServiceClient,
+    identifier::Identifier::Opaque, import_service_client::ImportServiceClient,
+    key_service_client::KeyServiceClient, space_service_client::SpaceServiceClient,
 };
 use softhsm_tests::gateway::{Gateway, identifier};
 use tonic::Status;
@@ -18,7 +18,7 @@ const WAREHOUSE: &str = "spaces/warehouse/keys/object";
 
 /// Each attempt is well formed, and changes nothing even where it is allowed: what it would make
 /// is there already, what it would move does not exist, what it would open is no ciphertext.
-pub(super) const ATTEMPTS: [Attempt; 32] = [
+pub(super) const ATTEMPTS: [Attempt; 34] = [
     ("encrypt in ingest-lyon", |by| {
         by.encrypt(LYON, b"x", &[]).map(drop)
     }),
@@ -242,6 +242,27 @@ pub(super) const ATTEMPTS: [Attempt; 32] = [
             AdminServiceClient::new(channel)
                 .list_backups(v1::ListBackupsRequest {})
                 .await
+        })
+        .map(drop)
+    }),
+    ("list the destinations", |by| {
+        by.call(async |channel| {
+            ExportServiceClient::new(channel)
+                .list_destinations(v1::ListDestinationsRequest {})
+                .await
+        })
+        .map(drop)
+    }),
+    ("export a key", |by| {
+        by.call(async |channel| {
+            let request = v1::ExportKeyRequest {
+                name: "spaces/warehouse/keys/edge-link/versions/99".into(),
+                destination: "destinations/none".into(),
+                mechanism: v1::WrappingMechanism::RsaOaepSha256.into(),
+                reason: "a test".into(),
+                ..v1::ExportKeyRequest::default()
+            };
+            ExportServiceClient::new(channel).export_key(request).await
         })
         .map(drop)
     }),

@@ -74,6 +74,8 @@ read the HSM's state: hugo ada
 attest a destruction in warehouse: stella olivia carl ada
 declare a backup of the token: hugo
 list the backups of the token: hugo ada
+list the destinations: hugo ada
+export a key: olivia
 have random bytes: lyon-ingest lyon-etl warehouse-etl warehouse-report link-pseudonymiser project-01-pseudonymiser
 read what this deployment is: stella olivia carl hugo ada lyon-ingest lyon-etl warehouse-etl warehouse-report link-pseudonymiser project-01-pseudonymiser
 ";

@@ -107,8 +107,8 @@ fn what_is_open_waits_for_the_hsm_at_a_start_and_for_a_change_that_needs_it() {
         if restart {
             world.life().script.start([(GENERATE, Fault::CrashBefore)]);
             assert!(matches!(world.change(request, &rotate), Answer::Died));
-            // The logs thrice, the store five times, and the HSM.
-            world.reopen_with(&[(8, Fault::NotDone)]);
+            // The logs thrice, the store six times, and the HSM.
+            world.reopen_with(&[(9, Fault::NotDone)]);
         } else {
             world.life().script.start([(GENERATE, Fault::InDoubt)]);
             let unknown = asked_again(&world, request, &rotate).unwrap_err();

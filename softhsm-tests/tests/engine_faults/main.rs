@@ -16,6 +16,7 @@ mod founding;
 mod invariants;
 mod kind;
 mod random;
+mod rebuild;
 mod renewal;
 mod statistics;
 mod world;
@@ -133,6 +134,8 @@ fn reached(
     let reached = calls.len() > index;
     match &answer {
         Answer::Died => assert!(fault.is_crash(), "{story}"),
+        // It came in, and its receipt alone could not be signed.
+        Answer::Told(Ok(Reply::Imported(_, None))) => assert!(reached, "{story}"),
         Answer::Told(Ok(_)) => assert!(!reached, "{story}: a fault was not heard of"),
         Answer::Told(Err(error)) => {
             let advice = matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Unknown);
@@ -240,7 +243,8 @@ fn key_of(change: &Change) -> Option<kms_core::name::KeyName> {
         | Change::ImportKey { name, .. } => Some(name.clone()),
         Change::MoveVersion { name, .. }
         | Change::ScheduleDestruction { name, .. }
-        | Change::CancelDestruction { name, .. } => Some(name.key().clone()),
+        | Change::CancelDestruction { name, .. }
+        | Change::ExportKey { name, .. } => Some(name.key().clone()),
         Change::CreateEdge { name, .. }
         | Change::StartRenewal { name, .. }
         | Change::VerifyRenewal { name, .. }
@@ -248,6 +252,7 @@ fn key_of(change: &Change) -> Option<kms_core::name::KeyName> {
         | Change::FinishRenewal { name, .. } => name.key().ok(),
         Change::Found(_)
         | Change::FoundKey { .. }
+        | Change::Rebuild(_)
         | Change::CreateSpace { .. }
         | Change::UpdateSpace { .. }
         | Change::ArchiveSpace { .. }
@@ -263,6 +268,7 @@ fn key_of(change: &Change) -> Option<kms_core::name::KeyName> {
         | Change::PutQuota { .. }
         | Change::ChainPerson { .. }
         | Change::DeclareBackup { .. }
+        | Change::CreateDestination { .. }
         | Change::DeclareEmergency { .. }
         | Change::EndEmergency { .. }
         | Change::ReviewEmergency { .. } => None,

@@ -93,7 +93,7 @@ async fn no_key_leaves_the_token(make: Make) {
     let bench = OnToken::empty(make, "abuse-leaving");
     let outsider = bench.token.outsider();
     let session = &outsider.session;
-    let kek = wrapping_key(session);
+    let (kek, prey) = (wrapping_key(session), extractable(session));
     for class in Class::ALL {
         let spec = spec(class);
         bench.hsm().generate(&any(), &spec).await.unwrap();
@@ -110,11 +110,38 @@ async fn no_key_leaves_the_token(make: Make) {
         exportable: true,
         ..spec(Class::Pseudonymisation)
     };
-    bench.hsm().generate(&any(), &spec).await.unwrap();
+    let made = bench.hsm().generate(&any(), &spec).await;
+    if make == Make::Kryoptic {
+        // Its user can make a trusted key: on this token no key can be made to leave.
+        let refused = made.unwrap_err();
+        assert_eq!(refused.field(), Some("exportable"), "{refused:?}");
+        return;
+    }
+    made.unwrap();
     let key = handle(session, &spec);
     refused(
         "exportable, wrapped",
         session.wrap(&Mechanism::AesKeyWrap, kek, key),
+    );
+    let own = Template::from([
+        Attribute::Token(false),
+        Attribute::ModulusBits(3072),
+        Attribute::PublicExponent(vec![1, 0, 1]),
+        Attribute::Wrap(true),
+    ]);
+    let pair = Mechanism::Plain(MechanismType::RSA_KEY_PAIR_GEN);
+    let private = Template::from([Attribute::Token(false), Attribute::Unwrap(true)]);
+    let (public, _) = session.generate_pair(&pair, &own, &private).unwrap();
+    let oaep = Mechanism::RsaOaep(OaepHash::Sha1);
+    session.wrap(&oaep, public, prey).unwrap();
+    refused(
+        "exportable, wrapped under an RSA key of one's own",
+        session.wrap(&oaep, public, key),
+    );
+    let trusted = own.with(Attribute::Trusted(true));
+    refused(
+        "a trusted key of one's own",
+        session.generate_pair(&pair, &trusted, &private),
     );
     assert!(!matches!(
         session.read(key, AttributeName::Value).unwrap(),

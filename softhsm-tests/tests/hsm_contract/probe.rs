@@ -33,6 +33,7 @@ fn softhsm_is_found_as_it_is() {
             (Capability::UnwrapTemplate, true),
             (Capability::Recognition, true),
             (Capability::SessionCopy, true),
+            (Capability::TrustedKeys, true),
         ]
     );
     assert_eq!(report.label, "probe");
@@ -63,12 +64,14 @@ fn kryoptic_is_found_as_it_is() {
         .filter(|one| !one.present)
         .map(|one| one.capability)
         .collect();
-    assert_eq!(missing, [Capability::RsaAesKeyWrap], "{report:?}");
+    let known = [Capability::RsaAesKeyWrap, Capability::TrustedKeys];
+    assert_eq!(missing, known, "{report:?}");
     assert_eq!(report.manufacturer, "Kryoptic Project");
     for (capability, said) in [
         (Capability::AesGcm, "CKR_ENCRYPTED_DATA_INVALID"),
         (Capability::AesKwp, "CKM_AES_KEY_WRAP_KWP"),
         (Capability::UnwrapTemplate, "CKR_TEMPLATE_INCONSISTENT"),
+        (Capability::TrustedKeys, "its user can make a trusted key"),
     ] {
         let detail = detail(&report, capability);
         assert!(detail.contains(said), "{capability:?}: {detail}");

@@ -20,6 +20,9 @@ fn brings_nothing(world: &World, transfer: &Transfer, told: &Finished, objects: 
     assert_eq!(world.objects(), objects, "{told}");
 }
 
+/// What becomes of a file on its way.
+type Change<'a> = &'a dyn Fn(&mut Vec<u8>);
+
 #[test]
 fn wrapped_material_that_is_not_what_it_should_be_brings_nothing_in() {
     let world = World::start();
@@ -38,7 +41,7 @@ fn wrapped_material_that_is_not_what_it_should_be_brings_nothing_in() {
     };
     // What can be told by its length is told before the HSM is asked, and costs no trial.
     let length = "has 424 bytes, and this has";
-    let changes: [(&dyn Fn(&mut Vec<u8>), &str); 6] = [
+    let changes: [(Change<'_>, &str); 6] = [
         (&|b| b.clear(), length),
         (&|b| b.truncate(423), length),
         (&|b| b.push(0), length),

@@ -5,7 +5,7 @@ use crate::noun::attestation::sha256;
 use crate::screen::Screen;
 use crate::table::{Table, person};
 use kms_client::{Error, Kind, name};
-use kms_core::attestation::{Act, Destroyed, Moment, Statement};
+use kms_core::attestation::{Act, Destroyed, Left, Moment, Statement};
 
 /// A statement and the key that signed it.
 #[derive(Debug)]
@@ -44,7 +44,8 @@ impl Attested {
             (
                 "final",
                 match from {
-                    None => "yes".to_owned(),
+                    None if said.is_final => "yes".to_owned(),
+                    None => "NO: it left for another HSM".to_owned(),
                     Some(from) => format!("NO, not before {from}: a backup may hold it"),
                 },
             ),
@@ -62,6 +63,24 @@ impl Attested {
         screen.line(&fields.to_string())?;
         screen.line("")?;
         screen.line(&versions(&said.versions).to_string())?;
+        let left = said.versions.iter().flat_map(|version| {
+            let row = |left: &Left| {
+                [
+                    name::short(&version.name.to_string()),
+                    name::short(&left.destination.to_string()),
+                    left.public_key_sha256.clone(),
+                    left.act.time.to_string(),
+                    who(&left.act),
+                ]
+            };
+            version.exports.iter().map(row)
+        });
+        let left: Vec<_> = left.collect();
+        if !left.is_empty() {
+            screen.line("")?;
+            let header = ["EXPORTED", "TO", "KEY SHA-256", "WHEN", "BY, APPROVED BY"];
+            screen.line(&Table::columns(header).rows(left).to_string())?;
+        }
         if said.backups.is_empty() {
             return Ok(());
         }

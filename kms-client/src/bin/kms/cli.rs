@@ -2,8 +2,8 @@
 
 use crate::noun::{
     access, attestation, audit, backup, ceremony, completions, context, domain, edge, emergency,
-    file, hsm, import, inventory, key, login, policy, proposal, pseudonym, quota, random, report,
-    rewrap, rotation, space, status, version,
+    export, file, hsm, import, inventory, key, login, policy, proposal, pseudonym, quota, random,
+    report, rewrap, rotation, space, status, version,
 };
 use crate::screen::{Form, NO_PICTURE};
 use crate::session::Setting;
@@ -102,6 +102,9 @@ enum Noun {
     /// A key made from components that several people hold, on a machine without a network.
     #[command(subcommand)]
     Ceremony(ceremony::Verb),
+    /// Keys that leave for another HSM.
+    #[command(subcommand)]
+    Export(export::Verb),
     /// Deterministic pseudonyms along an edge.
     #[command(subcommand)]
     Pseudonym(pseudonym::Verb),
@@ -180,6 +183,7 @@ impl Cli {
             Noun::Report(verb) => verb.run(&setting.session().await?).await,
             Noun::Import(verb) => verb.run(&setting).await,
             Noun::Ceremony(verb) => verb.run(&setting).await,
+            Noun::Export(verb) => verb.run(&setting.session().await?).await,
             Noun::Pseudonym(verb) => verb.run(&setting.session().await?).await,
             Noun::Quota(verb) => verb.run(&setting.session().await?).await,
             Noun::Proposal(verb) => verb.run(&setting.session().await?).await,

@@ -6,12 +6,13 @@
 //! (`openssl dgst -sha256 -verify key.pem -signature statement.sig statement.json`), and so does
 //! [`verify`].
 
+mod gone;
 mod moment;
 mod statement;
 mod trail;
 
 pub use moment::Moment;
-pub use statement::{Act, Deployed, Destroyed, Held, Place, Statement, Token};
+pub use statement::{Act, Deployed, Destroyed, Held, Left, Place, Statement, Token};
 pub use trail::{Found, Trail};
 
 use crate::error::{Error, Result};

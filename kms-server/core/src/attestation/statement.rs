@@ -8,8 +8,7 @@ use crate::deployment::{Deployment, Environment};
 use crate::error::{Error, Result};
 use crate::id::KeyId;
 use crate::key::{Key, Moved, Origin, Version};
-use crate::name::{ProposalName, Slug, VersionName};
-use crate::state::State;
+use crate::name::{DestinationName, ProposalName, Slug, VersionName};
 use crate::time::Time;
 use crate::view::View;
 use serde::{Deserialize, Serialize};
@@ -27,7 +26,8 @@ pub struct Statement {
     pub subject: Subject,
     /// As of when all of it holds.
     pub issued: Moment,
-    /// Whether every declared backup that may hold any of it has expired.
+    /// Whether every declared backup that may hold any of it has expired, and none of it left for
+    /// another HSM.
     #[serde(rename = "final")]
     pub is_final: bool,
     /// If not: when the last of them will have.
@@ -110,8 +110,20 @@ pub struct Destroyed {
     pub destroyed: Act,
     /// Where the audit log says so.
     pub record: Place,
-    /// Every time that it left the HSM, wrapped.
-    pub exports: Vec<Act>,
+    /// Every time that it left the HSM, wrapped for another one.
+    pub exports: Vec<Left>,
+}
+
+/// That material left for another HSM: what became of it there, nobody here can say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Left {
+    /// Where it went.
+    pub destination: DestinationName,
+    /// SHA-256 of the SubjectPublicKeyInfo that it was wrapped under, hexadecimal.
+    pub public_key_sha256: String,
+    /// Who had it exported, and who agreed.
+    pub act: Act,
 }
 
 /// What somebody did, and who agreed.
@@ -162,6 +174,10 @@ impl Statement {
                         under its id afterwards; when this was issued the token showed none either. \
                         This is final once every backup listed here has expired.";
 
+    const SAYS_OF_EXPORTS: &str = " It never is for a version that lists exports: that one left for \
+                                   another HSM, and whether it is destroyed there is for that one to \
+                                   attest.";
+
     const DOES_NOT_PROVE: &str = "It does not prove that no copy is left elsewhere: in a backup of the \
                                   token that nobody declared, or that was kept longer than declared; \
                                   with whoever sent the material in, where its origin is external; \
@@ -199,17 +215,22 @@ impl Statement {
             let witness = Witness { view, deployment };
             witness.destroyed(key, version, found, last(&version.name))
         });
-        let versions = versions.collect::<Result<_>>()?;
+        let versions: Vec<Destroyed> = versions.collect::<Result<_>>()?;
         let issued = Moment::from(issued);
-        let final_from = left(&backups, issued);
+        let exported = exported(&versions);
+        let final_from = left(&backups, issued).filter(|_| !exported);
+        let mut says = Self::SAYS.to_owned();
+        if exported {
+            says.push_str(Self::SAYS_OF_EXPORTS);
+        }
         Ok(Statement {
             kind: Self::TYPE.into(),
             deployment: Deployed::from(deployment),
             subject,
             issued,
-            is_final: final_from.is_none(),
+            is_final: final_from.is_none() && !exported,
             final_from,
-            says: Self::SAYS.into(),
+            says,
             does_not_prove: Self::DOES_NOT_PROVE.into(),
             token,
             versions,
@@ -238,10 +259,12 @@ impl Statement {
         if statement.kind != Self::TYPE {
             return Err(wrong("this is an attestation of another form"));
         }
-        let left = left(&statement.backups, statement.issued);
-        if statement.is_final != left.is_none() || statement.final_from != left {
+        let exported = exported(&statement.versions);
+        let left = left(&statement.backups, statement.issued).filter(|_| !exported);
+        if statement.is_final != (left.is_none() && !exported) || statement.final_from != left {
             return Err(wrong(
-                "it contradicts itself: it is final when every backup that it lists has expired",
+                "it contradicts itself: it is final when every backup that it lists has expired, and \
+                 nothing that it lists left for another HSM",
             ));
         }
         if statement.encode()? != bytes {
@@ -259,6 +282,11 @@ impl Statement {
 fn left(backups: &[Held], issued: Moment) -> Option<Moment> {
     let expires = backups.iter().map(|backup| backup.expires);
     expires.max().filter(|last| *last > issued)
+}
+
+/// Whether any of it is not here alone.
+fn exported(versions: &[Destroyed]) -> bool {
+    versions.iter().any(|version| !version.exports.is_empty())
 }
 
 /// What a statement is made from.
@@ -286,6 +314,13 @@ impl Witness<'_> {
             version.destruction.as_ref().map(|decided| &decided.moved)
         };
         let decided = decided.map(|moved| self.act(moved, found.decided.as_ref()));
+        let exports = version.exports.iter().map(|export| {
+            Ok(Left {
+                destination: export.destination.clone(),
+                public_key_sha256: export.public_key_sha256.clone(),
+                act: self.act(&export.moved, export.proposal.as_ref())?,
+            })
+        });
         Ok(Destroyed {
             name: version.name.clone(),
             cka_id: version.id,
@@ -300,7 +335,7 @@ impl Witness<'_> {
             decided: decided.transpose()?,
             destroyed: self.act(&version.moved, found.destroyed.as_ref())?,
             record: found.place.clone(),
-            exports: vec![],
+            exports: exports.collect::<Result<_>>()?,
         })
     }
 
@@ -341,40 +376,6 @@ impl From<&Backup> for Held {
             title: backup.title.clone(),
             taken: backup.taken.into(),
             expires: backup.expires.into(),
-        }
-    }
-}
-
-impl Subject {
-    /// The versions that it is about, all of them destroyed.
-    ///
-    /// # Errors
-    /// `NotFound` when it is not there, `State` when it is not gone.
-    pub fn gone<'a>(&self, view: &'a View) -> Result<Vec<&'a Version>> {
-        match self {
-            Subject::Version(name) => {
-                let (version, _) = view.version(name).ok_or_else(|| Error::not_found(name))?;
-                if version.state == State::Destroyed {
-                    Ok(vec![version])
-                } else {
-                    Err(Error::state(format!(
-                        "{name} is {}; what is not destroyed has no attestation",
-                        version.state
-                    )))
-                }
-            }
-            Subject::Space(name) => {
-                let (space, _) = view.space(name).ok_or_else(|| Error::not_found(name))?;
-                if space.erased.is_none() {
-                    return Err(Error::state(format!(
-                        "{name} is not erased; until then only its destroyed versions have \
-                         attestations"
-                    )));
-                }
-                let mut versions: Vec<&Version> = view.versions_in(name).collect();
-                versions.sort_by_key(|v| (v.name.key(), v.name.number()));
-                Ok(versions)
-            }
         }
     }
 }

@@ -14,6 +14,7 @@ impl Change {
     pub fn action(&self) -> Action {
         match self {
             Change::Found(_) | Change::FoundKey { .. } => Action::Initialise,
+            Change::Rebuild(_) => Action::Rebuild,
             Change::CreateSpace { .. } => Action::CreateSpace,
             Change::UpdateSpace { .. } => Action::UpdateSpace,
             Change::ArchiveSpace { .. } => Action::ArchiveSpace,
@@ -43,6 +44,8 @@ impl Change {
             Change::PutBindings { .. } => Action::PutBindings,
             Change::PutQuota { .. } => Action::RaiseQuota,
             Change::DeclareBackup { .. } => Action::Backup,
+            Change::CreateDestination { .. } => Action::MigrateToken,
+            Change::ExportKey { .. } => Action::ExportKey,
             Change::ChainPerson { .. } => Action::ChainPerson,
             Change::DeclareEmergency { .. } => Action::DeclareEmergency,
             Change::EndEmergency { .. } => Action::EndEmergency,
@@ -80,6 +83,7 @@ impl Change {
             | Change::PutBindings { .. }
             | Change::PutQuota { .. }
             | Change::DeclareBackup { .. }
+            | Change::CreateDestination { .. }
             | Change::ChainPerson { .. }
             | Change::DeclareEmergency { .. }
             | Change::EndEmergency { .. }
@@ -89,13 +93,15 @@ impl Change {
                 ..
             } => false,
             Change::FoundKey { .. }
+            | Change::Rebuild(_)
             | Change::EraseSpace { .. }
             | Change::CreateEdge { .. }
             | Change::CreateKey { .. }
             | Change::RotateKey { .. }
             | Change::StartRenewal { .. }
             | Change::FinishRenewal { .. }
-            | Change::ImportKey { .. } => true,
+            | Change::ImportKey { .. }
+            | Change::ExportKey { .. } => true,
         }
     }
 
@@ -108,6 +114,7 @@ impl Change {
             | Change::Withdraw { proposal, .. } => Some(proposal),
             Change::Found(_)
             | Change::FoundKey { .. }
+            | Change::Rebuild(_)
             | Change::CreateSpace { .. }
             | Change::UpdateSpace { .. }
             | Change::ArchiveSpace { .. }
@@ -133,6 +140,8 @@ impl Change {
             | Change::PutBindings { .. }
             | Change::PutQuota { .. }
             | Change::DeclareBackup { .. }
+            | Change::CreateDestination { .. }
+            | Change::ExportKey { .. }
             | Change::ChainPerson { .. }
             | Change::DeclareEmergency { .. }
             | Change::EndEmergency { .. }
@@ -153,6 +162,7 @@ impl Change {
     pub fn resource(&self) -> (&'static str, String) {
         match self {
             Change::Found(value) => (value.sort(), value.name()),
+            Change::Rebuild(found) => ("rebuild", found.name.to_string()),
             Change::FoundKey { name, .. }
             | Change::CreateKey { name, .. }
             | Change::UpdateKey { name, .. }
@@ -175,7 +185,9 @@ impl Change {
             | Change::FinishRenewal { name, .. } => ("edge", name.to_string()),
             Change::MoveVersion { name, .. }
             | Change::ScheduleDestruction { name, .. }
-            | Change::CancelDestruction { name, .. } => ("version", name.to_string()),
+            | Change::CancelDestruction { name, .. }
+            | Change::ExportKey { name, .. } => ("version", name.to_string()),
+            Change::CreateDestination { name, .. } => ("destination", name.to_string()),
             Change::Approve { proposal, .. }
             | Change::Reject { proposal, .. }
             | Change::Withdraw { proposal, .. } => ("proposal", proposal.to_string()),

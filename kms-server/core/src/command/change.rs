@@ -7,13 +7,16 @@ use crate::caller::Principal;
 use crate::certificate::Scheme;
 use crate::chain::Commitment;
 use crate::class::Class;
+use crate::destination::WrappingKey;
 use crate::import_token::ImportToken;
-use crate::key::{Intake, Origin, Study};
+use crate::key::{Intake, Origin, Study, Wrapping};
 use crate::lifecycle::Lifecycle;
 use crate::name::{
-    DomainName, EdgeName, EmergencyName, KeyName, ProposalName, SpaceName, VersionName,
+    DestinationName, DomainName, EdgeName, EmergencyName, KeyName, ProposalName, SpaceName,
+    VersionName,
 };
 use crate::quota::{Limits, QuotaName};
+use crate::rebuild::Found;
 use crate::renewal::Mode;
 use crate::revision::Revision;
 use crate::space::{EdgeCode, InputType, SpaceKind};
@@ -34,6 +37,9 @@ pub enum Change {
         /// One of the service classes.
         class: Class,
     },
+    /// Records that the store was rebuilt, holds what could not be proved, and destroys again what
+    /// the log saw destroyed; `rebuild` alone asks it.
+    Rebuild(Box<Found>),
     /// Declares a space.
     CreateSpace {
         /// Its name.
@@ -333,6 +339,28 @@ pub enum Change {
         etag: Option<Revision>,
         /// How much.
         limits: Box<Limits>,
+        /// Why.
+        reason: String,
+    },
+    /// Declares another HSM as one that exportable keys may leave for.
+    CreateDestination {
+        /// Its name.
+        name: DestinationName,
+        /// For people.
+        title: String,
+        /// What keys are wrapped under on their way to it.
+        public_key: WrappingKey,
+    },
+    /// Wraps a version of an exportable key for another HSM.
+    ExportKey {
+        /// The version.
+        name: VersionName,
+        /// What the caller saw.
+        etag: Option<Revision>,
+        /// Where it goes.
+        destination: DestinationName,
+        /// How it is wrapped.
+        mechanism: Wrapping,
         /// Why.
         reason: String,
     },

@@ -64,6 +64,8 @@ pub enum Read {
     },
     /// The declared backups of the token, the latest first.
     Backups,
+    /// The HSMs that exportable keys may leave for, by name.
+    Destinations,
     /// What this deployment is.
     Deployment,
     /// The HSM's state.
@@ -199,7 +201,7 @@ impl Read {
                 Action::ReadPolicy
             }
             Read::Deployment => Action::ReadDeployment,
-            Read::Hsm | Read::Backups => Action::ReadHsm,
+            Read::Hsm | Read::Backups | Read::Destinations => Action::ReadHsm,
             Read::Logs | Read::Entries { .. } => Action::ReadAudit,
         }
     }
@@ -227,6 +229,7 @@ impl Read {
             Read::Due { .. }
             | Read::Report { space: None }
             | Read::Backups
+            | Read::Destinations
             | Read::Deployment
             | Read::Hsm
             | Read::Logs

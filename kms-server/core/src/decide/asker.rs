@@ -134,6 +134,7 @@ impl<'a> Asker<'a> {
             | Read::List { .. }
             | Read::Report { space: Some(_) }
             | Read::Backups
+            | Read::Destinations
             | Read::Deployment
             | Read::Hsm
             | Read::Emergencies

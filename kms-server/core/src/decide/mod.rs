@@ -4,6 +4,7 @@ mod access;
 mod asker;
 mod explain;
 mod follow;
+mod own;
 mod places;
 mod reach;
 mod rules;
@@ -12,7 +13,7 @@ mod target;
 
 pub use access::{Access, access};
 pub use explain::{Explained, explain};
-pub use reach::{attestation_key, digest_key, import_parameters_key, import_token_key};
+pub use own::{attestation_key, digest_key, import_parameters_key, import_token_key};
 pub use rules::{in_force, linkable, sound, with};
 
 use crate::action::Action;
@@ -105,8 +106,10 @@ pub fn decide(bench: Bench<'_>, caller: &Caller, command: &Command) -> Result<Ve
         }
     };
     let action = command.action();
-    if action == Action::Initialise {
-        return Err(Error::refused("only `kms-server init` makes a deployment"));
+    if action.is_at_the_machine() {
+        return Err(Error::refused(format!(
+            "{action} is asked at the machine itself, while nothing is served (kms-server)"
+        )));
     }
     if !Plane::of(action)
         .iter()
@@ -155,10 +158,17 @@ fn judged(asker: &Asker<'_>, command: &Command) -> Result<Verdict> {
     })
 }
 
-/// What `init` may do: everything, as long as there is no deployment; afterwards, what a start does
-/// to one that an earlier release made: the keys of the deployment's own that it lacks.
+/// What whoever holds the machine and the PIN may do. `init`: everything, as long as there is no
+/// deployment; afterwards, what a start does to one that an earlier release made: the keys of the
+/// deployment's own that it lacks. `rebuild`: hold, and destroy what is destroyed already.
 fn found(bench: Bench<'_>, command: &Command) -> Result<Permit> {
-    let founding = command.action() == Action::Initialise;
+    let action = command.action();
+    if action == Action::Rebuild && bench.view.deployment().is_some() {
+        let ids = versions(bench, command)?;
+        let policies = vec!["founder".into()];
+        return Ok(Permit::asked(action, ids, bench.view.revision(), policies));
+    }
+    let founding = action == Action::Initialise;
     let lacks = match command {
         Command::Change(Change::FoundKey { name, .. }) => {
             [DIGEST_KEY, IMPORT_PARAMETERS_KEY].contains(&name.to_string().as_str())

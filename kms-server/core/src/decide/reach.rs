@@ -1,16 +1,14 @@
 //! Which versions a command reaches in the HSM, and whether their state and class allow it.
 
 use super::Bench;
+use super::own::{attestation_key, digest_key, import_parameters_key, import_token_key};
 use crate::action::Action;
 use crate::command::{Change, Command, Use};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::id::KeyId;
 use crate::key::{Key, Origin, Version};
-use crate::name::{
-    ATTESTATION_KEY, DIGEST_KEY, EdgeName, IMPORT_PARAMETERS_KEY, IMPORT_TOKEN_KEY, KeyName,
-    SpaceName,
-};
+use crate::name::{EdgeName, KeyName, SpaceName};
 use crate::renewal;
 use crate::state;
 use crate::view::View;
@@ -46,6 +44,7 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
             | Change::PutBindings { .. }
             | Change::PutQuota { .. }
             | Change::DeclareBackup { .. }
+            | Change::CreateDestination { .. }
             | Change::ChainPerson { .. }
             | Change::DeclareEmergency { .. }
             | Change::EndEmergency { .. }
@@ -57,6 +56,7 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
             Change::FoundKey { .. } | Change::CreateEdge { .. } | Change::CreateKey { .. } => {
                 Ok(vec![fresh])
             }
+            Change::Rebuild(found) => found.gone(view),
             Change::StartRenewal { name, .. } => {
                 let own = edge_key(view, name)?;
                 Ok(vec![view.next_id(own)?, fresh])
@@ -90,6 +90,20 @@ pub(super) fn versions(bench: Bench<'_>, command: &Command) -> Result<Vec<KeyId>
                 .filter(|version| version.state.may_become(state::State::Destroyed))
                 .map(|version| version.id)
                 .collect()),
+            Change::ExportKey { name, .. } => {
+                let key = classed(view, name.key(), Action::ExportKey)?;
+                let (version, _) = view.version(name).ok_or_else(|| Error::not_found(name))?;
+                if !key.exportable {
+                    let sentence = format!(
+                        "{} was made as a key that never leaves its HSM, for ever; on another HSM a \
+                         renewal gives its edge a new one",
+                        key.name
+                    );
+                    return Err(Error::invalid("name", sentence));
+                }
+                usable(version, Action::ExportKey, state::Use::Process)?;
+                Ok(vec![version.id])
+            }
             Change::ImportKey { name, token, .. } => {
                 let target = key(view, name)?;
                 let (wrapping, _) = view
@@ -357,54 +371,4 @@ fn usable(version: &Version, action: Action, usage: state::Use) -> Result<()> {
         );
         Err(Error::state(sentence))
     }
-}
-
-/// The deployment's own key that authenticates import tokens.
-///
-/// # Errors
-/// `Internal` when `init` did not make it.
-pub fn import_token_key(view: &View) -> Result<&Version> {
-    own(view, IMPORT_TOKEN_KEY)?.ok_or_else(|| Error::internal("no import-token key"))
-}
-
-/// The deployment's own key that signs attestations.
-///
-/// # Errors
-/// `State` when this deployment has none.
-pub fn attestation_key(view: &View) -> Result<&Version> {
-    own(view, ATTESTATION_KEY)?.ok_or_else(|| {
-        Error::state(
-            "this deployment has no key that signs attestations: when it was made, its HSM had no \
-             ECDSA on P-256, or the service knew no attestations",
-        )
-    })
-}
-
-/// The deployment's own key that signs import parameters and receipts of imports.
-///
-/// # Errors
-/// `State` when this deployment has none.
-pub fn import_parameters_key(view: &View) -> Result<&Version> {
-    own(view, IMPORT_PARAMETERS_KEY)?.ok_or_else(|| {
-        Error::state(
-            "this deployment has no key that signs import parameters, and without a signature \
-             nobody can tell whose public key they wrap for: a start of the service makes it where \
-             the HSM has ECDSA on P-256",
-        )
-    })
-}
-
-/// The deployment's own key that makes the digests of records and runs; `None` in a deployment of
-/// an earlier release, until it is made at a start.
-///
-/// # Errors
-/// `Internal` when its name is no name.
-pub fn digest_key(view: &View) -> Result<Option<&Version>> {
-    own(view, DIGEST_KEY)
-}
-
-/// The primary version of a key of the deployment's own.
-fn own<'a>(view: &'a View, name: &str) -> Result<Option<&'a Version>> {
-    let key = view.key(&name.parse()?);
-    Ok(key.and_then(|(key, _)| view.primary(key)))
 }

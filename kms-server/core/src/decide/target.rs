@@ -40,7 +40,7 @@ pub(super) fn target<'a>(view: &'a View, command: &'a Command) -> Target<'a> {
     };
     match command {
         Command::Change(change) => match change {
-            Change::Found(_) | Change::FoundKey { .. } => Target::Deployment,
+            Change::Found(_) | Change::FoundKey { .. } | Change::Rebuild(_) => Target::Deployment,
             Change::CreateSpace { name, kind, .. } => Target::Space(name, *kind),
             Change::UpdateSpace { name, .. }
             | Change::ArchiveSpace { name, .. }
@@ -71,6 +71,7 @@ pub(super) fn target<'a>(view: &'a View, command: &'a Command) -> Target<'a> {
             | Change::PutPolicy { .. }
             | Change::PutBindings { .. }
             | Change::DeclareBackup { .. }
+            | Change::CreateDestination { .. }
             | Change::DeclareEmergency { .. }
             | Change::EndEmergency { .. }
             | Change::ReviewEmergency { .. } => Target::Deployment,
@@ -81,7 +82,8 @@ pub(super) fn target<'a>(view: &'a View, command: &'a Command) -> Target<'a> {
             | Change::FinishRewrap { name, .. } => key(name, action),
             Change::MoveVersion { name, .. }
             | Change::ScheduleDestruction { name, .. }
-            | Change::CancelDestruction { name, .. } => key(name.key(), action),
+            | Change::CancelDestruction { name, .. }
+            | Change::ExportKey { name, .. } => key(name.key(), action),
         },
         Command::Use(usage) => match usage {
             Use::Encrypt { key: name, .. }
@@ -124,6 +126,7 @@ pub(super) fn target<'a>(view: &'a View, command: &'a Command) -> Target<'a> {
             | Read::History
             | Read::Access(_)
             | Read::Backups
+            | Read::Destinations
             | Read::Deployment
             | Read::Hsm
             | Read::Logs

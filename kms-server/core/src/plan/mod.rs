@@ -1,19 +1,23 @@
 //! What a permitted change will write, and what the HSM has to do for it.
 
+mod act;
 mod backup;
 mod chain;
 mod destruction;
 mod edge;
 mod emergency;
+mod export;
 mod key;
 mod proposal;
 mod quota;
+mod rebuild;
 mod renewal;
 mod rewrap;
 mod rules;
 mod space;
 mod version;
 
+pub use act::{Act, Leaving};
 pub use proposal::{Difference, carried_out, difference, file};
 
 use crate::action::Action;
@@ -21,8 +25,8 @@ use crate::caller::{Caller, Principal};
 use crate::command::Change;
 use crate::due::{Outlook, Steady};
 use crate::error::{Error, Result};
-use crate::id::{KeyId, KeyUid};
-use crate::key::{Key, KeySpec, Learned, Moved, Origin};
+use crate::id::KeyUid;
+use crate::key::{Key, Learned, Moved, Origin};
 use crate::lifecycle::Uses;
 use crate::name::{KeyName, ProposalName};
 use crate::proposal::ProposalState;
@@ -47,46 +51,6 @@ pub struct Plan {
     pub writes: Vec<Write>,
     /// The resource that the caller hears of.
     pub subject: String,
-}
-
-/// An act of the HSM.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Act {
-    /// None.
-    Nothing,
-    /// Generates a key: done again if a crash left it open.
-    Generate(KeySpec),
-    /// Generates these keys, one after the other: done again until all of them are there.
-    GenerateEach(Vec<KeySpec>),
-    /// Destroys these keys: nothing to destroy is not an error, so that it is done again until all
-    /// of them are gone.
-    Destroy(Vec<KeyId>),
-    /// Unwraps outside material: given up if a crash left it open and the key is not there, because
-    /// the wrapped material is in nobody's log.
-    Unwrap(KeySpec),
-}
-
-impl Act {
-    /// The keys that it makes, in this order.
-    #[must_use]
-    pub fn makes(&self) -> Vec<KeyId> {
-        match self {
-            Act::Nothing | Act::Destroy(_) => vec![],
-            Act::Generate(spec) | Act::Unwrap(spec) => vec![spec.id],
-            Act::GenerateEach(specs) => specs.iter().map(|spec| spec.id).collect(),
-        }
-    }
-
-    /// The keys of which nobody knows whether the token holds them, if it was given up.
-    #[must_use]
-    pub fn touches(&self) -> Vec<KeyId> {
-        match self {
-            Act::Nothing => vec![],
-            Act::Destroy(ids) => ids.clone(),
-            Act::Generate(_) | Act::GenerateEach(_) | Act::Unwrap(_) => self.makes(),
-        }
-    }
 }
 
 /// One value, and the revision that it replaces; `None`: there is none yet.
@@ -184,6 +148,7 @@ pub fn plan(ground: Ground<'_>, change: &Change) -> Result<Plan> {
     }
     match change {
         Change::Found(value) => found(ground, value),
+        Change::Rebuild(found) => rebuild::record(ground, found),
         Change::FoundKey { name, class } => {
             let key = new_key(
                 ground,
@@ -305,6 +270,18 @@ pub fn plan(ground: Ground<'_>, change: &Change) -> Result<Plan> {
             taken,
             expires,
         } => backup::declare(ground, title, (*taken, *expires)),
+        Change::CreateDestination {
+            name,
+            title,
+            public_key,
+        } => export::declare(ground, name, title, public_key),
+        Change::ExportKey {
+            name,
+            etag,
+            destination,
+            mechanism,
+            reason,
+        } => export::export(ground, (name, *etag), destination, *mechanism, reason),
         Change::ChainPerson {
             edge,
             commitment,

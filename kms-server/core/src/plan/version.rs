@@ -237,6 +237,7 @@ pub(super) fn next_version(
         destruction: None,
         learned: None,
         imported,
+        exports: vec![],
         layered_on: None,
         stage_of: None,
     };

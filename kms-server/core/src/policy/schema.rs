@@ -17,7 +17,7 @@ use std::net::IpAddr;
 
 /// On which sorts of resource the schema lets each action be asked.
 pub(super) fn applies(schema: &Schema) -> Result<BTreeMap<&'static str, BTreeSet<String>>> {
-    let asked = Action::ALL.iter().filter(|a| **a != Action::Initialise);
+    let asked = Action::ALL.iter().filter(|a| !a.is_at_the_machine());
     let sorts = asked.map(|action| {
         let name = action.name();
         let sorts = schema.resources_for_action(&uid("Action", name)?);

@@ -139,6 +139,21 @@ impl Window {
 }
 
 impl Account {
+    /// An account of which nothing is left: what it says was lost, so that all of it counts as spent.
+    #[must_use]
+    pub fn spent(limits: &Limits, now: Time) -> Account {
+        let mut account = Account::default();
+        for (period, measure, most) in limits.each() {
+            let window = account.windows.entry(period).or_insert(Window {
+                start: now,
+                spent: Tally::default(),
+                told: Tally::default(),
+            });
+            *window.spent.of_mut(measure) = most;
+        }
+        account
+    }
+
     /// The account after this is spent, all of it or nothing.
     ///
     /// # Errors

@@ -36,14 +36,15 @@ impl Charged {
         let Use::Translate { edge, .. } = usage else {
             return Ok(usage.metered().map(Charged::Quota));
         };
-        let key = view.edge(edge).and_then(|(found, _)| view.key(&found.key));
-        let campaign = key.and_then(|(key, _)| running(key));
+        let campaign = Campaign::on(view, edge);
         let campaign = campaign.ok_or_else(|| Error::internal("a permit without campaign"))?;
-        Ok(Some(Charged::Campaign(Campaign {
-            edge: edge.clone(),
-            successor: campaign.successor,
-            expected: campaign.expected,
-        })))
+        Ok(Some(Charged::Campaign(campaign)))
+    }
+
+    /// The campaigns that run.
+    pub fn campaigns(view: &View) -> impl Iterator<Item = Self> {
+        let edges = view.edges();
+        edges.filter_map(|edge| Some(Charged::Campaign(Campaign::on(view, &edge.name)?)))
     }
 
     /// How much there may be.
@@ -119,6 +120,16 @@ impl Charged {
 }
 
 impl Campaign {
+    fn on(view: &View, edge: &EdgeName) -> Option<Self> {
+        let (found, _) = view.edge(edge)?;
+        let campaign = running(view.key(&found.key)?.0)?;
+        Some(Campaign {
+            edge: edge.clone(),
+            successor: campaign.successor,
+            expected: campaign.expected,
+        })
+    }
+
     /// The number of the version that it makes.
     #[must_use]
     pub fn successor(&self) -> u32 {

@@ -11,6 +11,7 @@ use kms_core::deployment::Environment;
 use kms_core::due::{Steady, Task};
 use kms_core::error::{Kind, Result};
 use kms_core::id::KeyUid;
+use kms_core::key::{Export, Wrapping};
 use kms_core::lifecycle::Unused;
 use kms_core::name::{KeyName, ProposalName, VersionName};
 use kms_core::plan::{Ground, plan};
@@ -327,6 +328,31 @@ fn it_is_final_once_the_last_backup_that_may_hold_it_has_expired() {
     let ended = story.attests(first).unwrap();
     assert!(ended.is_final && ended.final_from.is_none());
     assert_eq!(ended.backups.len(), 2, "they are still named");
+}
+
+/// What left for another HSM is named, and nothing of it is final here.
+#[test]
+fn what_left_for_another_hsm_is_named_and_never_final() {
+    let mut story = Story::new();
+    let (here, revision) = story.view.version(&version(1)).unwrap();
+    let mut exported = here.clone();
+    exported.exports.push(Export {
+        destination: "destinations/other-hsm".parse().unwrap(),
+        public_key_sha256: "0123456789abcdef".repeat(4),
+        mechanism: Wrapping::OaepSha256,
+        moved: exported.moved.clone(),
+        proposal: None,
+    });
+    story.view.put(Value::Version(exported), revision);
+    story.schedules(1, &["person/carl", "person/carol"]);
+    story.destroys(1);
+    let statement = story.attests("spaces/lab/keys/object/versions/1").unwrap();
+    assert!(!statement.is_final && statement.final_from.is_none());
+    insta::assert_snapshot!(story.text(&statement));
+    let text = String::from_utf8(statement.encode().unwrap()).unwrap();
+    let bettered = text.replace("\"final\": false", "\"final\": true");
+    assert_ne!(bettered, text);
+    assert!(Statement::parse(bettered.as_bytes()).is_err());
 }
 
 /// A destruction that was taken back and decided again: those count who decided what was done.

@@ -198,11 +198,16 @@ fn role_action_class() {
             nobody.push(*action);
         }
     }
-    // Whoever holds the machine founds a deployment; nobody asks it over a connection. Nobody breaks
+    // Whoever holds the machine founds a deployment and rebuilds its store; nobody asks it over a
+    // connection. Nobody breaks
     // the glass, unless the policy is given the lines that allow it.
     assert_eq!(
         nobody,
-        [Action::Initialise, Action::DeclareEmergency],
+        [
+            Action::Initialise,
+            Action::DeclareEmergency,
+            Action::Rebuild
+        ],
         "an action that nobody may ask"
     );
     insta::assert_snapshot!(out);

@@ -210,6 +210,7 @@ pub(crate) fn key(view: &mut View, name: &KeyName, class: Class, states: &[(Stat
             destruction: None,
             learned: Some(learned(number)),
             imported: None,
+            exports: vec![],
             layered_on: None,
             stage_of: None,
         };

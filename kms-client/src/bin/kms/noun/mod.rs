@@ -13,6 +13,7 @@ pub(crate) mod domain;
 pub(crate) mod edge;
 mod edge_graph;
 pub(crate) mod emergency;
+pub(crate) mod export;
 pub(crate) mod file;
 pub(crate) mod hsm;
 pub(crate) mod import;

@@ -266,6 +266,7 @@ pub(super) fn fields(version: &v1::KeyVersion) -> Table {
         ),
         ("partner", version.import_partner.clone()),
         ("imported by", version.import_actor.clone()),
+        ("exported", exported(&version.exports)),
         ("created", time_and_age(version.create_time.as_ref())),
         ("protected from", time(version.activate_time.as_ref())),
         ("protected until", time(version.retire_time.as_ref())),
@@ -277,6 +278,15 @@ pub(super) fn fields(version: &v1::KeyVersion) -> Table {
         ("first stage of", version.first_stage_of.clone()),
         ("etag", version.etag.clone()),
     ])
+}
+
+/// Where it left for: from then on it is not here alone.
+fn exported(exports: &[v1::Export]) -> String {
+    let one = |export: &v1::Export| {
+        let when = export.moved.as_ref().and_then(|moved| moved.time.as_ref());
+        format!("{} to {}", time(when), name::short(&export.destination))
+    };
+    exports.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// How a version was used.
