@@ -42,14 +42,15 @@ Check of this component {}
         text.push_str("\n\n");
     }
     text.push_str(
-        "Each line is sixteen characters and, after a wider space, four that check
-it. There is no I, L, O or U: what looks like 1 or 0 is. To use it, type the
-lines as `kms ceremony combine` asks for them; case and spaces do not matter.
+        "Each line is sixteen characters and, after a wider space, four that
+check it. There is no I, L, O or U: what looks like 1 or 0 is. To use it,
+type the lines as `kms ceremony combine` asks for them; case and spaces do
+not matter.
 
-Keep it sealed, apart from the other holders' and from any copy. If you have
-lost it, or somebody has seen it, tell the security officer today.
+Keep it sealed, apart from the other holders' and from any copy. If you
+have lost it, or somebody has seen it, tell the security officer today.
 
-Received, sealed in envelope no. ____________   on ____________________
+Received, sealed in envelope no. ____________   on __________________
 
 Holder ______________________   Witness ______________________
 ",
