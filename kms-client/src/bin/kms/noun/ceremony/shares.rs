@@ -106,9 +106,8 @@ mod tests {
         }
     }
 
-    /// Published: the polynomial 3x² + 2x + 5 over GF(256) with 0x11d goes through (1, 4), (2, 13).
-    /// Two holders of a key of one byte value: the leading coefficient takes every value, zero too
-    /// (RUSTSEC-2024-0398 was that it did not).
+    /// The leading coefficient takes every value, zero too, equally often (RUSTSEC-2024-0398 was that
+    /// it did not, in the crate that ours comes from).
     #[test]
     fn coefficients_take_every_value() {
         let key = Zeroizing::new([0x5a; SHARE]);
@@ -125,7 +124,7 @@ mod tests {
         assert_eq!(far.count(), 0, "{seen:?}");
     }
 
-    /// Vectors that are computed by hand with the field's definition (x^8 + x^4 + x^3 + x^2 + 1).
+    /// Computed by hand: at so small values the field is that of every polynomial.
     #[test]
     fn a_share_is_the_value_of_the_polynomial() {
         // 3x^2 + 2x + 5: at 1 it is 3^2^5 = 4; at 2 it is 12^4^5 = 13; at 3 it is 15^6^5 = 12.
