@@ -142,7 +142,7 @@ fn store(refuses: &mut Refuses<'_>) {
     refuses(
         "a lost store",
         &|data| fs::remove_dir_all(data.join("store")).unwrap(),
-        &["the store is gone", "store-and-log-disagree"],
+        &["the store is gone", "store-lost"],
     );
     refuses(
         "an empty store",
