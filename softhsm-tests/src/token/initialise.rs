@@ -18,7 +18,7 @@ use super::Pins;
 use crate::Failure;
 
 /// Initialises the one token of `module` that is not yet, with a label, and with the PINs that
-/// [`send`] wrote to standard input. The environment says where the module's tokens are.
+/// `send` wrote to standard input. The environment says where the module's tokens are.
 ///
 /// # Errors
 /// When there is no module, no such token, or it fails.
